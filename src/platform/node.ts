@@ -1,0 +1,194 @@
+// The platform under Node: worker_threads, the file system and the process. Decoding is in decode-node.ts.
+import { randomBytes } from 'node:crypto'
+import { mkdir, open, readdir, readFile, rename, rm, stat, appendFile } from 'node:fs/promises'
+import { arch, availableParallelism, cpus, homedir, platform as osName, release } from 'node:os'
+import { basename, dirname, join, resolve } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
+import { Worker } from 'node:worker_threads'
+import { decodeImage } from './decode-node.ts'
+import type { Files, Platform, WorkerHandle } from './platform.ts'
+
+const RANGE_LIMIT = 2 ** 31 - 1
+
+// Gives a worker started from text the two names it would have in a browser. The port is opened when `onmessage` is
+// set, so that no message is lost while the source still runs.
+const PRELUDE = `'use strict';{
+const { parentPort } = require('node:worker_threads')
+let listener = null
+globalThis.self = globalThis
+globalThis.postMessage = (message, transfer) => parentPort.postMessage(message, transfer)
+Object.defineProperty(globalThis, 'onmessage', {
+  configurable: true,
+  get: () => listener,
+  set(fn) {
+    if (!listener && fn) parentPort.on('message', (data) => { if (listener) listener({ data }) })
+    listener = fn
+  },
+})
+}
+`
+
+function startWorker(source: string): WorkerHandle {
+  // Loader flags of the parent (a TypeScript runner, say) are of no use to plain source and slow every start.
+  const worker = new Worker(PRELUDE + source, { eval: true, execArgv: [] })
+  let stopping = false
+  worker.unref()
+  // Without a listener an 'error' event would end the process before anyone has asked for errors.
+  worker.on('error', () => {})
+  return {
+    post: (message) => worker.postMessage(message),
+    onMessage(listener) {
+      // Adding a 'message' listener refs the worker's port again; the caller decides with `hold`.
+      worker.on('message', listener)
+    },
+    onError(listener) {
+      let told = false
+      worker.on('error', (error) => {
+        told = true
+        listener(error instanceof Error ? error : new Error(String(error)))
+      })
+      worker.on('exit', (code) => {
+        if (!told && !stopping) listener(new Error(`worker: ended before it was stopped, exit code ${code}`))
+      })
+    },
+    hold(on) {
+      if (on) worker.ref()
+      else worker.unref()
+    },
+    async stop() {
+      stopping = true
+      await worker.terminate()
+    },
+  }
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+}
+
+async function statOrNothing(path: string) {
+  try {
+    return await stat(path)
+  } catch (error) {
+    const code = codeOf(error)
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
+    throw error
+  }
+}
+
+async function readRange(path: string, offset: number, length: number): Promise<Uint8Array> {
+  const file = await open(path, 'r')
+  try {
+    const { size } = await file.stat()
+    if (!(offset >= 0 && length >= 0 && offset + length <= size)) {
+      throw new Error(`${path}: bytes ${offset} to ${offset + length} asked for, the file has ${size}`)
+    }
+    const out = new Uint8Array(length)
+    let done = 0
+    while (done < length) {
+      const { bytesRead } = await file.read(out, done, Math.min(length - done, RANGE_LIMIT), offset + done)
+      if (bytesRead === 0) throw new Error(`${path}: became shorter while it was read`)
+      done += bytesRead
+    }
+    return out
+  } finally {
+    await file.close()
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  // Some systems (Windows) cannot open a folder; there the rename alone has to do.
+  const folder = await open(path, 'r').catch(() => undefined)
+  if (!folder) return
+  await folder.sync().catch(() => {})
+  await folder.close()
+}
+
+async function writeAtomic(path: string, data: string | Uint8Array | Iterable<Uint8Array>): Promise<void> {
+  const folder = dirname(path)
+  const temporary = join(folder, `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`)
+  const parts = typeof data === 'string' ? [new TextEncoder().encode(data)] : data instanceof Uint8Array ? [data] : data
+  try {
+    const file = await open(temporary, 'wx')
+    try {
+      for (const part of parts) {
+        let done = 0
+        while (done < part.length) {
+          const { bytesWritten } = await file.write(part, done, Math.min(part.length - done, RANGE_LIMIT))
+          done += bytesWritten
+        }
+      }
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, path)
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw error
+  }
+  await syncFolder(folder)
+}
+
+async function list(path: string): Promise<string[]> {
+  const entries = await readdir(path, { withFileTypes: true })
+  const folders = await Promise.all(
+    entries.map(async (entry) => {
+      if (!entry.isSymbolicLink()) return entry.isDirectory()
+      return (await statOrNothing(join(path, entry.name)))?.isDirectory() ?? false
+    }),
+  )
+  return entries
+    .map((entry, i) => ({ name: entry.name, folder: folders[i] }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .map(({ name, folder }) => (folder ? `${name}/` : name))
+}
+
+const files: Files = {
+  async read(path) {
+    const bytes = await readFile(path)
+    return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  },
+  readRange,
+  async size(path) {
+    return (await statOrNothing(path))?.size
+  },
+  async kind(path) {
+    const found = await statOrNothing(path)
+    if (found?.isDirectory()) return 'folder'
+    return found?.isFile() ? 'file' : undefined
+  },
+  list,
+  async makeFolder(path) {
+    await mkdir(path, { recursive: true })
+  },
+  writeAtomic,
+  append: (path, text) => appendFile(path, text),
+  remove: (path) => rm(path, { recursive: true, force: true }),
+  join: (...parts) => join(...parts),
+  baseName: (path) => basename(path),
+  resolve: (path) => resolve(path),
+}
+
+/** The platform under Node 20 and later. */
+export const platform: Platform = {
+  name: 'node',
+  cores: availableParallelism(),
+  sharedMemory: true,
+  describe: () => ({
+    runtime: 'node',
+    version: process.versions.node,
+    os: `${osName()} ${release()} ${arch()}`,
+    cpu: cpus()[0]?.model.trim() ?? 'unknown',
+  }),
+  enableRelaxedSimd() {
+    // From Node 22 on it is there without a flag, and the flag itself is gone.
+    if (Number.parseInt(process.versions.node, 10) < 22) setFlagsFromString('--experimental-wasm-relaxed-simd')
+  },
+  startWorker,
+  files,
+  decodeImage,
+  env: (name) => process.env[name],
+  homeFolder: () => homedir(),
+  peakResident: () => process.resourceUsage().maxRSS * 1024,
+}

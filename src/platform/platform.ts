@@ -1,0 +1,64 @@
+// What the rest of the library asks of where it runs. node.ts and browser.ts each implement it; `#platform` picks one.
+
+export interface WorkerHandle {
+  post(message: unknown): void
+  onMessage(listener: (message: unknown) => void): void
+  /** An error thrown in the worker, or its end before `stop`. */
+  onError(listener: (error: Error) => void): void
+  /** While true, the process stays alive for this worker (Node); workers start unheld. */
+  hold(on: boolean): void
+  stop(): Promise<void>
+}
+
+/** 8-bit sRGB pixels, row by row, three bytes each, nothing between rows. */
+export interface RgbImage {
+  readonly width: number
+  readonly height: number
+  /** `3 * width * height` bytes. */
+  readonly data: Uint8Array
+}
+
+/** Local files; absent in a browser. Paths are absolute or relative to the working directory. Errors keep Node's `code`. */
+export interface Files {
+  read(path: string): Promise<Uint8Array>
+  /** `length` bytes from byte `offset`; throws when the file is shorter. */
+  readRange(path: string, offset: number, length: number): Promise<Uint8Array>
+  /** Bytes, or undefined when there is no such file. */
+  size(path: string): Promise<number | undefined>
+  kind(path: string): Promise<'file' | 'folder' | undefined>
+  /** Names in a folder, sorted by code unit; folders end in '/'. */
+  list(path: string): Promise<string[]>
+  makeFolder(path: string): Promise<void>
+  /** Writes to a temporary name beside it, fsyncs, renames: the file is whole or as it was. */
+  writeAtomic(path: string, data: string | Uint8Array | Iterable<Uint8Array>): Promise<void>
+  append(path: string, text: string): Promise<void>
+  remove(path: string): Promise<void>
+  join(...parts: string[]): string
+  baseName(path: string): string
+  resolve(path: string): string
+}
+
+export interface Platform {
+  readonly name: 'node' | 'browser'
+  /** Logical processors this process may use. */
+  readonly cores: number
+  /** Whether SharedArrayBuffer and threads may be used, or one sentence why not. */
+  readonly sharedMemory: true | string
+  /** For run.json: runtime, version, os, cpu. */
+  describe(): Record<string, string>
+  /** Switches relaxed SIMD on where it hides behind a flag (Node 20); call before the first WebAssembly compile. */
+  enableRelaxedSimd(): void
+  /** Starts a worker from source text. In it `self.onmessage = e => e.data` and `postMessage` exist on both platforms. */
+  startWorker(source: string): WorkerHandle
+  readonly files: Files | undefined
+  /**
+   * Decodes JPEG, PNG, WebP and whatever else the platform knows: the first frame, turned as its EXIF orientation says,
+   * alpha dropped (not blended), grey and deeper pixels as 8-bit RGB. Rejects when the bytes are broken.
+   */
+  decodeImage(bytes: Uint8Array): Promise<RgbImage>
+  /** An environment variable, undefined in a browser. */
+  env(name: string): string | undefined
+  homeFolder(): string
+  /** Highest resident set of the process so far in bytes, where known. */
+  peakResident(): number | undefined
+}
