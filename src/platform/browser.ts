@@ -1,10 +1,9 @@
-// A page or a worker in a browser: no files, no environment, module workers started from a Blob.
+// The platform in a page or a worker of a browser: no files, no environment; workers start from a Blob.
 import type { Platform, RgbImage, WorkerHandle } from './platform.ts'
 
-/** One sentence when this page may not share memory, else true. */
 function sharedMemory(): true | string {
-  if (typeof SharedArrayBuffer === 'undefined') return 'This browser has no SharedArrayBuffer here.'
-  if (!globalThis.crossOriginIsolated) return 'The page is not cross-origin isolated (COOP and COEP headers).'
+  if (typeof SharedArrayBuffer === 'undefined') return 'this browser offers no SharedArrayBuffer here'
+  if (!globalThis.crossOriginIsolated) return 'the page is not cross-origin isolated: send the COOP and COEP headers'
   return true
 }
 
@@ -23,36 +22,37 @@ function startWorker(source: string): WorkerHandle {
   }
 }
 
-/** Decodes what the browser knows; alpha is dropped, and pixels that are wholly transparent come out black. */
 async function decodeImage(bytes: Uint8Array): Promise<RgbImage> {
+  // The copy gives Blob a plain ArrayBuffer; premultiplying would blend the alpha in.
   const blob = new Blob([new Uint8Array(bytes)])
   const bitmap = await createImageBitmap(blob, { imageOrientation: 'from-image', premultiplyAlpha: 'none' })
   const { width, height } = bitmap
   const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true })
-  if (!context) throw new Error('image: this browser gave no canvas to decode with')
+  if (!context) throw new Error('image: this browser gives no 2D canvas to decode on')
   context.drawImage(bitmap, 0, 0)
   bitmap.close()
   const rgba = context.getImageData(0, 0, width, height).data
   const data = new Uint8Array(width * height * 3)
-  for (let i = 0, o = 0; i < rgba.length; i += 4) {
-    data[o++] = rgba[i]!
-    data[o++] = rgba[i + 1]!
-    data[o++] = rgba[i + 2]!
+  for (let i = 0, j = 0; i < rgba.length; i += 4) {
+    data[j++] = rgba[i]!
+    data[j++] = rgba[i + 1]!
+    data[j++] = rgba[i + 2]!
   }
   return { width, height, data }
 }
 
-/** This browser. */
+/** The platform of this page. */
 export const platform: Platform = {
   name: 'browser',
   cores: navigator.hardwareConcurrency ?? 1,
   sharedMemory: sharedMemory(),
   describe: () => ({ runtime: 'browser', version: navigator.userAgent }),
+  // Engines that have it need no flag.
   enableRelaxedSimd: () => {},
   startWorker,
   files: undefined,
   decodeImage,
   env: () => undefined,
-  homeFolder: () => '/',
+  homeFolder: () => '',
   peakResident: () => undefined,
 }

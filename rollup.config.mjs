@@ -1,0 +1,119 @@
+// Builds dist/: index.js, cli.js and start.js for Node (shared chunks), browser.js with nothing left to import.
+// `#platform` becomes platform/node.ts or platform/browser.ts; `wasm:<variant>` becomes the compiled kernels in base64.
+// Type declarations are not made here (.ci/tsconfig.types.json).
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import asc from 'assemblyscript/asc'
+import esbuild from 'rollup-plugin-esbuild'
+
+const root = fileURLToPath(new URL('.', import.meta.url))
+const cache = join(root, 'node_modules/.cache/vitune')
+
+// Kernels get their memory from the caller and keep no heap; threads share one memory of up to 4 GiB.
+const flags = '-O3 --noAssert --runtime stub --importMemory --noExportMemory --use abort= --enable simd'.split(' ')
+const relaxed = ['--enable', 'relaxed-simd']
+const threads = ['--enable', 'threads', '--sharedMemory', '--maximumMemory', '65536']
+const variants = {
+  simd: [],
+  relaxed,
+  'simd-threads': threads,
+  'relaxed-threads': [...relaxed, ...threads],
+}
+
+const assemblyFiles = () =>
+  readdirSync(join(root, 'assembly'), { recursive: true })
+    .filter((name) => name.endsWith('.ts'))
+    .sort()
+
+/** Names what the bytes depend on: assembly/, the compiler, its flags. */
+function keyOf(args) {
+  const hash = createHash('sha256').update(`${asc.version} ${args.join(' ')}`)
+  for (const name of assemblyFiles()) hash.update(`\0${name}\0`).update(readFileSync(join(root, 'assembly', name)))
+  return hash.digest('hex').slice(0, 24)
+}
+
+/** The bytes of one variant in base64, from the cache where nothing has changed. */
+async function compile(variant) {
+  const args = [...flags, ...variants[variant]]
+  const file = join(cache, variant, `${keyOf(args)}.wasm`)
+  if (existsSync(file)) return readFileSync(file, 'base64')
+  let wasm
+  const { error, stderr } = await asc.main(['assembly/index.ts', ...args, '--baseDir', root, '--outFile', 'out.wasm'], {
+    writeFile: (_, contents) => {
+      wasm = contents
+    },
+  })
+  if (error || !wasm) throw new Error(`asc ${variant}: ${error?.message ?? 'no output'}\n${stderr}`)
+  rmSync(join(cache, variant), { recursive: true, force: true })
+  mkdirSync(join(cache, variant), { recursive: true })
+  writeFileSync(`${file}.${process.pid}`, wasm)
+  renameSync(`${file}.${process.pid}`, file)
+  return Buffer.from(wasm).toString('base64')
+}
+
+const wasm = {
+  name: 'wasm',
+  resolveId: (id) => (id.startsWith('wasm:') ? `\0${id}` : undefined),
+  load(id) {
+    if (!id.startsWith('\0wasm:')) return undefined
+    const variant = id.slice('\0wasm:'.length)
+    if (!Object.hasOwn(variants, variant)) {
+      this.error(`wasm: the variant must be one of ${Object.keys(variants).join(', ')}, got ${variant}`)
+    }
+    for (const name of assemblyFiles()) this.addWatchFile(join(root, 'assembly', name))
+    return compile(variant).then((base64) => `export default '${base64}'`)
+  },
+}
+
+const platform = (name) => ({
+  name: 'platform',
+  resolveId: (id) => (id === '#platform' ? join(root, `src/platform/${name}.ts`) : undefined),
+})
+
+/** Every package and every node: module stays an import; only our own files are bundled. */
+const external = (id) => !/^[./#\0]/.test(id) && !id.startsWith('wasm:')
+
+/** Shared chunks of an earlier build would otherwise stay in the package. */
+const prune = {
+  name: 'prune',
+  writeBundle({ dir }, bundle) {
+    for (const name of readdirSync(dir)) if (/^shared-/.test(name) && !(name in bundle)) rmSync(join(dir, name))
+  },
+}
+
+const plugins = (name) => [platform(name), wasm, esbuild({ target: 'es2022', tsconfig: false })]
+
+const entries = {
+  index: 'src/index.ts',
+  'platform-node': 'src/platform/node.ts',
+  cli: 'src/cli/main.ts',
+  start: 'benchmarks/start.ts',
+}
+
+export default [
+  {
+    input: Object.fromEntries(Object.entries(entries).filter(([, file]) => existsSync(join(root, file)))),
+    output: {
+      dir: 'dist',
+      entryFileNames: '[name].js',
+      chunkFileNames: 'shared-[name].js',
+      banner: (chunk) => (chunk.name === 'cli' ? '#!/usr/bin/env node' : ''),
+    },
+    external,
+    plugins: [...plugins('node'), prune],
+  },
+  {
+    input: 'src/index.ts',
+    output: { file: 'dist/browser.js', inlineDynamicImports: true },
+    external,
+    plugins: plugins('browser'),
+  },
+  {
+    input: 'src/platform/browser.ts',
+    output: { file: 'dist/platform-browser.js' },
+    external,
+    plugins: plugins('browser'),
+  },
+]

@@ -1,0 +1,22 @@
+// The SDK's public names, sorted by room. Not here: any code.
+
+// platform
+export { InputError } from './platform/errors.ts'
+
+// backend
+export type { Backend, Caps, HostArray, MemoryStats } from './backend/backend.ts'
+export {
+  type BinaryOp,
+  type Buf,
+  type Bufs,
+  binaryOps,
+  type Dtype,
+  type KernelName,
+  type KernelSpec,
+  kernels,
+  type Params,
+  type ReduceOp,
+  reduceOps,
+  type UnaryOp,
+  unaryOps,
+} from './backend/kernels.ts'
