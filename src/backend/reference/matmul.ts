@@ -1,0 +1,27 @@
+// matmul with its epilogue: bias, activation, column scale, residual, accumulation.
+import { gelu } from './erf.ts'
+import type { Kernel } from './kernel.ts'
+
+export const matmul: Kernel<'matmul'> = ({ y, pre, a, b, bias, colScale, residual }, p) => {
+  const { batch, m, n, k } = p
+  const [aRow, aCol] = p.transA === 1 ? [1, m] : [k, 1]
+  const [bRow, bCol] = p.transB === 1 ? [1, k] : [n, 1]
+  const acc = new Float64Array(n)
+  for (let z = 0; z < batch; z++) {
+    for (let r = 0; r < m; r++) {
+      acc.fill(0)
+      for (let c = 0; c < k; c++) {
+        const av = a[z * p.strideA + r * aRow + c * aCol]!
+        let bi = z * p.strideB + c * bRow
+        for (let j = 0; j < n; j++, bi += bCol) acc[j]! += av * b[bi]!
+      }
+      const row = (z * m + r) * n
+      for (let j = 0; j < n; j++) {
+        const v = p.alpha * acc[j]! + (bias ? bias[j]! : 0)
+        if (pre) pre[row + j] = v
+        const out = (p.act === 1 ? gelu(v) : v) * (colScale ? colScale[j]! : 1)
+        y[row + j] = out + (residual ? residual[row + j]! : p.accumulate === 1 ? y[row + j]! : 0)
+      }
+    }
+  }
+}

@@ -1,0 +1,185 @@
+// The reference backend: every kernel as a plain loop, run at once on the calling thread, in f32 or f64.
+// It is the definition of the kernels and the oracle of the tests, so it checks each dispatch; it is not fast.
+import type { Backend, HostArray, MemoryStats } from '../backend.ts'
+import { type Buf, type Bufs, type Dtype, type KernelName, kernels, type Params } from '../kernels.ts'
+import { attention, attentionGrad } from './attention.ts'
+import { copy } from './copy.ts'
+import { binary, fill, unary, unaryGrad } from './elementwise.ts'
+import { gather, scatterAdd } from './gather.ts'
+import type { Cells, Kernel } from './kernel.ts'
+import { layerNorm, layerNormGrad } from './layer-norm.ts'
+import { crossEntropy, crossEntropyGrad } from './loss.ts'
+import { matmul } from './matmul.ts'
+import { adamw, sgd } from './optimizer.ts'
+import { dropout } from './random.ts'
+import { reduce } from './reduce.ts'
+import { checkParams, inPlace, integerBufs, leastLengths } from './sizes.ts'
+import { softmax, softmaxGrad } from './softmax.ts'
+
+const table = {
+  fill,
+  copy,
+  unary,
+  unaryGrad,
+  binary,
+  reduce,
+  matmul,
+  softmax,
+  softmaxGrad,
+  layerNorm,
+  layerNormGrad,
+  crossEntropy,
+  crossEntropyGrad,
+  gather,
+  scatterAdd,
+  dropout,
+  attention,
+  attentionGrad,
+  adamw,
+  sgd,
+} satisfies { [K in KernelName]: Kernel<K> }
+
+/** What fresh integers hold, so that reading them before writing shows. Fresh floats are NaN. */
+const poison = 0x7eadbeef
+
+interface RefBuf extends Buf {
+  cells: Cells | undefined
+}
+
+/**
+ * A reference backend. Under precision f64 every f32 buffer is a Float64Array, `read` returns one and all
+ * arithmetic is f64; under f32 kernels sum in f64 and round on each store, and f32 parameters are rounded first.
+ */
+export function createReference(options: { precision?: 'f32' | 'f64' } = {}): Backend {
+  const wide = options.precision === 'f64'
+  const live = new Set<RefBuf>()
+  let used = 0
+  let peak = 0
+  let disposed = false
+
+  function cellsOf(what: string, buf: Buf | undefined): Cells {
+    if (disposed) throw new Error(`${what}: the backend was disposed`)
+    if (!buf) throw new Error(`${what}: buffer is missing`)
+    if (!live.has(buf as RefBuf))
+      throw new Error(`${what}: buffer of ${buf.length} was freed, or is of another backend`)
+    return (buf as RefBuf).cells!
+  }
+
+  function checkRange(what: string, buf: Buf, length: number, offset: number): void {
+    const whole = Number.isInteger(length) && Number.isInteger(offset)
+    if (!whole || length < 0 || offset < 0 || offset + length > buf.length) {
+      throw new Error(`${what}: elements must lie in the buffer of ${buf.length}, got ${length} from ${offset}`)
+    }
+  }
+
+  return {
+    name: 'reference',
+    caps: Object.freeze({ threads: 1, relaxedSimd: false, shared: false, notes: Object.freeze([]) }),
+
+    alloc(length: number, dtype: Dtype): Buf {
+      if (disposed) throw new Error('alloc: the backend was disposed')
+      if (!Number.isInteger(length) || length < 0)
+        throw new Error(`alloc: length must be a whole number >= 0, got ${length}`)
+      const cells =
+        dtype === 'i32' ? new Int32Array(length) : wide ? new Float64Array(length) : new Float32Array(length)
+      cells.fill(dtype === 'i32' ? poison : Number.NaN)
+      const buf: RefBuf = { length, dtype, cells }
+      live.add(buf)
+      used += 4 * length
+      peak = Math.max(peak, used)
+      return buf
+    },
+
+    free(buf: Buf): void {
+      cellsOf('free', buf)
+      live.delete(buf as RefBuf)
+      ;(buf as RefBuf).cells = undefined
+      used -= 4 * buf.length
+    },
+
+    write(buf: Buf, data: HostArray, offset = 0): void {
+      const cells = cellsOf('write', buf)
+      if (data instanceof Int32Array !== (buf.dtype === 'i32')) {
+        throw new Error(`write: data must suit an ${buf.dtype} buffer, got ${data.constructor.name}`)
+      }
+      checkRange('write', buf, data.length, offset)
+      cells.set(data, offset)
+    },
+
+    async read(buf: Buf, length?: number, offset = 0): Promise<HostArray> {
+      const cells = cellsOf('read', buf)
+      const count = length ?? buf.length - offset
+      checkRange('read', buf, count, offset)
+      return cells.slice(offset, offset + count)
+    },
+
+    dispatch<K extends KernelName>(kernel: K, bufs: Bufs<K>, params: Params<K>): void {
+      checkParams(kernel, params)
+      checkBufs(kernel, bufs as Record<string, Buf | undefined>, params)
+      const cells: Record<string, Cells> = {}
+      for (const [name, buf] of Object.entries(bufs as Record<string, Buf | undefined>)) {
+        if (buf) cells[name] = cellsOf(`${kernel}: ${name}`, buf)
+      }
+      const run = table[kernel] as unknown as (bufs: Record<string, Cells>, params: Record<string, number>) => void
+      run(cells, wide ? params : rounded(kernel, params))
+    },
+
+    async sync(): Promise<void> {
+      if (disposed) throw new Error('sync: the backend was disposed')
+    },
+
+    memory: (): MemoryStats => ({ used, pooled: 0, peak, buffers: live.size }),
+
+    resetPeak(): void {
+      peak = used
+    },
+
+    async dispose(): Promise<void> {
+      disposed = true
+      for (const buf of live) buf.cells = undefined
+      live.clear()
+      used = 0
+    },
+  }
+}
+
+/** The numbers as a kernel compiled for f32 gets them. */
+function rounded<K extends KernelName>(kernel: K, params: Params<K>): Record<string, number> {
+  const spec: Readonly<Record<string, string>> = kernels[kernel].params
+  const entries = Object.entries<number>(params)
+  return Object.fromEntries(entries.map(([name, v]) => [name, spec[name] === 'f32' ? Math.fround(v) : v]))
+}
+
+/** Throws unless each buffer is there, of the right dtype, long enough, and shared only where the table allows it. */
+function checkBufs<K extends KernelName>(kernel: K, bufs: Record<string, Buf | undefined>, params: Params<K>): void {
+  const spec = kernels[kernel]
+  const slots: readonly string[] = [...spec.out, ...spec.in]
+  const names = slots.map((slot) => slot.replace('?', ''))
+  const unknown = Object.keys(bufs).find((name) => !names.includes(name))
+  if (unknown) throw new Error(`${kernel}: no buffer is called ${unknown}; it takes ${slots.join(', ')}`)
+  const least: Record<string, number> = leastLengths[kernel](params)
+  slots.forEach((slot, at) => {
+    const name = names[at]!
+    const buf = bufs[name]
+    if (!buf) {
+      if (slot.endsWith('?')) return
+      throw new Error(`${kernel}: buffer ${name} is missing`)
+    }
+    const dtype = kernel === 'copy' ? bufs.x?.dtype : integerBufs[kernel]?.includes(name) ? 'i32' : 'f32'
+    if (buf.dtype !== dtype) throw new Error(`${kernel}: ${name} must be ${dtype}, got ${buf.dtype}`)
+    if (buf.length < least[name]!)
+      throw new Error(`${kernel}: ${name} must hold ${least[name]} elements, got ${buf.length}`)
+    if (at >= spec.out.length) return
+    names.forEach((other, otherAt) => {
+      if (otherAt === at || bufs[other] !== buf || (at === 0 && inPlace[kernel] === other)) return
+      throw new Error(`${kernel}: output ${name} must not be the buffer ${other}`)
+    })
+  })
+  const numbers: Readonly<Record<string, number>> = params
+  if (kernel === 'copy' && numbers.accumulate === 1 && bufs.y?.dtype === 'i32') {
+    throw new Error('copy: accumulate must be 0 for i32 buffers, got 1')
+  }
+  if (kernel === 'matmul' && numbers.accumulate === 1 && bufs.residual) {
+    throw new Error('matmul: residual must be left out when accumulate is 1')
+  }
+}
