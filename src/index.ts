@@ -20,3 +20,4 @@ export {
   type UnaryOp,
   unaryOps,
 } from './backend/kernels.ts'
+export { createReference } from './backend/reference/reference.ts'
