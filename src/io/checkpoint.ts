@@ -1,0 +1,128 @@
+// A model folder in Hugging Face layout: config.json, one model.safetensors or shards with their index, and perhaps
+// preprocessor_config.json. Tensors keep the names they are stored under; what they mean is the models' business.
+import { InputError } from '../platform/errors.ts'
+import type { Files } from '../platform/platform.ts'
+import { isRecord, localFiles, parseJson } from './local-files.ts'
+import { openSafetensors, type SafetensorsFile, type TensorInfo } from './safetensors.ts'
+
+/** An open model folder. */
+export interface Checkpoint {
+  readonly folder: string
+  /** config.json, parsed and otherwise unchecked. */
+  readonly config: Readonly<Record<string, unknown>>
+  /** preprocessor_config.json, where there is one. */
+  readonly preprocessor: Readonly<Record<string, unknown>> | undefined
+  names(): string[]
+  has(name: string): boolean
+  /** Throws an InputError when there is no such tensor. */
+  info(name: string): TensorInfo
+  /** The tensor's values as f32, row by row. */
+  read(name: string): Promise<Float32Array<ArrayBuffer>>
+}
+
+/** File names of a model folder. */
+export const checkpointFiles = {
+  config: 'config.json',
+  preprocessor: 'preprocessor_config.json',
+  weights: 'model.safetensors',
+  index: 'model.safetensors.index.json',
+} as const
+
+/** An object in a JSON file; throws an InputError that names the file. */
+export async function readJsonObject(path: string): Promise<Record<string, unknown>> {
+  const json = parseJson(await localFiles(path).read(path), path)
+  if (!isRecord(json)) throw new InputError(`${path}: must hold a JSON object`)
+  return json
+}
+
+/**
+ * Shard file of every tensor, from the text of an index file. Throws an InputError when there is no weight map or a
+ * shard's name could leave the folder.
+ */
+export function parseWeightMap(json: unknown, label: string): Map<string, string> {
+  const map = isRecord(json) ? json.weight_map : undefined
+  if (!isRecord(map) || Object.keys(map).length === 0) throw new InputError(`${label}: must have a weight_map`)
+  for (const [name, file] of Object.entries(map)) {
+    if (typeof file !== 'string' || !/^[\w.-]+\.safetensors$/.test(file)) {
+      throw new InputError(
+        `${label}: "${name}" must lie in a .safetensors file of the same folder, got ${JSON.stringify(file)}`,
+      )
+    }
+  }
+  return new Map(Object.entries(map) as [string, string][])
+}
+
+function listed(items: string[]): string {
+  return items.length <= 5 ? items.join(', ') : `${items.slice(0, 5).join(', ')} and ${items.length - 5} more`
+}
+
+async function openShards(files: Files, folder: string): Promise<Map<string, SafetensorsFile>> {
+  const indexPath = files.join(folder, checkpointFiles.index)
+  const map = parseWeightMap(await readJsonObject(indexPath), indexPath)
+  const shards = new Map<string, SafetensorsFile>()
+  const absent: string[] = []
+  for (const file of new Set(map.values())) {
+    const path = files.join(folder, file)
+    if ((await files.kind(path)) === 'file') shards.set(file, await openSafetensors(path))
+    else absent.push(file)
+  }
+  if (absent.length > 0) {
+    throw new InputError(`${indexPath}: names shards that are not there: ${listed(absent)}; copy or download them too`)
+  }
+  const where = new Map<string, SafetensorsFile>()
+  const unknown: string[] = []
+  for (const [name, file] of map) {
+    const shard = shards.get(file)
+    if (shard?.has(name)) where.set(name, shard)
+    else unknown.push(`${name} in ${file}`)
+  }
+  if (unknown.length > 0) throw new InputError(`${indexPath}: names tensors that are not there: ${listed(unknown)}`)
+  return where
+}
+
+async function openWeights(files: Files, folder: string): Promise<Map<string, SafetensorsFile>> {
+  const single = files.join(folder, checkpointFiles.weights)
+  if ((await files.kind(single)) === 'file') {
+    const file = await openSafetensors(single)
+    return new Map(file.names().map((name) => [name, file]))
+  }
+  if ((await files.kind(files.join(folder, checkpointFiles.index))) === 'file') return openShards(files, folder)
+  const names = await files.list(folder)
+  const old = names.find((name) => /^pytorch_model.*\.(bin|json)$/.test(name))
+  if (old) {
+    throw new InputError(
+      `${folder}: has ${old} but no ${checkpointFiles.weights}; convert it once in Python: ` +
+        'AutoModelForImageClassification.from_pretrained(folder).save_pretrained(folder, safe_serialization=True)',
+    )
+  }
+  throw new InputError(`${folder}: must have ${checkpointFiles.weights} or ${checkpointFiles.index}, got neither`)
+}
+
+/** Opens a model folder and checks everything but the data itself; throws an InputError that says what is wrong. */
+export async function openCheckpoint(folder: string): Promise<Checkpoint> {
+  const files = localFiles(folder)
+  const kind = await files.kind(folder)
+  if (kind !== 'folder') throw new InputError(`${folder}: must be a model folder, got ${kind ?? 'nothing there'}`)
+  const configPath = files.join(folder, checkpointFiles.config)
+  if ((await files.kind(configPath)) !== 'file') {
+    throw new InputError(`${folder}: must have ${checkpointFiles.config}; is this a model folder in Hugging Face layout?`)
+  }
+  const config = await readJsonObject(configPath)
+  const preprocessorPath = files.join(folder, checkpointFiles.preprocessor)
+  const preprocessor = (await files.kind(preprocessorPath)) ? await readJsonObject(preprocessorPath) : undefined
+  const where = await openWeights(files, folder)
+  const file = (name: string): SafetensorsFile => {
+    const found = where.get(name)
+    if (!found) throw new InputError(`${folder}: no tensor "${name}" among its ${where.size}`)
+    return found
+  }
+  return {
+    folder,
+    config,
+    preprocessor,
+    names: () => [...where.keys()],
+    has: (name) => where.has(name),
+    info: (name) => file(name).info(name),
+    read: async (name) => file(name).read(name),
+  }
+}
