@@ -21,3 +21,15 @@ export {
   unaryOps,
 } from './backend/kernels.ts'
 export { createReference } from './backend/reference/reference.ts'
+
+// io
+export { type Checkpoint, checkpointFiles, openCheckpoint, parseWeightMap, readJsonObject } from './io/checkpoint.ts'
+export { fromBf16, fromF16, toBf16, toF16 } from './io/half.ts'
+export {
+  openSafetensors,
+  parseSafetensors,
+  type SafetensorsFile,
+  type StoredDtype,
+  type TensorInfo,
+} from './io/safetensors.ts'
+export { encodeSafetensors, type TensorToWrite, type WrittenDtype, writeSafetensors } from './io/safetensors-write.ts'
