@@ -103,6 +103,7 @@ async function build() {
   console.log('Building dist/ ...')
   const hash = sourceHash() // before, so that an edit during the build leaves dist stale
   rmSync(built, { force: true })
+  rmSync(at('dist/types'), { recursive: true, force: true }) // else declarations of deleted files stay
   const [js, types] = await Promise.all([
     node('node_modules/rollup/dist/bin/rollup', '-c', '--silent'),
     node('node_modules/typescript/bin/tsc', '-p', '.ci/tsconfig.types.json'),

@@ -1,0 +1,116 @@
+// The packed package, installed into an empty folder as a user would: what is in it, that it loads, and that its types
+// check. Needs npm's cache or a registry for the dependencies.
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const folder = mkdtempSync(join(tmpdir(), 'vitune-package-'))
+const own = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
+
+/** Standard output of a program; on failure throws with everything it said. */
+function run(command: string, args: string[], cwd: string): string {
+  try {
+    // The settings that npm hands down to scripts belong to this clone, not to the folder.
+    const env = Object.fromEntries(
+      Object.entries(process.env).filter(([name]) => !/^npm_(?!config_(registry|cache))/.test(name)),
+    )
+    return execFileSync(command, args, { cwd, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+  } catch (error) {
+    const { stdout, stderr } = error as { stdout: string; stderr: string }
+    throw new Error(`${command} ${args.join(' ')}\n${stdout}${stderr}`)
+  }
+}
+const node = (...args: string[]) => run(process.execPath, args, folder)
+
+const pack = ['pack', '--json', '--ignore-scripts', '--pack-destination', folder]
+const [packed] = JSON.parse(run('npm', pack, root)) as { filename: string; size: number; files: { path: string }[] }[]
+writeFileSync(join(folder, 'package.json'), '{ "name": "user", "private": true, "type": "module" }')
+const tarball = join(folder, packed!.filename)
+run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', tarball], folder)
+const installed = join(folder, 'node_modules/vitune')
+
+test.after(() => rmSync(folder, { recursive: true, force: true }))
+
+test('the package holds what was built and nothing else, in less than 2 MB', () => {
+  const strange = packed!.files
+    .map((file) => file.path)
+    .filter(
+      (path) =>
+        !/^(dist\/[\w-]+\.js|dist\/types\/.+\.d\.ts|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(path),
+    )
+  assert.equal(strange, [])
+  assert.ok(packed!.files.some((file) => file.path === 'LICENSE'))
+  assert.not(packed!.files.some((file) => file.path === 'dist/start.js'))
+  assert.ok(packed!.size < 2e6, `${packed!.size} bytes`)
+})
+
+test('every path that package.json names is there', () => {
+  const { exports, imports, bin } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8'))
+  const paths = JSON.stringify([exports, imports, bin]).match(/(?<=")(\.\/|dist\/)[^"]+/g)!
+  assert.ok(paths.length >= 8)
+  for (const path of paths) assert.ok(statSync(join(installed, path)).isFile(), path)
+})
+
+test('it can be imported in Node, and everything its declarations promise is there', () => {
+  const names = JSON.parse(node('-e', "import('vitune').then((m) => console.log(JSON.stringify(Object.keys(m))))"))
+  assert.ok(names.includes('kernels') && names.includes('InputError'))
+  // Asks for each name as a value: a name that only the declarations or only the code has fails to compile.
+  writeFileSync(
+    join(folder, 'all.ts'),
+    `import { ${names.join(', ')} } from 'vitune'\nexport const all = [${names.join(', ')}]\n`,
+  )
+  check('all.ts', 'nodenext', 'nodenext')
+})
+
+test('the browser build imports nothing at its start', () => {
+  const text = readFileSync(join(installed, 'dist/browser.js'), 'utf8')
+  assert.not.match(text, /^(import|export)\b[^(;]*\bfrom\s*['"]|^import\s*['"]/m)
+})
+
+/** Type-checks one file of the folder strictly, the declarations of packages included. */
+function check(file: string, module: string, moduleResolution: string) {
+  const options = [
+    '--strict',
+    '--noEmit',
+    '--skipLibCheck',
+    'false',
+    '--target',
+    'es2022',
+    '--ignoreConfig',
+    '--types',
+    '',
+  ]
+  const resolution = ['--module', module, '--moduleResolution', moduleResolution]
+  node(join(root, 'node_modules/typescript/bin/tsc'), ...options, ...resolution, file)
+}
+
+const program = `
+import { InputError, kernels, type KernelName } from 'vitune'
+const name: KernelName = 'matmul'
+export const outputs: readonly string[] = kernels[name].out
+// @ts-expect-error: not a kernel; fails if the types have become any
+export const wrong: KernelName = 'nothing'
+// @ts-expect-error: an Error is no number
+export const alsoWrong: number = new InputError('x').message
+`
+for (const [module, resolution] of [
+  ['nodenext', 'nodenext'],
+  ['esnext', 'bundler'],
+] as const) {
+  test(`a strict program using its types checks under ${resolution}`, () => {
+    writeFileSync(join(folder, 'program.ts'), program)
+    check('program.ts', module, resolution)
+  })
+}
+
+test('npx vitune --version prints the version', () => {
+  assert.ok(readdirSync(join(folder, 'node_modules/.bin')).includes('vitune'))
+  assert.is(run('npx', ['--no-install', 'vitune', '--version'], folder).trim(), own.version)
+})
+
+test.run()

@@ -1,0 +1,78 @@
+// Who may import whom, and which names each room keeps to itself, read from the text of src/.
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path/posix'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+
+const src = new URL('../src/', import.meta.url)
+
+/** What each room may import besides itself: rooms, and packages. `index` is src/index.ts. */
+const allowed: Record<string, string> = {
+  platform: 'sharp',
+  backend: 'platform webgpu',
+  tensor: 'platform backend',
+  ops: 'platform backend tensor',
+  optim: 'platform backend tensor ops',
+  nn: 'platform backend tensor ops',
+  io: 'platform backend tensor @huggingface/hub',
+  data: 'platform backend tensor',
+  models: 'platform backend tensor ops nn io',
+  adapters: 'platform backend tensor ops nn io',
+  train: 'platform backend tensor ops optim nn io data models adapters',
+  index: 'platform backend tensor ops optim nn io data models adapters train',
+  cli: 'index platform backend tensor ops optim nn io data models adapters train commander',
+}
+/** Single files that are pure, and who may import them although their room lies to the right. */
+const exceptions = ['backend -> tensor/philox.ts']
+
+/** Names that only some folders may use, in code (not in comments or quoted text). */
+const owned: [RegExp, string[]][] = [
+  [/(?<![\w.$'-])(process|navigator)\s*[.[]|globalThis\.(process|navigator)/, ['platform/']],
+  [/(?<![\w.$])(new Worker|fetch)\s*\(|globalThis\.fetch/, ['platform/']],
+  [/['"]node:|(?<![\w.$])require\s*\(/, ['platform/']],
+  [/\bWebAssembly\b/, ['backend/wasm/']],
+  [/\bGPU[A-Z]\w*/, ['backend/webgpu/']],
+]
+
+const files = readdirSync(src, { recursive: true, encoding: 'utf8' })
+  .map((name) => name.replaceAll('\\', '/'))
+  .filter((name) => name.endsWith('.ts'))
+const roomOf = (file: string) => file.replace(/\.ts$/, '').split('/')[0]!
+/** Code without comments; with `bare`, also without what stands between quotes. */
+function codeOf(file: string, bare: boolean) {
+  const text = readFileSync(new URL(file, src), 'utf8')
+  const tokens = /\/\*[\s\S]*?\*\/|\/\/[^\n]*|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`/g
+  return text.replace(tokens, (token) => (token.startsWith('/') ? '' : bare && token[0] !== '`' ? "''" : token))
+}
+
+test('a file imports from its own room and from rooms to its left only', () => {
+  const wrong: string[] = []
+  for (const file of files) {
+    const room = roomOf(file)
+    const specifiers = [...codeOf(file, false).matchAll(/(?:\bfrom|\bimport)\s*\(?\s*['"]([^'"]+)['"]/g)].map(
+      (m) => m[1]!,
+    )
+    for (const specifier of specifiers) {
+      if (/^(node|wasm):/.test(specifier)) continue
+      const target = specifier.startsWith('.') ? normalize(join(dirname(file), specifier)) : specifier.replace('#', '')
+      const to = specifier.startsWith('.') ? roomOf(target) : target
+      if (to === room || allowed[room]?.split(' ').includes(to) || exceptions.includes(`${room} -> ${target}`)) continue
+      wrong.push(`${file} imports ${specifier}`)
+    }
+  }
+  assert.ok(files.length > 20)
+  assert.equal(wrong, [])
+})
+
+test('names of the runtime, of WebAssembly and of WebGPU stay in their rooms', () => {
+  const wrong: string[] = []
+  for (const file of files) {
+    for (const [name, rooms] of owned) {
+      const found = codeOf(file, !name.source.includes('node:')).match(name)
+      if (found && !rooms.some((room) => file.startsWith(room))) wrong.push(`${file}: ${found[0]}`)
+    }
+  }
+  assert.equal(wrong, [])
+})
+
+test.run()
