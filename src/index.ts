@@ -33,3 +33,76 @@ export {
   type TensorInfo,
 } from './io/safetensors.ts'
 export { encodeSafetensors, type TensorToWrite, type WrittenDtype, writeSafetensors } from './io/safetensors-write.ts'
+
+// tensor
+export { philox, Rng } from './tensor/philox.ts'
+
+// tensor
+export { keep, scope } from './tensor/scope.ts'
+export { checkpoint, untracked, type ValueAndGrad, valueAndGrad } from './tensor/tape.ts'
+export { empty, Parameter, parameter, Tensor, tensor } from './tensor/tensor.ts'
+
+// ops
+export { attention } from './ops/attention.ts'
+export { dropout } from './ops/dropout.ts'
+export {
+  abs,
+  add,
+  affine,
+  broadcastTo,
+  div,
+  exp,
+  gelu,
+  log,
+  mul,
+  reciprocal,
+  relu,
+  rsqrt,
+  sigmoid,
+  silu,
+  sqrt,
+  square,
+  sub,
+  tanh,
+} from './ops/elementwise.ts'
+export { type LinearOptions, linear, matmul } from './ops/linear.ts'
+export { crossEntropy } from './ops/loss.ts'
+export { layerNorm, softmax } from './ops/normalise.ts'
+export { mean, meanAll, sum, sumSquares } from './ops/reduce.ts'
+export { concat, gather, permute, reshape, slice, transpose } from './ops/view.ts'
+
+// nn
+export { Context } from './nn/context.ts'
+export { LayerNorm, Linear, ones, truncatedNormal, zeros } from './nn/layers.ts'
+export {
+  countParameters,
+  disposeModule,
+  Module,
+  namedModules,
+  namedParameters,
+  replaceModule,
+  setTrainable,
+  trainableParameters,
+} from './nn/module.ts'
+
+// models
+export { architectureOf, configJson, exportTensors, fitHead, type LoadedVit, type LoadOptions, loadVit, saveVit } from './models/load.ts'
+export { type Dialect, huggingFaceName, timmName } from './models/names.ts'
+export { interpolatePositions } from './models/positions.ts'
+export { type ForwardVit, Vit } from './models/vit.ts'
+export { type Interpolation, parseVitConfig, type VitConfig } from './models/vit-config.ts'
+
+// adapters
+export { isTarget, type LoraConfig, loraConfig, loraDefaults, strength } from './adapters/config.ts'
+export {
+  adaptedLayers,
+  freezeBackbone,
+  headModules,
+  injectLora,
+  linearLayers,
+  type Method,
+  methods,
+  removeAdapters,
+} from './adapters/inject.ts'
+export { LoraLinear } from './adapters/lora.ts'
+export { largestDifference, type Merged, merge } from './adapters/merge.ts'

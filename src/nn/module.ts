@@ -1,0 +1,66 @@
+// Modules are plain classes whose fields are parameters, modules or arrays of modules; names come from the fields.
+import { Parameter } from '../tensor/tensor.ts'
+
+/** Base of everything with weights. It holds no state of its own. */
+export abstract class Module {}
+
+function* fields(module: Module): Generator<[string, Module | Parameter]> {
+  for (const [name, value] of Object.entries(module)) {
+    if (value instanceof Module || value instanceof Parameter) yield [name, value]
+    else if (Array.isArray(value)) {
+      for (let i = 0; i < value.length; i++) if (value[i] instanceof Module) yield [`${name}.${i}`, value[i]]
+    }
+  }
+}
+
+/** Every parameter by dotted name ('blocks.3.attention.query.weight'), in field order. */
+export function* namedParameters(module: Module, prefix = ''): Generator<[string, Parameter]> {
+  for (const [name, value] of fields(module)) {
+    if (value instanceof Parameter) yield [prefix + name, value]
+    else yield* namedParameters(value, `${prefix}${name}.`)
+  }
+}
+
+/** Every module inside by dotted name, parents before children, the root left out. */
+export function* namedModules(module: Module, prefix = ''): Generator<[string, Module]> {
+  for (const [name, value] of fields(module)) {
+    if (value instanceof Parameter) continue
+    yield [prefix + name, value]
+    yield* namedModules(value, `${prefix}${name}.`)
+  }
+}
+
+/** Puts `replacement` where the module of that dotted name stands. */
+export function replaceModule(root: Module, path: string, replacement: Module): void {
+  const parts = path.split('.')
+  const last = parts.pop()!
+  let at = root as unknown as Record<string, Record<string, unknown>>
+  for (const part of parts) at = at[part] as typeof at
+  ;(at as Record<string, unknown>)[last] = replacement
+}
+
+/** The parameters that an optimizer changes. */
+export function trainableParameters(module: Module): [string, Parameter][] {
+  return [...namedParameters(module)].filter(([, p]) => p.trainable)
+}
+
+/** Marks parameters as trainable or frozen; `match` picks by name (all without it). */
+export function setTrainable(module: Module, on: boolean, match: (name: string) => boolean = () => true): void {
+  for (const [name, p] of namedParameters(module)) if (match(name)) p.trainable = on
+}
+
+/** Number of elements: all, and trainable ones. */
+export function countParameters(module: Module): { total: number; trainable: number } {
+  let total = 0
+  let trainable = 0
+  for (const [, p] of namedParameters(module)) {
+    total += p.size
+    if (p.trainable) trainable += p.size
+  }
+  return { total, trainable }
+}
+
+/** Frees every parameter. */
+export function disposeModule(module: Module): void {
+  for (const [, p] of [...namedParameters(module)]) p.dispose()
+}

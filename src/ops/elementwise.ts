@@ -1,0 +1,89 @@
+// Element by element: unary functions, and binary ones where the second operand may repeat over the first.
+import { type BinaryOp, binaryOps, type UnaryOp, unaryOps } from '../backend/kernels.ts'
+import { repeatRule, sameShape, showShape, sizeOf } from '../tensor/shape.ts'
+import { record } from '../tensor/tape.ts'
+import { empty, type Tensor } from '../tensor/tensor.ts'
+import { run } from './dispatch.ts'
+import { reduceTo } from './reduce.ts'
+
+const indexOf = Object.fromEntries(unaryOps.map((op, i) => [op, i])) as Record<UnaryOp, number>
+
+function unary(op: UnaryOp, x: Tensor, a = 1, b = 0): Tensor {
+  const params = { op: indexOf[op], n: x.size, a, b }
+  const y = empty(x.backend, x.shape)
+  run('unary', { y, x }, params)
+  return record(y, [x], () => ({
+    saved: [op === 'affine' ? undefined : x],
+    backward(dy, [saved]) {
+      const dx = empty(dy.backend, dy.shape)
+      run('unaryGrad', { dx, dy, x: saved ?? dy }, params)
+      return [dx]
+    },
+  }))
+}
+
+/** a x + b with plain numbers a and b. */
+export const affine = (x: Tensor, a: number, b = 0): Tensor => unary('affine', x, a, b)
+export const exp = (x: Tensor): Tensor => unary('exp', x)
+export const log = (x: Tensor): Tensor => unary('log', x)
+export const sqrt = (x: Tensor): Tensor => unary('sqrt', x)
+export const rsqrt = (x: Tensor): Tensor => unary('rsqrt', x)
+export const reciprocal = (x: Tensor): Tensor => unary('reciprocal', x)
+export const tanh = (x: Tensor): Tensor => unary('tanh', x)
+export const sigmoid = (x: Tensor): Tensor => unary('sigmoid', x)
+export const relu = (x: Tensor): Tensor => unary('relu', x)
+/** x Phi(x), the exact (erf) form that ViT uses. */
+export const gelu = (x: Tensor): Tensor => unary('gelu', x)
+/** x sigmoid(x). */
+export const silu = (x: Tensor): Tensor => unary('silu', x)
+export const abs = (x: Tensor): Tensor => unary('abs', x)
+export const square = (x: Tensor): Tensor => unary('square', x)
+
+/** x repeated to `shape`: sizes of 1 grow, missing leading axes appear. */
+export function broadcastTo(x: Tensor, shape: readonly number[]): Tensor {
+  if (sameShape(x.shape, shape)) return x
+  const rule = repeatRule(shape, x.shape)
+  if (!rule) throw new Error(`broadcastTo: shape must extend ${showShape(x.shape)}, got ${showShape(shape)}`)
+  const y = empty(x.backend, shape)
+  const inner = rule.inner
+  const outer = sizeOf(shape) / (rule.count * inner)
+  run('copy', { y, x }, {
+    d0: 1, d1: 1, d2: 1, d3: outer, d4: rule.count, d5: inner,
+    ys0: 0, ys1: 0, ys2: 0, ys3: rule.count * inner, ys4: inner, ys5: 1,
+    xs0: 0, xs1: 0, xs2: 0, xs3: 0, xs4: 1, xs5: 0,
+    yo: 0, xo: 0, accumulate: 0,
+  })
+  return record(y, [x], () => ({ saved: [], backward: (dy) => [reduceTo(dy, x.shape)] }))
+}
+
+function binary(op: BinaryOp, a: Tensor, b: Tensor): Tensor {
+  const rule = repeatRule(a.shape, b.shape)
+  if (!rule) {
+    if (repeatRule(b.shape, a.shape)) return binary(op, broadcastTo(a, b.shape), b)
+    throw new Error(`${op}: shapes must be equal or repeat, got ${showShape(a.shape)} and ${showShape(b.shape)}`)
+  }
+  const bShape = b.shape
+  const y = empty(a.backend, a.shape)
+  run('binary', { y, a, b }, { op: binaryOps.indexOf(op), n: a.size, ...rule })
+  return record(y, [a, b], ([needsA, needsB]) => {
+    const product = op === 'mul' || op === 'div'
+    return {
+      saved: [product && needsB ? a : undefined, product ? b : undefined],
+      backward(dy, [a, b]) {
+        if (op === 'add') return [dy, needsB ? reduceTo(dy, bShape) : undefined]
+        if (op === 'sub') return [dy, needsB ? reduceTo(affine(dy, -1), bShape) : undefined]
+        if (op === 'mul') return [needsA ? mul(dy, b!) : undefined, needsB ? reduceTo(mul(dy, a!), bShape) : undefined]
+        const dyOverB = div(dy, b!)
+        return [
+          needsA ? dyOverB : undefined,
+          needsB ? reduceTo(affine(mul(dyOverB, div(a!, b!)), -1), bShape) : undefined,
+        ]
+      },
+    }
+  })
+}
+
+export const add = (a: Tensor, b: Tensor): Tensor => binary('add', a, b)
+export const sub = (a: Tensor, b: Tensor): Tensor => binary('sub', a, b)
+export const mul = (a: Tensor, b: Tensor): Tensor => binary('mul', a, b)
+export const div = (a: Tensor, b: Tensor): Tensor => binary('div', a, b)

@@ -1,0 +1,113 @@
+// Matrix products: y = x W^T + b with its epilogues, and plain batched matmul.
+import { sameShape, showShape, sizeOf } from '../tensor/shape.ts'
+import { isTracked, record } from '../tensor/tape.ts'
+import { empty, type Tensor } from '../tensor/tensor.ts'
+import { run } from './dispatch.ts'
+import { add, mul } from './elementwise.ts'
+import { unaryOps } from '../backend/kernels.ts'
+import { reduceTo } from './reduce.ts'
+
+const plain = { batch: 1, transA: 0, transB: 0, strideA: 0, strideB: 0, alpha: 1, act: 0, accumulate: 0 }
+
+export interface LinearOptions {
+  /** (out): added before the activation. */
+  bias?: Tensor | undefined
+  /** Multiplies x W^T. */
+  alpha?: number
+  act?: 'none' | 'gelu'
+  /** (out): multiplies the activation, as layer scale does. */
+  colScale?: Tensor | undefined
+  /** Same shape as the result, added last. */
+  residual?: Tensor | undefined
+}
+
+/** residual + colScale * act(alpha x W^T + bias) for x (..., in) and W (out, in): (..., out), in one kernel. */
+export function linear(x: Tensor, w: Tensor, options: LinearOptions = {}): Tensor {
+  const { bias, alpha = 1, act = 'none', colScale, residual } = options
+  const k = x.shape[x.shape.length - 1]!
+  if (w.shape.length !== 2 || w.shape[1] !== k) {
+    throw new Error(`linear: weight must be (out, ${k}), got ${showShape(w.shape)} for x ${showShape(x.shape)}`)
+  }
+  const n = w.shape[0]!
+  const m = x.size / k
+  const shape = [...x.shape.slice(0, -1), n]
+  if (residual && !sameShape(residual.shape, shape)) {
+    throw new Error(`linear: residual must be ${showShape(shape)}, got ${showShape(residual.shape)}`)
+  }
+  for (const v of [bias, colScale]) {
+    if (v && v.size !== n) throw new Error(`linear: bias and colScale must have ${n} elements, got ${showShape(v.shape)}`)
+  }
+  // A trained scale needs the value that it multiplies: then it is an op of its own.
+  if (isTracked(colScale)) {
+    const scaled = mul(linear(x, w, { bias, alpha, act }), colScale!)
+    return residual ? add(scaled, residual) : scaled
+  }
+  const y = empty(x.backend, shape)
+  const activated = act === 'gelu' && [x, w, bias].some(isTracked)
+  const pre = activated ? empty(x.backend, shape) : undefined
+  run('matmul', { y, pre, a: x, b: w, bias, colScale, residual }, {
+    ...plain, m, n, k, transB: 1, alpha, act: act === 'gelu' ? 1 : 0,
+  })
+  return record(y, [x, w, bias, residual], ([needsX, needsW, needsBias, needsResidual]) => {
+    const inner = needsX || needsW || needsBias
+    return {
+      saved: [needsW ? x : undefined, needsX ? w : undefined, inner ? colScale : undefined, pre],
+      backward(dy, [x, w, colScale, pre]) {
+        let dp = dy
+        if (inner && colScale) dp = mul(dp, colScale)
+        if (pre) {
+          const dpre = empty(dy.backend, dy.shape)
+          run('unaryGrad', { dx: dpre, dy: dp, x: pre }, { op: unaryOps.indexOf('gelu'), n: dy.size, a: 1, b: 0 })
+          dp = dpre
+        }
+        let dx: Tensor | undefined
+        let dw: Tensor | undefined
+        if (needsX) {
+          dx = empty(dy.backend, [...dy.shape.slice(0, -1), k])
+          run('matmul', { y: dx, a: dp, b: w! }, { ...plain, m, n: k, k: n, alpha })
+        }
+        if (needsW) {
+          dw = empty(dy.backend, [n, k])
+          run('matmul', { y: dw, a: dp, b: x! }, { ...plain, m: n, n: k, k: m, transA: 1, alpha })
+        }
+        return [dx, dw, needsBias ? reduceTo(dp, bias!.shape) : undefined, needsResidual ? dy : undefined]
+      },
+    }
+  })
+}
+
+/** A B for A (..., m, k) and B (..., k, n) with equal leading sizes, or B (k, n) shared by all. */
+export function matmul(a: Tensor, b: Tensor): Tensor {
+  const rank = a.shape.length
+  const m = a.shape[rank - 2]!
+  const k = a.shape[rank - 1]!
+  const n = b.shape[b.shape.length - 1]!
+  const shared = b.shape.length === 2
+  if (rank < 2 || b.shape[b.shape.length - 2] !== k || !(shared || sameShape(a.shape.slice(0, -2), b.shape.slice(0, -2)))) {
+    throw new Error(`matmul: inner sizes must match, got ${showShape(a.shape)} x ${showShape(b.shape)}`)
+  }
+  const batch = sizeOf(a.shape.slice(0, -2))
+  // A shared right side makes one tall product of the whole batch.
+  const p = shared ? { batch: 1, m: batch * m } : { batch, m }
+  const strideB = shared ? 0 : k * n
+  const y = empty(a.backend, [...a.shape.slice(0, -1), n])
+  run('matmul', { y, a, b }, { ...plain, ...p, n, k, strideA: m * k, strideB })
+  return record(y, [a, b], ([needsA, needsB]) => ({
+    saved: [needsB ? a : undefined, needsA ? b : undefined],
+    backward(dy, [savedA, savedB]) {
+      let da: Tensor | undefined
+      let db: Tensor | undefined
+      if (needsA) {
+        da = empty(dy.backend, a.shape)
+        run('matmul', { y: da, a: dy, b: savedB! }, { ...plain, ...p, n: k, k: n, transB: 1, strideA: m * n, strideB })
+      }
+      if (needsB) {
+        db = empty(dy.backend, b.shape)
+        run('matmul', { y: db, a: savedA!, b: dy }, {
+          ...plain, batch: p.batch, m: k, n, k: p.m, transA: 1, strideA: m * k, strideB: m * n,
+        })
+      }
+      return [da, db]
+    },
+  }))
+}

@@ -1,0 +1,189 @@
+// Reverse-mode autograd, first order: a list of op records, unwound in reverse. Gradients are returned, never stored on tensors.
+import { scope } from './scope.ts'
+import { showShape } from './shape.ts'
+import { empty, Tensor } from './tensor.ts'
+
+type Grad = Tensor | undefined
+export interface Rule {
+  /** What backward reads; kept alive until the tape has passed. Leave out what no needed gradient reads. */
+  saved: readonly (Tensor | undefined)[]
+  /** Gradients of the inputs, in order; undefined where not needed or zero. May return `dy` itself. */
+  backward(dy: Tensor, saved: readonly Tensor[]): readonly Grad[]
+}
+interface Node {
+  out: number
+  inputs: readonly (number | undefined)[]
+  saved: (Tensor | undefined)[]
+  backward: Rule['backward']
+}
+
+class Tape {
+  readonly nodes: Node[] = []
+  readonly tracked = new Set<number>()
+  constructor(readonly roots: readonly Tensor[]) {
+    for (const p of roots) this.tracked.add(p.id)
+  }
+  /** Frees what is still saved. */
+  clear(): void {
+    for (const node of this.nodes) for (const t of node.saved) t?.dispose()
+    this.nodes.length = 0
+  }
+}
+
+let current: Tape | undefined
+
+/** Whether the gradient of this tensor is wanted by the tape now recording. */
+export function isTracked(t: Tensor | undefined): boolean {
+  return t !== undefined && current !== undefined && current.tracked.has(t.id)
+}
+
+/** Runs `fn` without recording. */
+export function untracked<T>(fn: () => T): T {
+  const tape = current
+  current = undefined
+  try {
+    return fn()
+  } finally {
+    current = tape
+  }
+}
+
+/**
+ * Records how `out` came from `inputs`. `rule` is asked only when some input is tracked, and is told which (`needs`),
+ * so that it saves and computes nothing for frozen inputs. Returns `out`.
+ */
+export function record(
+  out: Tensor,
+  inputs: readonly (Tensor | undefined)[],
+  rule: (needs: readonly boolean[]) => Rule,
+): Tensor {
+  const tape = current
+  if (!tape) return out
+  const needs = inputs.map((t) => t !== undefined && tape.tracked.has(t.id))
+  if (!needs.includes(true)) return out
+  const { saved, backward } = rule(needs)
+  tape.nodes.push({
+    out: out.id,
+    inputs: inputs.map((t, i) => (needs[i] ? t!.id : undefined)),
+    saved: saved.map((t) => t?.alias()),
+    backward,
+  })
+  tape.tracked.add(out.id)
+  return out
+}
+
+function addInto(sum: Tensor, t: Tensor): Tensor {
+  const y = sum.unshared ? sum : empty(sum.backend, sum.shape)
+  sum.backend.dispatch(
+    'binary',
+    { y: y.buf, a: sum.buf, b: t.buf },
+    { op: 0, n: sum.size, inner: 1, count: sum.size },
+  )
+  t.dispose()
+  if (y !== sum) sum.dispose()
+  return y
+}
+
+function view(t: Tensor): Tensor {
+  return new Tensor(t, t.shape)
+}
+
+/** Unwinds the tape from d out = dy; the gradients by tensor id. Takes ownership of dy. Runs inside the caller's scope. */
+function unwind(tape: Tape, out: Tensor, dy: Tensor): Map<number, Tensor> {
+  const grads = new Map<number, Tensor>([[out.id, dy]])
+  for (let i = tape.nodes.length - 1; i >= 0; i--) {
+    const node = tape.nodes.pop()!
+    const g = grads.get(node.out)
+    if (g) {
+      grads.delete(node.out)
+      const results = scope(() => node.backward(g, node.saved as Tensor[]))
+      node.inputs.forEach((id, at) => {
+        const found = results[at]
+        if (id === undefined || !found) return
+        // The same tensor given twice, or passed through, becomes a handle of its own.
+        const result = found === g || results.indexOf(found) !== at ? view(found) : found
+        const sum = grads.get(id)
+        grads.set(id, sum ? addInto(sum, result) : result)
+      })
+      g.dispose()
+    }
+    for (const t of node.saved) t?.dispose()
+  }
+  return grads
+}
+
+export interface ValueAndGrad<A> {
+  /** The scalar loss. */
+  value: Tensor
+  /** What `fn` returned beside the loss. */
+  aux: A
+  /** One gradient for each parameter, same shape; zeros where the loss does not depend on it. */
+  grads: Tensor[]
+}
+
+/**
+ * The value of a scalar function and its gradients for `params`. `fn` returns the loss, or [loss, aux] where tensors
+ * in aux (arrays, plain objects) are kept for the caller. Throws on a loss that is not one element.
+ */
+export function valueAndGrad<A = undefined>(fn: () => Tensor | [Tensor, A], params: readonly Tensor[]): ValueAndGrad<A> {
+  if (current) throw new Error('valueAndGrad: cannot be nested, only first-order gradients are supported')
+  const tape = new Tape(params)
+  return scope(() => {
+    try {
+      current = tape
+      let result: Tensor | [Tensor, A]
+      try {
+        result = scope(fn)
+      } finally {
+        current = undefined
+      }
+      const [value, aux] = Array.isArray(result) ? result : [result, undefined as A]
+      if (value.size !== 1) throw new Error(`valueAndGrad: the loss must be one element, got ${showShape(value.shape)}`)
+      const one = filled(value, 1)
+      const found = unwind(tape, value, one)
+      const grads = params.map((p) => found.get(p.id) ?? filled(p, 0))
+      return { value, aux, grads }
+    } finally {
+      tape.clear()
+    }
+  })
+}
+
+function filled(like: Tensor, value: number): Tensor {
+  const t = empty(like.backend, like.shape)
+  t.backend.dispatch('fill', { y: t.buf }, { n: t.size, value })
+  return t
+}
+
+/**
+ * fn(x), recomputed in the backward pass instead of saved: less memory for about one more forward.
+ * `fn` must give the same values when it runs again (see Context.replay for dropout).
+ */
+export function checkpoint(fn: (x: Tensor) => Tensor, x: Tensor): Tensor {
+  const tape = current
+  if (!tape) return fn(x)
+  const y = untracked(() => scope(() => fn(x)))
+  const inputs = [x, ...tape.roots]
+  return record(y, inputs, (needs) => ({
+    saved: [x],
+    backward(dy, [again]) {
+      const roots = inputs.map((t, i) => (i === 0 ? again! : t)).filter((_, i) => needs[i])
+      const inner = new Tape(roots)
+      try {
+        current = inner
+        let out: Tensor
+        try {
+          out = scope(() => fn(again!))
+        } finally {
+          current = undefined
+        }
+        const found = unwind(inner, out, view(dy))
+        return inputs.map((t, i) => {
+          return needs[i] ? found.get((i === 0 ? again! : t).id) : undefined
+        })
+      } finally {
+        inner.clear()
+      }
+    },
+  }))
+}
