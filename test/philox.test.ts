@@ -1,7 +1,8 @@
 // The generator behind dropout, shuffling and initial weights: known answers, and what its streams look like.
-import { philox, Rng } from 'vitune'
+
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { philox, Rng } from 'vitune'
 
 const hex = (words: ArrayLike<number>) => Array.from(words, (w) => w.toString(16).padStart(8, '0')).join(' ')
 
@@ -63,7 +64,10 @@ test('whole numbers below n take every value about equally often', () => {
   const counts = new Array<number>(7).fill(0)
   for (let i = 0; i < 14_000; i++) counts[rng.below(7)]!++
   // Four standard errors of a count of 2000: 4 sqrt(14000 * 1/7 * 6/7).
-  assert.ok(counts.every((c) => Math.abs(c - 2000) < 166), counts.join())
+  assert.ok(
+    counts.every((c) => Math.abs(c - 2000) < 166),
+    counts.join(),
+  )
 })
 
 test('a shuffle keeps the items, works in place, and repeats with its seed', () => {
@@ -71,7 +75,10 @@ test('a shuffle keeps the items, works in place, and repeats with its seed', () 
   const shuffled = new Rng(4).shuffle(items)
   assert.is(shuffled, items)
   assert.is.not(shuffled.join(), [...shuffled].sort((a, b) => a - b).join())
-  assert.equal([...shuffled].sort((a, b) => a - b), [...shuffled.keys()])
+  assert.equal(
+    [...shuffled].sort((a, b) => a - b),
+    [...shuffled.keys()],
+  )
   assert.equal(shuffled, new Rng(4).shuffle([...shuffled.keys()]))
   assert.equal(new Rng(4).shuffle([]), [])
 })
@@ -85,7 +92,10 @@ test('every order of three items comes up about equally often', () => {
   }
   assert.is(counts.size, 6)
   // Four standard errors of a count of 1000: 4 sqrt(6000 * 1/6 * 5/6).
-  assert.ok([...counts.values()].every((c) => Math.abs(c - 1000) < 116), JSON.stringify([...counts]))
+  assert.ok(
+    [...counts.values()].every((c) => Math.abs(c - 1000) < 116),
+    JSON.stringify([...counts]),
+  )
 })
 
 test.run()

@@ -1,0 +1,14 @@
+// One list of cases for every kernel: sizes, numbers, inputs, and how far from the f64 reference an f32 result may be.
+// Not here: running them (kernels.test.ts does, on each backend) and the reference's own proof (reference*.test.ts).
+import './kernel-cases/attention.ts'
+import './kernel-cases/copy.ts'
+import './kernel-cases/elementwise.ts'
+import './kernel-cases/gather.ts'
+import './kernel-cases/loss.ts'
+import './kernel-cases/matmul.ts'
+import './kernel-cases/normalise.ts'
+import './kernel-cases/optimizer.ts'
+import './kernel-cases/random.ts'
+import './kernel-cases/reduce.ts'
+
+export { cases, type KernelCase, type Values } from './kernel-cases/case.ts'
