@@ -1,0 +1,127 @@
+// Batches from a dataset: decoded a few at a time, transformed, and the next one made while the last is being used.
+// What an image looks like depends on (seed, epoch, index) alone, never on the order in which decoding happens to end.
+import { InputError } from '../platform/errors.ts'
+import { philox, Rng } from '../tensor/philox.ts'
+import { BrokenImage, type Dataset } from './dataset.ts'
+import { toBatches } from './sampler.ts'
+import type { Transform } from './transforms.ts'
+
+/** One batch: `images` is (B, 3, H, W), the rest has B entries. B is smaller where images were broken. */
+export interface Batch {
+  readonly size: number
+  readonly height: number
+  readonly width: number
+  readonly images: Float32Array<ArrayBuffer>
+  readonly labels: Int32Array<ArrayBuffer>
+  readonly files: readonly string[]
+  readonly indices: readonly number[]
+}
+
+/** How images are loaded. */
+export interface LoadOptions {
+  readonly transform: Transform
+  /** For random transforms. */
+  readonly seed?: number
+  readonly epoch?: number
+  /** Told of every image that had to be left out, each time it is met. */
+  readonly onBroken?: ((file: string, reason: string) => void) | undefined
+  /** Throw an InputError at the first broken image instead. */
+  readonly strict?: boolean
+  /** Images decoded at once, default 4. */
+  readonly parallel?: number
+}
+
+/** The random numbers of one sample in one epoch. */
+export function sampleRng(seed: number, epoch: number, index: number): Rng {
+  const key = new Uint32Array(4)
+  philox(index >>> 0, epoch >>> 0, 0xa097, 0, seed >>> 0, 0, key)
+  return new Rng(key[0]!, key[1]!)
+}
+
+/** Loads the samples of one batch, in the order of `indices`. */
+export async function loadBatch(dataset: Dataset, indices: readonly number[], options: LoadOptions): Promise<Batch> {
+  const { transform, seed = 0, epoch = 0, parallel = 4 } = options
+  const { height, width } = transform
+  const values = 3 * height * width
+  const images = new Float32Array(indices.length * values)
+  const reasons = new Map<number, BrokenImage>()
+  let next = 0
+  let stopped = false
+  const work = async (): Promise<void> => {
+    while (next < indices.length && !stopped) {
+      const at = next++
+      const index = indices[at]!
+      try {
+        const image = await dataset.image(index)
+        transform.apply(image, sampleRng(seed, epoch, index), images.subarray(at * values, (at + 1) * values))
+      } catch (error) {
+        if (!(error instanceof BrokenImage)) {
+          stopped = true
+          throw error
+        }
+        reasons.set(at, error)
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(parallel, indices.length) }, work))
+
+  // Told in the batch's order, and only now, so that reports do not depend on timing.
+  const good: number[] = []
+  for (let at = 0; at < indices.length; at++) {
+    const error = reasons.get(at)
+    if (!error) {
+      if (good.length < at) images.copyWithin(good.length * values, at * values, (at + 1) * values)
+      good.push(indices[at]!)
+    } else if (options.strict) throw new InputError(`${error.message}; remove it, or run without strict to skip it`)
+    else options.onBroken?.(error.file, error.reason)
+  }
+  return {
+    size: good.length,
+    height,
+    width,
+    images: good.length === indices.length ? images : images.slice(0, good.length * values),
+    labels: Int32Array.from(good, (i) => dataset.label(i)),
+    files: good.map((i) => dataset.file(i)),
+    indices: good,
+  }
+}
+
+/** How an epoch is cut into batches. */
+export interface LoadBatchesOptions extends LoadOptions {
+  readonly batchSize: number
+  /** Leave out a last, shorter batch. */
+  readonly dropLast?: boolean
+  /** Batches to skip, for resuming within an epoch; they are neither decoded nor counted. */
+  readonly start?: number
+}
+
+/**
+ * Batches over `order`, the next one loading while the last is in use. A batch of only broken images is left out.
+ * Throws an InputError when not one image could be read.
+ */
+export async function* loadBatches(
+  dataset: Dataset,
+  order: readonly number[],
+  options: LoadBatchesOptions,
+): AsyncGenerator<Batch, void, undefined> {
+  const batches = toBatches(order, options.batchSize, options.dropLast).slice(options.start ?? 0)
+  const load = (i: number): Promise<Batch> | undefined => {
+    const indices = batches[i]
+    if (!indices) return undefined
+    const promise = loadBatch(dataset, indices, options)
+    // The consumer may stop before it gets here; a failure then is nobody's, and awaiting it later still throws.
+    promise.catch(() => {})
+    return promise
+  }
+  let seen = 0
+  let next = load(0)
+  for (let i = 0; next; i++) {
+    const batch: Batch = await next
+    next = load(i + 1)
+    seen += batch.size
+    if (batch.size > 0) yield batch
+  }
+  if (batches.length > 0 && seen === 0) {
+    throw new InputError(`images: not one of ${batches.flat().length} could be decoded; are they JPEG, PNG or WebP?`)
+  }
+}

@@ -1,0 +1,52 @@
+// The order in which an epoch visits the samples, and its cut into batches. Pure: the same seed and epoch give the same
+// order, so a resumed run needs no stored state.
+import { Rng } from '../tensor/philox.ts'
+
+/** How an epoch's order is made. */
+export interface OrderOptions {
+  /**
+   * `shuffle`: every sample once; `sequential`: by index; `balanced`: OTX's sampler, N / K rounds of one random sample
+   * of each class that has any.
+   */
+  readonly mode: 'shuffle' | 'sequential' | 'balanced'
+  readonly seed: number
+  readonly epoch: number
+  /** For `balanced`: OTX's shorter epoch, in which each sample of the smallest class is seen with probability 0.999. */
+  readonly efficient?: boolean
+}
+
+function balanced(labels: ArrayLike<number>, rng: Rng, efficient: boolean): number[] {
+  const byClass = new Map<number, number[]>()
+  for (let i = 0; i < labels.length; i++) {
+    const list = byClass.get(labels[i]!)
+    if (list) list.push(i)
+    else byClass.set(labels[i]!, [i])
+  }
+  const groups = [...byClass].sort(([a], [b]) => a - b).map(([, list]) => list)
+  let rounds = Math.floor(labels.length / Math.max(1, groups.length))
+  const smallest = Math.min(...groups.map((list) => list.length))
+  if (efficient && smallest > 1) {
+    rounds = Math.max(1, Math.min(rounds, Math.floor(Math.log(0.001) / Math.log(1 - 1 / smallest))))
+  }
+  const order: number[] = []
+  for (let i = 0; i < rounds; i++) for (const list of groups) order.push(list[rng.below(list.length)]!)
+  return order
+}
+
+/** Sample indices of one epoch, in order. */
+export function epochOrder(labels: ArrayLike<number>, options: OrderOptions): number[] {
+  const rng = new Rng(options.seed, options.epoch)
+  if (options.mode === 'balanced') return balanced(labels, rng, options.efficient ?? false)
+  const order = Array.from({ length: labels.length }, (_, i) => i)
+  return options.mode === 'shuffle' ? rng.shuffle(order) : order
+}
+
+/** The order in pieces of `size`; the last may be shorter, or is left out with `dropLast`. */
+export function toBatches(order: readonly number[], size: number, dropLast = false): number[][] {
+  if (!(Number.isInteger(size) && size > 0)) throw new Error(`batch size: must be whole and positive, got ${size}`)
+  const batches: number[][] = []
+  for (let i = 0; i < order.length; i += size) {
+    if (!dropLast || i + size <= order.length) batches.push(order.slice(i, i + size))
+  }
+  return batches
+}
