@@ -83,6 +83,15 @@ const prune = {
   },
 }
 
+/** What loads a package on demand rejects instead: browser.js names no package, so that no bundler looks for one. */
+const refusePackages = {
+  name: 'refuse-packages',
+  renderDynamicImport: ({ targetModuleId }) =>
+    targetModuleId && !external(targetModuleId)
+      ? undefined
+      : { left: "Promise.reject(new Error('not in the browser build: ' + ", right: '))' },
+}
+
 const plugins = (name) => [platform(name), wasm, esbuild({ target: 'es2022', tsconfig: false })]
 
 const entries = {
@@ -108,7 +117,7 @@ export default [
     input: 'src/index.ts',
     output: { file: 'dist/browser.js', inlineDynamicImports: true },
     external,
-    plugins: plugins('browser'),
+    plugins: [...plugins('browser'), refusePackages],
   },
   {
     input: 'src/platform/browser.ts',

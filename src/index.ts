@@ -1,5 +1,7 @@
 // The SDK's public names, sorted by room. Not here: any code.
 
+/// <reference lib="esnext.disposable" preserve="true" />
+
 // platform
 export { InputError } from './platform/errors.ts'
 

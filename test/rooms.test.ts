@@ -17,8 +17,8 @@ const allowed: Record<string, string> = {
   io: 'platform backend tensor @huggingface/hub',
   data: 'platform backend tensor',
   models: 'platform backend tensor ops nn io',
-  adapters: 'platform backend tensor ops nn io',
-  train: 'platform backend tensor ops optim nn io data models adapters',
+  adapters: 'platform backend tensor ops nn models io',
+  train: 'platform backend tensor ops optim nn io data models adapters vega',
   index: 'platform backend tensor ops optim nn io data models adapters train',
   cli: 'index platform backend tensor ops optim nn io data models adapters train commander',
 }
