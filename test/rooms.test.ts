@@ -27,7 +27,7 @@ const exceptions = ['backend -> tensor/philox.ts']
 
 /** Names that only some folders may use, in code (not in comments or quoted text). */
 const owned: [RegExp, string[]][] = [
-  [/(?<![\w.$'-])(process|navigator)\s*[.[]|globalThis\.(process|navigator)/, ['platform/']],
+  [/(?<![\w.$'-])(process|navigator)\b(?!\s*[:(?])|globalThis\.(process|navigator)/, ['platform/']],
   [/(?<![\w.$])(new Worker|fetch)\s*\(|globalThis\.fetch/, ['platform/']],
   [/['"]node:|(?<![\w.$])require\s*\(/, ['platform/']],
   [/\bWebAssembly\b/, ['backend/wasm/']],

@@ -46,6 +46,7 @@ function judge(file, { code, output }) {
   let failed = count('Total') - passed
   let reason = ''
   if (/\.only\(/.test(readFileSync(file, 'utf8'))) reason = 'Some tests were left out by .only().'
+  else if (count('Skipped') > 0) reason = 'A skipped test counts as failed.'
   else if (count('Total') === 0) reason = 'No tests ran.'
   else if (code !== 0 && failed === 0) reason = `Exit code ${code} although no test failed.`
   if (reason) failed = Math.max(failed, 1)
