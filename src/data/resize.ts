@@ -199,8 +199,9 @@ export function resizeImage(image: RgbImage, options: ResizeOptions): RgbImage {
     const part = cut(image, { left: crop.left + window.left, top: crop.top + top, width: window.width, height: count })
     return sameRows ? part : vertical(part, top, rows)
   }
-  // Pillow 13 goes down first where only the height shrinks: less to do, and the rounding in between is another.
-  if (height < crop.height && width > crop.width) {
+  // Pillow 13's rule for going down first: the height loses more than twice the pixels that the width does. It is less
+  // work then, and the rounding in between is another.
+  if (crop.height > height && crop.height - height > 2 * (crop.width - width)) {
     const part = cut(image, { left: crop.left, top: crop.top + top, width: crop.width, height: count })
     return horizontal(vertical(part, top, rows), 0, 0, window.height, columns)
   }

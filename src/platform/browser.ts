@@ -25,7 +25,11 @@ function startWorker(source: string): WorkerHandle {
 async function decodeImage(bytes: Uint8Array): Promise<RgbImage> {
   // The copy gives Blob a plain ArrayBuffer; premultiplying would blend the alpha in.
   const blob = new Blob([new Uint8Array(bytes)])
-  const bitmap = await createImageBitmap(blob, { imageOrientation: 'from-image', premultiplyAlpha: 'none' })
+  const bitmap = await createImageBitmap(blob, {
+    imageOrientation: 'from-image',
+    premultiplyAlpha: 'none',
+    colorSpaceConversion: 'none',
+  })
   const { width, height } = bitmap
   const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true })
   if (!context) throw new Error('image: this browser gives no 2D canvas to decode on')

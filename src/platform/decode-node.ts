@@ -1,4 +1,5 @@
-// Image decoding under Node with sharp, which is loaded at the first image: nothing else needs it.
+// Image decoding under Node with sharp, which is loaded at the first image: nothing else needs it. Pixels are those that
+// Pillow's convert('RGB') gives (what models are trained on): ICC profiles are not applied, alpha is dropped.
 import { InputError } from './errors.ts'
 import type { RgbImage } from './platform.ts'
 
@@ -16,25 +17,47 @@ async function loadSharp(): Promise<Sharp> {
   }
 }
 
+/** RGB from grey, with or without alpha. */
+function fromGrey(data: Uint8Array, pixels: number, channels: number): Uint8Array {
+  const rgb = new Uint8Array(pixels * 3)
+  for (let i = 0, p = 0, o = 0; i < pixels; i++, p += channels, o += 3) {
+    const v = data[p]!
+    rgb[o] = v
+    rgb[o + 1] = v
+    rgb[o + 2] = v
+  }
+  return rgb
+}
+
+/** RGB from inks without colour management, as Pillow does: what the black leaves, less each ink's part of it. */
+function fromCmyk(data: Uint8Array, pixels: number): Uint8Array {
+  const rgb = new Uint8Array(pixels * 3)
+  for (let i = 0; i < pixels; i++) {
+    const light = 255 - data[i * 4 + 3]!
+    for (let c = 0; c < 3; c++) {
+      const part = data[i * 4 + c]! * light + 128
+      rgb[i * 3 + c] = light - ((part + (part >> 8)) >> 8)
+    }
+  }
+  return rgb
+}
+
 /** Decodes one image file's bytes as `Platform.decodeImage` says; throws when sharp is missing or the bytes are broken. */
 export async function decodeImage(bytes: Uint8Array): Promise<RgbImage> {
   loading ??= loadSharp()
   const sharp = await loading
-  const { data, info } = await sharp(bytes, { failOn: 'error', autoOrient: true })
-    .removeAlpha()
-    .toColourspace('srgb')
-    .raw({ depth: 'uchar' })
-    .toBuffer({ resolveWithObject: true })
+  const source = sharp(bytes, { failOn: 'error', autoOrient: true, ignoreIcc: true })
+  const inks = (await source.metadata()).space === 'cmyk'
+  const pipeline = inks
+    ? source.pipelineColourspace('cmyk').toColourspace('cmyk')
+    : source.removeAlpha().toColourspace('srgb')
+  const { data, info } = await pipeline.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true })
   const { width, height, channels } = info
   const pixels = width * height
-  if (data.length !== pixels * channels) throw new Error(`image: ${width} x ${height} decoded to ${data.length} bytes`)
-  if (channels === 3) return { width, height, data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) }
-  const rgb = new Uint8Array(pixels * 3)
-  for (let i = 0; i < pixels; i++) {
-    const grey = data[i * channels]!
-    rgb[i * 3] = grey
-    rgb[i * 3 + 1] = grey
-    rgb[i * 3 + 2] = grey
+  if (data.length !== pixels * channels || (inks && channels < 4)) {
+    throw new Error(`image: ${width} x ${height} decoded to ${data.length} bytes of ${channels} channels`)
   }
-  return { width, height, data: rgb }
+  if (inks) return { width, height, data: fromCmyk(data, pixels) }
+  if (channels < 3) return { width, height, data: fromGrey(data, pixels, channels) }
+  return { width, height, data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) }
 }
