@@ -2,9 +2,22 @@
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
-// platform
-export { InputError } from './platform/errors.ts'
-
+// adapters
+export { isTarget, type LoraConfig, loraConfig, loraDefaults, strength } from './adapters/config.ts'
+export {
+  adaptedLayers,
+  freezeBackbone,
+  headModules,
+  injectLora,
+  linearLayers,
+  type Method,
+  methods,
+  removeAdapters,
+} from './adapters/inject.ts'
+export { LoraLinear } from './adapters/lora.ts'
+export { largestDifference, type Merged, merge } from './adapters/merge.ts'
+export { adapterConfigText, parseAdapterConfig } from './adapters/peft-config.ts'
+export { type Adapter, adapterTensors, applyAdapter, openAdapter, saveAdapter } from './adapters/peft-format.ts'
 // backend
 export type { Backend, Caps, HostArray, MemoryStats } from './backend/backend.ts'
 export {
@@ -23,7 +36,7 @@ export {
   unaryOps,
 } from './backend/kernels.ts'
 export { createReference } from './backend/reference/reference.ts'
-
+export { createWasm, type WasmOptions } from './backend/wasm/wasm.ts'
 // io
 export { type Checkpoint, checkpointFiles, openCheckpoint, parseWeightMap, readJsonObject } from './io/checkpoint.ts'
 export { fromBf16, fromF16, toBf16, toF16 } from './io/half.ts'
@@ -35,15 +48,34 @@ export {
   type TensorInfo,
 } from './io/safetensors.ts'
 export { encodeSafetensors, type TensorToWrite, type WrittenDtype, writeSafetensors } from './io/safetensors-write.ts'
-
-// tensor
-export { philox, Rng } from './tensor/philox.ts'
-
-// tensor
-export { keep, scope } from './tensor/scope.ts'
-export { checkpoint, untracked, type ValueAndGrad, valueAndGrad } from './tensor/tape.ts'
-export { empty, Parameter, parameter, Tensor, tensor } from './tensor/tensor.ts'
-
+// models
+export {
+  architectureOf,
+  configJson,
+  exportTensors,
+  fitHead,
+  type LoadedVit,
+  type LoadOptions,
+  loadVit,
+  saveVit,
+} from './models/load.ts'
+export { type Dialect, huggingFaceName, timmName } from './models/names.ts'
+export { interpolatePositions } from './models/positions.ts'
+export { type ForwardVit, Vit } from './models/vit.ts'
+export { type Interpolation, parseVitConfig, type VitConfig } from './models/vit-config.ts'
+// nn
+export { Context } from './nn/context.ts'
+export { LayerNorm, Linear, ones, truncatedNormal, zeros } from './nn/layers.ts'
+export {
+  countParameters,
+  disposeModule,
+  Module,
+  namedModules,
+  namedParameters,
+  replaceModule,
+  setTrainable,
+  trainableParameters,
+} from './nn/module.ts'
 // ops
 export { attention } from './ops/attention.ts'
 export { dropout } from './ops/dropout.ts'
@@ -72,39 +104,34 @@ export { crossEntropy } from './ops/loss.ts'
 export { layerNorm, softmax } from './ops/normalise.ts'
 export { mean, meanAll, sum, sumSquares } from './ops/reduce.ts'
 export { concat, gather, permute, reshape, slice, transpose } from './ops/view.ts'
-
-// nn
-export { Context } from './nn/context.ts'
-export { LayerNorm, Linear, ones, truncatedNormal, zeros } from './nn/layers.ts'
+// optim
+export { type AdamwOptions, adamw } from './optim/adamw.ts'
+export { clipFactor } from './optim/clip.ts'
+export { decayGroups, isVector, type Optimizer, type ParameterGroup } from './optim/optimizer.ts'
+export { Plateau, type PlateauOptions, rateFactor } from './optim/schedules.ts'
+export { type SgdOptions, sgd } from './optim/sgd.ts'
+// platform
+export { InputError } from './platform/errors.ts'
+// tensor
+export { philox, Rng } from './tensor/philox.ts'
+// tensor
+export { keep, scope } from './tensor/scope.ts'
+export { checkpoint, untracked, type ValueAndGrad, valueAndGrad } from './tensor/tape.ts'
+export { empty, Parameter, parameter, Tensor, tensor } from './tensor/tensor.ts'
+export { type Batch, type BatchSource, type Evaluation, evaluate, logitsOf } from './train/evaluate.ts'
 export {
-  countParameters,
-  disposeModule,
-  Module,
-  namedModules,
-  namedParameters,
-  replaceModule,
-  setTrainable,
-  trainableParameters,
-} from './nn/module.ts'
-
-// models
-export { architectureOf, configJson, exportTensors, fitHead, type LoadedVit, type LoadOptions, loadVit, saveVit } from './models/load.ts'
-export { type Dialect, huggingFaceName, timmName } from './models/names.ts'
-export { interpolatePositions } from './models/positions.ts'
-export { type ForwardVit, Vit } from './models/vit.ts'
-export { type Interpolation, parseVitConfig, type VitConfig } from './models/vit-config.ts'
-
-// adapters
-export { isTarget, type LoraConfig, loraConfig, loraDefaults, strength } from './adapters/config.ts'
-export {
-  adaptedLayers,
-  freezeBackbone,
-  headModules,
-  injectLora,
-  linearLayers,
-  type Method,
-  methods,
-  removeAdapters,
-} from './adapters/inject.ts'
-export { LoraLinear } from './adapters/lora.ts'
-export { largestDifference, type Merged, merge } from './adapters/merge.ts'
+  type EpochEvent,
+  type FitEvent,
+  type FitOptions,
+  type FitResult,
+  type FitState,
+  fit,
+  type StepEvent,
+} from './train/fit.ts'
+// train
+export type { ExperimentResult, ExperimentRun } from './train/report/experiment-result.ts'
+export { renderReport } from './train/report/html-report.ts'
+export { type MethodSummary, summarise } from './train/report/summarise.ts'
+export { summaryWords } from './train/report/summary-words.ts'
+export { renderTable } from './train/report/table.ts'
+export { type Metrics, multiclass, type Prediction, type Task } from './train/task.ts'

@@ -1,0 +1,121 @@
+// Picture 1: average accuracy by method, bars from zero with the spread over seeds.
+import type { Mark, Spec } from 'vega'
+import { methodName, percent } from '../format.ts'
+import type { MethodSummary } from '../summarise.ts'
+import { axis, fit, type Look, texts, ticks } from './chart.ts'
+
+/** Bars of `summaries`, one row each; `narrow` puts the names above the bars. `chance` (0 to 1) is a dashed line. */
+export function bars(
+  summaries: MethodSummary[],
+  looks: Map<string, Look>,
+  chance: number,
+  width: number,
+  narrow: boolean,
+): Spec {
+  const step = narrow ? 54 : 42
+  const thick = narrow ? 16 : 22
+  const padding = { top: 24, bottom: 46, left: narrow ? 8 : 118, right: narrow ? 8 : 104 }
+  const plot = width - padding.left - padding.right
+  const high = Math.max(chance, ...summaries.map((s) => s.accuracy + (s.spread ?? 0)))
+  const values = ticks(0, Math.min(100, 100 * high), narrow ? 4 : 5)
+  const scale = plot / values.at(-1)!
+  const height = step * summaries.length
+  const rows = summaries.map((s, i) => {
+    const low = Math.max(0, s.accuracy - (s.spread ?? 0))
+    return {
+      y: i * step + (narrow ? step - thick - 8 : (step - thick) / 2),
+      end: 100 * s.accuracy * scale,
+      low: 100 * low * scale,
+      high: 100 * Math.min(1, s.accuracy + (s.spread ?? 0)) * scale,
+      color: looks.get(s.method)!.color,
+    }
+  })
+  const labels = summaries.flatMap((s, i) => {
+    const row = rows[i]!
+    const middle = row.y + thick / 2
+    const value = { text: percent(s.accuracy, s.spread), weight: 600 }
+    if (narrow) {
+      const y = row.y - 12
+      return [
+        { x: 0, y, text: fit(methodName(s.method), plot - 110, 13) },
+        { ...value, x: plot, y, align: 'right' },
+      ]
+    }
+    return [
+      { x: -12, y: middle, text: fit(methodName(s.method), padding.left - 20, 13), align: 'right' },
+      { ...value, x: Math.max(row.end, row.high) + 10, y: middle },
+    ]
+  })
+  const guess = {
+    x: 100 * chance * scale,
+    y: -12,
+    text: `guessing ${percent(chance)}`,
+    size: 11,
+    color: 'var(--muted)',
+  }
+  const text = texts([...labels, { ...guess, align: guess.x > plot / 2 ? 'right' : 'left' }])
+  const whisker = (x: string, x2: string, from: number, to: number, halo: boolean): Mark => ({
+    type: 'rule',
+    from: { data: 'whiskers' },
+    encode: {
+      enter: {
+        x: { field: x },
+        x2: { field: x2 },
+        y: { field: 'y', offset: from },
+        y2: { field: 'y', offset: to },
+        stroke: { value: halo ? 'var(--card)' : 'var(--ink)' },
+        strokeWidth: { value: halo ? 3.5 : 1.5 },
+        strokeCap: { value: 'square' },
+      },
+    },
+  })
+  // Each whisker is drawn twice: a wide rule in the card's colour keeps it legible on its bar.
+  const whiskers = [true, false].flatMap((halo) => [
+    whisker('low', 'high', thick / 2, thick / 2, halo),
+    whisker('low', 'low', thick / 2 - 5, thick / 2 + 5, halo),
+    whisker('high', 'high', thick / 2 - 5, thick / 2 + 5, halo),
+  ])
+  return {
+    width: plot,
+    height,
+    padding,
+    data: [
+      { name: 'bars', values: rows },
+      { name: 'whiskers', values: rows.filter((row) => row.high > row.low) },
+      text.data,
+    ],
+    scales: [{ name: 'x', type: 'linear', domain: [0, values.at(-1)!], range: [0, plot], zero: true }],
+    axes: [axis('bottom', values, 'Accuracy on test images (%)')],
+    marks: [
+      {
+        type: 'rect',
+        from: { data: 'bars' },
+        encode: {
+          enter: {
+            x: { value: 0 },
+            x2: { field: 'end' },
+            y: { field: 'y' },
+            height: { value: thick },
+            fill: { field: 'color' },
+            cornerRadiusTopRight: { value: 3 },
+            cornerRadiusBottomRight: { value: 3 },
+          },
+        },
+      },
+      {
+        type: 'rule',
+        encode: {
+          enter: {
+            x: { value: guess.x },
+            y: { value: -4 },
+            y2: { value: height },
+            stroke: { value: 'var(--muted)' },
+            strokeDash: { value: [3, 3] },
+          },
+        },
+      },
+      ...whiskers,
+      text.mark,
+    ],
+  }
+}

@@ -1,0 +1,57 @@
+// What an experiment (methods x data sets x seeds) left behind, as plain JSON. The report and the table read only this.
+
+/** One training run. `accuracy` is on the test images, 0 to 1; `peakBytes` and `seconds` cover the run's training. */
+export interface ExperimentRun {
+  method: string
+  dataset: string
+  seed: number
+  accuracy: number
+  /** Trainable and total parameters, the head included. */
+  trainable: number
+  total: number
+  peakBytes: number
+  seconds: number
+  lr: number
+  epochs: number
+  /** Validation loss and accuracy (0 to 1) after each epoch. */
+  curve?: { epoch: number; loss: number; accuracy: number }[]
+}
+
+/** `methods` and `datasets` are in the order to show; `created` is an ISO 8601 time; `command` repeats the experiment. */
+export interface ExperimentResult {
+  title: string
+  model: { name: string; parameters: number; source: string }
+  created: string
+  command: string
+  machine: Record<string, string>
+  datasets: { name: string; source: string; classes: number; train: number; test: number }[]
+  methods: string[]
+  runs: ExperimentRun[]
+}
+
+/** Throws where a result cannot be reported: nothing run, a name not listed, a number that is none. */
+export function checkResult(result: ExperimentResult): void {
+  if (result.runs.length === 0) throw new Error('report: needs at least one run, got 0')
+  const datasets = result.datasets.map((dataset) => dataset.name)
+  for (const [kind, names] of Object.entries({ methods: result.methods, datasets })) {
+    if (new Set(names).size !== names.length) throw new Error(`report: ${kind} must differ, got ${names.join(', ')}`)
+  }
+  const seen = new Set<string>()
+  for (const run of result.runs) {
+    const name = `${run.method}, ${run.dataset}, seed ${run.seed}`
+    if (!result.methods.includes(run.method) || !datasets.includes(run.dataset)) {
+      throw new Error(`report: a run's method and data set must be listed, got ${name}`)
+    }
+    if (seen.has(JSON.stringify([run.method, run.dataset, run.seed])))
+      throw new Error(`report: one run each, got ${name} twice`)
+    seen.add(JSON.stringify([run.method, run.dataset, run.seed]))
+    if (!(run.accuracy >= 0 && run.accuracy <= 1)) {
+      throw new Error(`report: accuracy must be 0 to 1, got ${run.accuracy} (${name})`)
+    }
+    for (const key of ['trainable', 'total', 'peakBytes', 'seconds', 'lr', 'epochs'] as const) {
+      if (!Number.isFinite(run[key]) || run[key] < 0) {
+        throw new Error(`report: ${key} must be a number from 0, got ${run[key]} (${name})`)
+      }
+    }
+  }
+}

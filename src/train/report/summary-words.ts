@@ -1,0 +1,124 @@
+// What the numbers say, in sentences made from the numbers alone. Plain text: the page escapes it.
+import type { ExperimentResult } from './experiment-result.ts'
+import { bytes, count, list, methodName, percent, seconds, share } from './format.ts'
+import { type MethodSummary, summarise } from './summarise.ts'
+
+// Gaps are between the percentages as written, so that a reader who subtracts them gets the same.
+const gapOf = (a: MethodSummary, b: MethodSummary) =>
+  (Math.round(1000 * a.accuracy) - Math.round(1000 * b.accuracy)) / 1000
+const points = (gap: number) => `${(100 * Math.abs(gap)).toFixed(1)} points`
+const written = (summary: MethodSummary) => percent(summary.accuracy, summary.spread)
+const best = (summaries: MethodSummary[]) => summaries.reduce((a, b) => (b.accuracy > a.accuracy ? b : a))
+
+// 'within' when the gap is no larger than both spreads together; 'unknown' where a spread is missing.
+function verdict(a: MethodSummary, b: MethodSummary): 'within' | 'beyond' | 'unknown' {
+  if (a.spread === undefined || b.spread === undefined) return 'unknown'
+  return Math.abs(a.accuracy - b.accuracy) <= a.spread + b.spread ? 'within' : 'beyond'
+}
+
+function leader(summaries: MethodSummary[], where: string): string {
+  const first = best(summaries)
+  const spread = first.spread === undefined ? '' : `, mean and standard deviation over ${first.seeds} seeds`
+  const opening = `${where} ${methodName(first.method)} was the most accurate (${written(first)}${spread}).`
+  const others = summaries.filter((s) => s !== first)
+  if (others.length === 0)
+    return `${where} ${methodName(first.method)} reached ${written(first)}; nothing was compared.`
+  const second = best(others)
+  const gap = gapOf(first, second)
+  const next = `${methodName(second.method)} came next with ${written(second)}`
+  if (gap === 0)
+    return `${where} ${methodName(first.method)} and ${methodName(second.method)} were equally accurate (${written(first)}${spread}).`
+  if (verdict(first, second) === 'within') {
+    return `${opening} ${next}; a gap of ${points(gap)} is within their spread, so these runs do not tell the two apart.`
+  }
+  if (verdict(first, second) === 'beyond')
+    return `${opening} ${next}, ${points(gap)} behind, which is more than their spread.`
+  return `${opening} ${next}, ${points(gap)} behind; with one seed there is no spread, and a small gap may be chance.`
+}
+
+function byDataset(result: ExperimentResult): string | undefined {
+  if (result.datasets.length < 2) return undefined
+  const winners = result.datasets.flatMap(({ name }) => {
+    const summaries = summarise(result, name)
+    return summaries.length < 2 ? [] : [{ name, ...best(summaries) }]
+  })
+  if (winners.length < 2) return undefined
+  const methods = [...new Set(winners.map((w) => w.method))]
+  const parts = winners.map(
+    (w) => `${methods.length > 1 ? `${methodName(w.method)} ` : ''}on ${w.name} (${written(w)})`,
+  )
+  if (methods.length === 1) return `${methodName(methods[0]!)} was ahead on every data set: ${list(parts)}.`
+  return `Which method was ahead depends on the data set: ${list(parts)}.`
+}
+
+function againstFull(summaries: MethodSummary[]): string | undefined {
+  const full = summaries.find((s) => s.method === 'full')
+  const small = summaries.filter((s) => s.method !== 'scratch' && full && s.trainable < full.trainable / 2)
+  if (!full || small.length === 0) return undefined
+  const top = best(small)
+  const gap = gapOf(top, full)
+  const compared =
+    gap === 0
+      ? 'was as accurate'
+      : `was ${points(gap)} ${gap > 0 ? 'more' : 'less'} accurate${verdict(top, full) === 'within' ? ' (within their spread)' : ''}`
+  const saved = 1 - top.peakBytes / full.peakBytes
+  const memory = `at ${(100 * Math.abs(saved)).toFixed(0)} % ${saved >= 0 ? 'less' : 'more'} peak memory`
+  return (
+    `Against full fine-tuning (${written(full)}), ${methodName(top.method)} trained ` +
+    `${share(top.trainable, full.trainable)} of the parameters (${count(top.trainable)} of ${count(full.trainable)}) and ${compared}, ${memory}.`
+  )
+}
+
+function againstScratch(summaries: MethodSummary[]): string | undefined {
+  const scratch = summaries.find((s) => s.method === 'scratch')
+  const tuned = summaries.filter((s) => s.method !== 'scratch')
+  if (!scratch || tuned.length === 0) return undefined
+  const top = best(tuned)
+  const gap = gapOf(top, scratch)
+  const facts = `${methodName(top.method)} from the pre-trained weights reached ${written(top)}, the same model from scratch ${written(scratch)}`
+  if (gap === 0 || verdict(top, scratch) === 'within') return `Pre-training made no clear difference: ${facts}.`
+  if (gap < 0) return `Pre-training did not help here: ${facts}, ${points(gap)} more.`
+  return `Pre-training was worth ${points(gap)}: ${facts}.`
+}
+
+function costs(summaries: MethodSummary[]): string | undefined {
+  if (summaries.length < 2) return undefined
+  const by = (key: 'peakBytes' | 'seconds') => [...summaries].sort((a, b) => a[key] - b[key])
+  const ranges = (['peakBytes', 'seconds'] as const).map((key) => {
+    const sorted = by(key)
+    const show = (s: MethodSummary) =>
+      `${key === 'peakBytes' ? bytes(s.peakBytes) : seconds(s.seconds)} (${methodName(s.method)})`
+    return `${show(sorted[0]!)} to ${show(sorted.at(-1)!)}`
+  })
+  return `Peak memory went from ${ranges[0]}, the mean time of a run from ${ranges[1]}.`
+}
+
+function caveats(result: ExperimentResult, summaries: MethodSummary[]): string[] {
+  const chance = result.datasets.reduce((sum, d) => sum + 1 / d.classes, 0) / result.datasets.length
+  const sentences = [`Guessing a class at random would give ${percent(chance)}.`]
+  const low = summaries.filter((s) => s.accuracy <= chance)
+  if (low.length > 0) sentences[0] += ` ${list(low.map((s) => methodName(s.method)))} did not do better than that.`
+  const seeds = new Set(result.runs.map((run) => run.seed)).size
+  const expected = result.methods.length * result.datasets.length * seeds
+  if (result.runs.length < expected) {
+    sentences.push(
+      `Only ${result.runs.length} of ${expected} runs are here, so averages may not be over the same data sets and seeds.`,
+    )
+  }
+  return sentences
+}
+
+/** The report's summary as sentences of plain text, most important first. Every claim is computed from `result`. */
+export function summaryWords(result: ExperimentResult): string[] {
+  const summaries = summarise(result)
+  const tested = result.datasets.filter(({ name }) => result.runs.some((run) => run.dataset === name))
+  const where = tested.length === 1 ? `On ${tested[0]!.name},` : `On average over ${tested.length} data sets,`
+  return [
+    leader(summaries, where),
+    byDataset(result),
+    againstFull(summaries),
+    againstScratch(summaries),
+    costs(summaries),
+    ...caveats(result, summaries),
+  ].filter((sentence) => sentence !== undefined)
+}
