@@ -2,22 +2,9 @@
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
-// adapters
-export { isTarget, type LoraConfig, loraConfig, loraDefaults, strength } from './adapters/config.ts'
-export {
-  adaptedLayers,
-  freezeBackbone,
-  headModules,
-  injectLora,
-  linearLayers,
-  type Method,
-  methods,
-  removeAdapters,
-} from './adapters/inject.ts'
-export { LoraLinear } from './adapters/lora.ts'
-export { largestDifference, type Merged, merge } from './adapters/merge.ts'
-export { adapterConfigText, parseAdapterConfig } from './adapters/peft-config.ts'
-export { type Adapter, adapterTensors, applyAdapter, openAdapter, saveAdapter } from './adapters/peft-format.ts'
+// platform
+export { InputError } from './platform/errors.ts'
+
 // backend
 export type { Backend, Caps, HostArray, MemoryStats } from './backend/backend.ts'
 export {
@@ -37,45 +24,13 @@ export {
 } from './backend/kernels.ts'
 export { createReference } from './backend/reference/reference.ts'
 export { createWasm, type WasmOptions } from './backend/wasm/wasm.ts'
-// io
-export { type Checkpoint, checkpointFiles, openCheckpoint, parseWeightMap, readJsonObject } from './io/checkpoint.ts'
-export { fromBf16, fromF16, toBf16, toF16 } from './io/half.ts'
-export {
-  openSafetensors,
-  parseSafetensors,
-  type SafetensorsFile,
-  type StoredDtype,
-  type TensorInfo,
-} from './io/safetensors.ts'
-export { encodeSafetensors, type TensorToWrite, type WrittenDtype, writeSafetensors } from './io/safetensors-write.ts'
-// models
-export {
-  architectureOf,
-  configJson,
-  exportTensors,
-  fitHead,
-  type LoadedVit,
-  type LoadOptions,
-  loadVit,
-  saveVit,
-} from './models/load.ts'
-export { type Dialect, huggingFaceName, timmName } from './models/names.ts'
-export { interpolatePositions } from './models/positions.ts'
-export { type ForwardVit, Vit } from './models/vit.ts'
-export { type Interpolation, parseVitConfig, type VitConfig } from './models/vit-config.ts'
-// nn
-export { Context } from './nn/context.ts'
-export { LayerNorm, Linear, ones, truncatedNormal, zeros } from './nn/layers.ts'
-export {
-  countParameters,
-  disposeModule,
-  Module,
-  namedModules,
-  namedParameters,
-  replaceModule,
-  setTrainable,
-  trainableParameters,
-} from './nn/module.ts'
+
+// tensor
+export { philox, Rng } from './tensor/philox.ts'
+export { keep, scope } from './tensor/scope.ts'
+export { checkpoint, untracked, type ValueAndGrad, valueAndGrad } from './tensor/tape.ts'
+export { empty, Parameter, parameter, Tensor, tensor } from './tensor/tensor.ts'
+
 // ops
 export { attention } from './ops/attention.ts'
 export { dropout } from './ops/dropout.ts'
@@ -104,20 +59,74 @@ export { crossEntropy } from './ops/loss.ts'
 export { layerNorm, softmax } from './ops/normalise.ts'
 export { mean, meanAll, sum, sumSquares } from './ops/reduce.ts'
 export { concat, gather, permute, reshape, slice, transpose } from './ops/view.ts'
+
 // optim
 export { type AdamwOptions, adamw } from './optim/adamw.ts'
 export { clipFactor } from './optim/clip.ts'
 export { decayGroups, isVector, type Optimizer, type ParameterGroup } from './optim/optimizer.ts'
 export { Plateau, type PlateauOptions, rateFactor } from './optim/schedules.ts'
 export { type SgdOptions, sgd } from './optim/sgd.ts'
-// platform
-export { InputError } from './platform/errors.ts'
-// tensor
-export { philox, Rng } from './tensor/philox.ts'
-// tensor
-export { keep, scope } from './tensor/scope.ts'
-export { checkpoint, untracked, type ValueAndGrad, valueAndGrad } from './tensor/tape.ts'
-export { empty, Parameter, parameter, Tensor, tensor } from './tensor/tensor.ts'
+
+// nn
+export { Context } from './nn/context.ts'
+export { LayerNorm, Linear, ones, truncatedNormal, zeros } from './nn/layers.ts'
+export {
+  countParameters,
+  disposeModule,
+  Module,
+  namedModules,
+  namedParameters,
+  replaceModule,
+  setTrainable,
+  trainableParameters,
+} from './nn/module.ts'
+
+// io
+export { type Checkpoint, checkpointFiles, openCheckpoint, parseWeightMap, readJsonObject } from './io/checkpoint.ts'
+export { fromBf16, fromF16, toBf16, toF16 } from './io/half.ts'
+export {
+  openSafetensors,
+  parseSafetensors,
+  type SafetensorsFile,
+  type StoredDtype,
+  type TensorInfo,
+} from './io/safetensors.ts'
+export { encodeSafetensors, type TensorToWrite, type WrittenDtype, writeSafetensors } from './io/safetensors-write.ts'
+
+// models
+export {
+  architectureOf,
+  configJson,
+  exportTensors,
+  fitHead,
+  type LoadedVit,
+  type LoadOptions,
+  loadVit,
+  saveVit,
+} from './models/load.ts'
+export { type Dialect, huggingFaceName, timmName } from './models/names.ts'
+export { interpolatePositions } from './models/positions.ts'
+export { type ForwardVit, Vit } from './models/vit.ts'
+export { type Interpolation, parseVitConfig, type VitConfig } from './models/vit-config.ts'
+
+// adapters
+export { isTarget, type LoraConfig, loraConfig, loraDefaults, strength } from './adapters/config.ts'
+export {
+  adaptedLayers,
+  freezeBackbone,
+  headModules,
+  injectLora,
+  linearLayers,
+  type Method,
+  methods,
+  removeAdapters,
+} from './adapters/inject.ts'
+export { LoraLinear } from './adapters/lora.ts'
+export { largestDifference, type Merged, merge } from './adapters/merge.ts'
+export { adapterConfigText, parseAdapterConfig } from './adapters/peft-config.ts'
+export { type Adapter, adapterTensors, applyAdapter, openAdapter, saveAdapter } from './adapters/peft-format.ts'
+
+// train
 export { type Batch, type BatchSource, type Evaluation, evaluate, logitsOf } from './train/evaluate.ts'
 export {
   type EpochEvent,
@@ -128,7 +137,6 @@ export {
   fit,
   type StepEvent,
 } from './train/fit.ts'
-// train
 export type { ExperimentResult, ExperimentRun } from './train/report/experiment-result.ts'
 export { renderReport } from './train/report/html-report.ts'
 export { type MethodSummary, summarise } from './train/report/summarise.ts'
