@@ -48,11 +48,21 @@ export function injectLora(model: Vit, config: LoraConfig, seed: number): void {
     const idle = config.targetModules.filter((t) => !layers.some((l) => l.name === t || l.name.endsWith(`.${t}`)))
     if (idle.length > 0) throw new InputError(`targets: no linear layer is called ${idle.join(', ')}; check the spelling`)
   }
-  targets.forEach(({ path, name, layer }, i) => {
-    const { r, scaling } = strength(config, name)
+  adaptLayers(model, targets, config, seed)
+}
+
+/** Adapts exactly these layers, at ranks and scalings of their own or the configuration's, and marks what trains. */
+export function adaptLayers(
+  model: Vit,
+  targets: readonly { path: string; name: string; layer: Linear; r?: number; scaling?: number }[],
+  config: LoraConfig,
+  seed: number,
+): void {
+  targets.forEach((target, i) => {
+    const { r, scaling } = { ...strength(config, target.name), ...target }
     const { dropout, useDora, doraNormGradient, loraBias, initLoraWeights: init } = config
     const options = { r, scaling, dropout, useDora, doraNormGradient, loraBias, init }
-    replaceModule(model, path, new LoraLinear(layer, options, new Rng(seed, 1000 + i)))
+    replaceModule(model, target.path, new LoraLinear(target.layer, options, new Rng(seed, 1000 + i)))
   })
   markTrainable(model, config)
 }

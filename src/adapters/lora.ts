@@ -92,7 +92,8 @@ export class LoraLinear extends Linear {
     const { scaling: alpha, dropout } = this.options
     const dropped = ctx.drop(x, dropout)
     const down = linear(dropped, this.loraA) // (..., R)
-    const up = { alpha, bias: this.loraBias }
+    // PEFT scales the whole of lora_B's output, its bias too.
+    const up = { alpha, bias: this.loraBias && affine(this.loraBias, alpha) }
     if (!this.magnitude) {
       const { act, ...tail } = options
       // Without an activation the scale and the residual distribute over both products.

@@ -1,5 +1,5 @@
 // Modules are plain classes whose fields are parameters, modules or arrays of modules; names come from the fields.
-import { Parameter } from '../tensor/tensor.ts'
+import { Parameter, Tensor } from '../tensor/tensor.ts'
 
 /** Base of everything with weights. It holds no state of its own. */
 export abstract class Module {}
@@ -60,7 +60,9 @@ export function countParameters(module: Module): { total: number; trainable: num
   return { total, trainable }
 }
 
-/** Frees every parameter. */
+/** Frees every tensor that the module and those inside hold. */
 export function disposeModule(module: Module): void {
-  for (const [, p] of [...namedParameters(module)]) p.dispose()
+  for (const inside of [module, ...[...namedModules(module)].map(([, m]) => m)]) {
+    for (const value of Object.values(inside)) if (value instanceof Tensor) value.dispose()
+  }
 }

@@ -1,10 +1,11 @@
 // Element by element: unary functions, and binary ones where the second operand may repeat over the first.
 import { type BinaryOp, binaryOps, type UnaryOp, unaryOps } from '../backend/kernels.ts'
-import { repeatRule, sameShape, showShape, sizeOf } from '../tensor/shape.ts'
+import { repeatRule, sameShape, showShape, stridesOf } from '../tensor/shape.ts'
 import { record } from '../tensor/tape.ts'
 import { empty, type Tensor } from '../tensor/tensor.ts'
 import { run } from './dispatch.ts'
 import { reduceTo } from './reduce.ts'
+import { copyStrided } from './view.ts'
 
 const indexOf = Object.fromEntries(unaryOps.map((op, i) => [op, i])) as Record<UnaryOp, number>
 
@@ -42,17 +43,13 @@ export const square = (x: Tensor): Tensor => unary('square', x)
 /** x repeated to `shape`: sizes of 1 grow, missing leading axes appear. */
 export function broadcastTo(x: Tensor, shape: readonly number[]): Tensor {
   if (sameShape(x.shape, shape)) return x
-  const rule = repeatRule(shape, x.shape)
-  if (!rule) throw new Error(`broadcastTo: shape must extend ${showShape(x.shape)}, got ${showShape(shape)}`)
+  const padded = [...new Array<number>(Math.max(0, shape.length - x.shape.length)).fill(1), ...x.shape]
+  if (padded.length !== shape.length || padded.some((d, i) => d !== 1 && d !== shape[i])) {
+    throw new Error(`broadcastTo: shape must extend ${showShape(x.shape)}, got ${showShape(shape)}`)
+  }
   const y = empty(x.backend, shape)
-  const inner = rule.inner
-  const outer = sizeOf(shape) / (rule.count * inner)
-  run('copy', { y, x }, {
-    d0: 1, d1: 1, d2: 1, d3: outer, d4: rule.count, d5: inner,
-    ys0: 0, ys1: 0, ys2: 0, ys3: rule.count * inner, ys4: inner, ys5: 1,
-    xs0: 0, xs1: 0, xs2: 0, xs3: 0, xs4: 1, xs5: 0,
-    yo: 0, xo: 0, accumulate: 0,
-  })
+  const xs = stridesOf(padded).map((stride, i) => (padded[i] === 1 ? 0 : stride))
+  copyStrided(y, x, { sizes: shape, ys: stridesOf(shape), xs })
   return record(y, [x], () => ({ saved: [], backward: (dy) => [reduceTo(dy, x.shape)] }))
 }
 

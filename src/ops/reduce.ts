@@ -55,7 +55,13 @@ export function sumSquares(x: Tensor): Tensor {
 export function reduceTo(x: Tensor, shape: readonly number[]): Tensor {
   if (sameShape(x.shape, shape)) return x
   const rule = repeatRule(x.shape, shape)
-  if (!rule) throw new Error(`reduceTo: shape must repeat to ${showShape(x.shape)}, got ${showShape(shape)}`)
+  if (!rule) {
+    // Ones between other sizes: one axis at a time.
+    const at = x.shape.findIndex((d, i) => d !== 1 && shape[i - (x.shape.length - shape.length)] === 1)
+    if (at < 0) throw new Error(`reduceTo: shape must repeat to ${showShape(x.shape)}, got ${showShape(shape)}`)
+    const kept = x.shape.map((d, i) => (i === at ? 1 : d))
+    return reduceTo(reduceAround('sum', x, aroundAxis(x.shape, at), kept, 1), shape)
+  }
   const { count, inner } = rule
   const outer = sizeOf(x.shape) / (count * inner)
   const rows = inner === 1 ? x : reduceAround('sum', x, { outer: outer * count, count: inner, inner: 1 }, [outer * count], 1)

@@ -1,0 +1,44 @@
+// What a backend is. Calls are queued in order and may run later; only `read` and `sync` wait.
+import type { Buf, Bufs, Dtype, KernelName, Params } from './kernels.ts'
+
+/** What was probed when the backend started; frozen. */
+export interface Caps {
+  readonly threads: number
+  /** Fused relaxed multiply-add in use (results differ from plain SIMD in the last bits). */
+  readonly relaxedSimd: boolean
+  readonly shared: boolean
+  /** Why a faster variant is not in use, one sentence each. */
+  readonly notes: readonly string[]
+}
+
+/** Bytes: in live tensors, free but held, the highest of used so far, and how many buffers live. */
+export interface MemoryStats {
+  used: number
+  pooled: number
+  peak: number
+  buffers: number
+}
+
+export type HostArray = Float32Array | Float64Array | Int32Array
+
+export interface Backend {
+  readonly name: 'reference' | 'wasm' | 'webgpu'
+  readonly caps: Caps
+  /** Room for `length` elements, contents undefined. Throws when memory is exhausted. */
+  alloc(length: number, dtype: Dtype): Buf
+  /** Gives the room back; commands queued before still see it. */
+  free(buf: Buf): void
+  /** Copies host data into the buffer from element `offset`, ordered like a dispatch. */
+  write(buf: Buf, data: HostArray, offset?: number): void
+  /** A copy of `length` elements from `offset`, as they are once every queued command before has run. */
+  read(buf: Buf, length?: number, offset?: number): Promise<HostArray>
+  /** Queues one kernel. Sizes are the caller's promise: ops/ has checked them. */
+  dispatch<K extends KernelName>(kernel: K, bufs: Bufs<K>, params: Params<K>): void
+  /** Resolves once everything queued so far has run; rejects if a worker failed. */
+  sync(): Promise<void>
+  memory(): MemoryStats
+  /** Sets `memory().peak` to what is used now. */
+  resetPeak(): void
+  /** Ends workers and drops all memory. */
+  dispose(): Promise<void>
+}

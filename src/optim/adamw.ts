@@ -1,0 +1,48 @@
+// AdamW with decoupled decay (Loshchilov and Hutter, arXiv:1711.05101), as torch.optim.AdamW computes it.
+import { run } from '../ops/dispatch.ts'
+import { keep } from '../tensor/scope.ts'
+import { type Tensor, tensor } from '../tensor/tensor.ts'
+import { type Optimizer, type ParameterGroup, zerosLike } from './optimizer.ts'
+
+export interface AdamwOptions {
+  betas?: [number, number]
+  eps?: number
+}
+
+/** AdamW over groups; the moments m and v cost two copies of what trains. */
+export function adamw(groups: readonly ParameterGroup[], options: AdamwOptions = {}): Optimizer {
+  const [beta1, beta2] = options.betas ?? [0.9, 0.999]
+  const eps = options.eps ?? 1e-8
+  const slots = groups.flatMap(({ params, weightDecay }) =>
+    params.map(([name, p]) => ({ name, p, decay: weightDecay, m: zerosLike(p), v: zerosLike(p) })),
+  )
+  const first = slots[0]
+  if (!first) throw new Error('adamw: needs at least one trainable parameter, got none')
+  // What changes from step to step is a tensor, so that a recorded step stays valid.
+  const hyper = keep(tensor(first.p.backend, new Float32Array(6), [6]))
+  let steps = 0
+  return {
+    step(grads, lr, gradScale) {
+      steps++
+      hyper.assign(Float32Array.of(lr, beta1, beta2, eps, 1 - beta1 ** steps, 1 - beta2 ** steps))
+      for (const { name, p, decay, m, v } of slots) {
+        const g = grads.get(name)
+        if (g) run('adamw', { p, m, v, g, hyper, gradScale }, { n: p.size, decay })
+      }
+    },
+    state: () => ({
+      steps,
+      tensors: slots.flatMap(({ name, m, v }): [string, Tensor][] => [[`${name}.m`, m], [`${name}.v`, v]]),
+    }),
+    setSteps(n) {
+      steps = n
+    },
+    dispose() {
+      hyper.dispose()
+      for (const { m, v } of slots) {
+        m.dispose()
+        v.dispose()
+      }
+    },
+  }
+}

@@ -1,0 +1,69 @@
+// Running a model over batches without training: loss, metrics, predictions. Also what a source of batches is.
+import type { Vit } from '../models/vit.ts'
+import { Context } from '../nn/context.ts'
+import { scope } from '../tensor/scope.ts'
+import { type Tensor, tensor } from '../tensor/tensor.ts'
+import type { Prediction, Task } from './task.ts'
+
+export interface Batch {
+  /** (B, 3, H, W), normalised. */
+  images: Float32Array
+  shape: [number, number, number, number]
+  /** (B) class indices. */
+  labels: Int32Array
+  files: readonly string[]
+}
+
+/** Where batches come from, epoch by epoch; the same epoch number gives the same batches. */
+export interface BatchSource {
+  /** Batches of an epoch. */
+  readonly batches: number
+  epoch(epoch: number, firstBatch: number): AsyncIterable<Batch>
+}
+
+export interface Evaluation {
+  /** Mean over images. */
+  loss: number
+  accuracy: number
+  metrics: Record<string, number>
+  images: number
+  predictions: { file: string; label: string; target: string; score: number }[]
+}
+
+/** Logits (B, K) of one batch, on the host. */
+export async function logitsOf(model: Vit, batch: Pick<Batch, 'images' | 'shape'>): Promise<Float32Array> {
+  const logits = scope(() => model.forward(tensor(model.backend, batch.images, batch.shape), new Context()))
+  const values = await logits.data()
+  logits.dispose()
+  return values as Float32Array
+}
+
+/** Loss and metrics over one pass of a source, without label smoothing. */
+export async function evaluate(model: Vit, task: Task, source: BatchSource): Promise<Evaluation> {
+  const metrics = task.metrics()
+  const predictions: Evaluation['predictions'] = []
+  let lossSum = 0
+  let images = 0
+  for await (const batch of source.epoch(0, 0)) {
+    const count = batch.labels.length
+    if (count === 0) continue
+    const [logits, loss] = scope(() => {
+      const logits = model.forward(tensor(model.backend, batch.images, batch.shape), new Context())
+      return [logits, task.loss(logits, task.targets(model.backend, batch.labels), 0)]
+    }) as [Tensor, Tensor]
+    const [values, value] = await Promise.all([logits.data() as Promise<Float32Array>, loss.item()])
+    logits.dispose()
+    loss.dispose()
+    metrics.add(values, batch.labels)
+    for (let i = 0; i < count; i++) {
+      const p: Prediction = task.predict(values.subarray(i * task.outputs, (i + 1) * task.outputs))
+      predictions.push({
+        file: batch.files[i] ?? '', label: p.label, target: task.classes[batch.labels[i]!]!, score: p.score,
+      })
+    }
+    lossSum += value * count
+    images += count
+  }
+  const result = metrics.result()
+  return { loss: images > 0 ? lossSum / images : 0, accuracy: result.accuracy, metrics: result, images, predictions }
+}

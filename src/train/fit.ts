@@ -1,0 +1,310 @@
+// The training loop, as an async generator over batches: no files, no printing. train.ts adds those around it.
+import { trainableParameters } from '../nn/module.ts'
+import { Context } from '../nn/context.ts'
+import type { Vit } from '../models/vit.ts'
+import { adamw } from '../optim/adamw.ts'
+import { clipFactor } from '../optim/clip.ts'
+import { decayGroups, isVector, type Optimizer } from '../optim/optimizer.ts'
+import { Plateau, rateFactor } from '../optim/schedules.ts'
+import { sgd } from '../optim/sgd.ts'
+import { affine } from '../ops/elementwise.ts'
+import { Rng } from '../tensor/philox.ts'
+import { scope } from '../tensor/scope.ts'
+import { valueAndGrad } from '../tensor/tape.ts'
+import { type Tensor, tensor } from '../tensor/tensor.ts'
+import { type Batch, type BatchSource, evaluate } from './evaluate.ts'
+import type { Task } from './task.ts'
+
+export interface FitOptions {
+  model: Vit
+  task: Task
+  train: BatchSource
+  val?: BatchSource | undefined
+  epochs: number
+  lr: number
+  optimizer?: 'adamw' | 'sgd'
+  /** SGD only: Nesterov's momentum. The momentum is 0.9. */
+  nesterov?: boolean
+  weightDecay?: number
+  /** False leaves biases, norms and other vectors undecayed. */
+  decayVectors?: boolean
+  schedule?: 'constant' | 'cosine' | 'plateau'
+  /** Steps of linear warm-up. */
+  warmup?: number
+  /** Largest global gradient norm; no clipping without it. */
+  clip?: number | undefined
+  /** Batches whose gradients are averaged into one step. */
+  accumulate?: number
+  labelSmoothing?: number
+  seed?: number
+  /** Epochs without a better accuracy after which training ends; 0 never. */
+  patience?: number
+  /** Recompute blocks in the backward pass: less memory, about a third more time. */
+  checkpointing?: boolean
+  /** Fraction of patches computed in training, drawn anew for each image (PatchDropout, arXiv:2208.07220). */
+  patchKeep?: number
+  signal?: AbortSignal | undefined
+  /** Continue from this state. */
+  resume?: FitState | undefined
+  /** Called after every epoch, and when the signal stops training, with all that a resume needs. */
+  save?: (state: FitState) => Promise<void>
+  /** Called when an epoch is the best so far (every epoch without validation data). */
+  saveBest?: (epoch: EpochEvent) => Promise<void>
+}
+
+/** A position in training; `numbers` is plain JSON. */
+export interface FitState {
+  numbers: {
+    step: number
+    epoch: number
+    /** Batches of this epoch already used. */
+    batch: number
+    optimizerSteps: number
+    seed: number
+    best: number
+    bestEpoch: number
+    sinceBest: number
+    plateau: { factor: number; best: number; bad: number }
+    /** Sums of the running epoch: loss by image, right answers are counted by the task again from here on. */
+    lossSum: number
+    images: number
+    accuracySum: number
+  }
+  tensors: [string, Tensor][]
+}
+
+export interface StepEvent {
+  kind: 'step'
+  /** Optimizer steps so far, and in all. */
+  step: number
+  steps: number
+  epoch: number
+  epochs: number
+  /** Mean loss of this step's images. */
+  loss: number
+  /** Accuracy over this epoch's images so far. */
+  accuracy: number
+  lr: number
+  images: number
+  seconds: number
+  /** Global gradient norm before clipping, where clipping is on. */
+  gradNorm?: number
+}
+
+export interface EpochEvent {
+  kind: 'epoch'
+  epoch: number
+  epochs: number
+  step: number
+  trainLoss: number
+  trainAccuracy: number
+  /** On the validation data; absent without it. */
+  loss?: number
+  accuracy?: number
+  best: boolean
+  lr: number
+  seconds: number
+}
+
+export type FitEvent = StepEvent | EpochEvent
+
+export interface FitResult {
+  step: number
+  epochs: number
+  best: number
+  bestEpoch: number
+  /** Why training ended. */
+  ended: 'epochs' | 'patience' | 'signal'
+}
+
+/** Rows of (B * patches) to keep: the same number for each image, in order, drawn from (seed, step). */
+function keptPatches(model: Vit, images: number, fraction: number, rng: Rng): Tensor {
+  const n = model.patches
+  const count = Math.max(1, Math.round(n * fraction))
+  const rows = new Int32Array(images * count)
+  const all = Array.from({ length: n }, (_, i) => i)
+  for (let b = 0; b < images; b++) {
+    rng.shuffle(all)
+    rows.set(all.slice(0, count).sort((x, y) => x - y).map((i) => b * n + i), b * count)
+  }
+  return tensor(model.backend, rows, [rows.length])
+}
+
+function checkOptions(o: FitOptions): void {
+  const positive = { epochs: o.epochs, lr: o.lr, accumulate: o.accumulate ?? 1, clip: o.clip ?? 1 }
+  for (const [name, value] of Object.entries(positive)) {
+    if (!(value > 0) || !Number.isFinite(value)) throw new Error(`fit: ${name} must be above 0, got ${value}`)
+  }
+  const keep = o.patchKeep ?? 1
+  if (!(keep > 0 && keep <= 1)) throw new Error(`fit: patchKeep must be in (0, 1], got ${keep}`)
+}
+
+/**
+ * Trains what is trainable in the model, yielding after each step and each epoch. `break` stops it. The same options on
+ * the same backend and thread count give the same numbers, bit for bit, also across `save` and `resume`.
+ */
+export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitResult> {
+  checkOptions(options)
+  const { model, task, train, val, epochs, schedule = 'constant', warmup = 0, signal } = options
+  const { accumulate = 1, labelSmoothing = 0, patience = 0, patchKeep = 1, resume } = options
+  const { backend } = model
+  const seed = resume?.numbers.seed ?? options.seed ?? 0
+  const params = trainableParameters(model)
+  if (params.length === 0) throw new Error('fit: the model has nothing to train; choose a method first')
+  const weights = params.map(([, p]) => p)
+  const groups = decayGroups(params, options.weightDecay ?? 0.05, options.decayVectors === false ? isVector : undefined)
+  const optimizer: Optimizer = options.optimizer === 'sgd' ? sgd(groups, { nesterov: options.nesterov ?? false }) : adamw(groups)
+  const plateau = new Plateau()
+  const now: FitState['numbers'] = {
+    step: 0, epoch: 0, batch: 0, optimizerSteps: 0, seed, best: -1, bestEpoch: 0, sinceBest: 0,
+    plateau: { factor: 1, best: -1e308, bad: 0 }, lossSum: 0, images: 0, accuracySum: 0,
+    ...resume?.numbers,
+  }
+  const stepsPerEpoch = Math.ceil(train.batches / accumulate)
+  const steps = epochs * stepsPerEpoch
+  const dropoutSeed = tensor(backend, new Int32Array(2), [2])
+  const rate = (step: number) => options.lr * plateau.factor * rateFactor(schedule, step, warmup, steps)
+  const state = (): FitState => ({
+    numbers: {
+      ...now,
+      optimizerSteps: optimizer.state().steps,
+      plateau: { factor: plateau.factor, best: plateau.best, bad: plateau.bad },
+    },
+    tensors: [...params.map(([name, p]): [string, Tensor] => [`weight.${name}`, p]), ...prefixed(optimizer.state().tensors)],
+  })
+
+  /** One step over up to `accumulate` batches: reads back the loss and counts right answers. */
+  const step = async (batches: Batch[], metrics: ReturnType<Task['metrics']>) => {
+    const lr = rate(now.step)
+    let loss = 0
+    let images = 0
+    let sums: Tensor[] = []
+    for (const [micro, batch] of batches.entries()) {
+      const count = batch.labels.length
+      dropoutSeed.assign(Int32Array.of(seed, now.step * accumulate + micro))
+      const { value, aux, grads } = valueAndGrad<Tensor>(() => {
+        const images = tensor(backend, batch.images, batch.shape)
+        const rng = new Rng(seed, 2 ** 31 + now.step * accumulate + micro)
+        const keep = patchKeep < 1 ? { keep: keptPatches(model, count, patchKeep, rng) } : {}
+        const context = new Context(true, dropoutSeed)
+        const logits = model.forward(images, context, { checkpoint: options.checkpointing ?? false, ...keep })
+        const value = task.loss(logits, task.targets(backend, batch.labels), labelSmoothing)
+        return [batches.length > 1 ? affine(value, 1 / batches.length) : value, logits]
+      }, weights)
+      sums = sums.length === 0 ? grads : sums.map((sum, i) => accumulateInto(sum, grads[i]!))
+      const [lossNow, logits] = await Promise.all([value.item(), aux.data() as Promise<Float32Array>])
+      value.dispose()
+      aux.dispose()
+      loss += lossNow
+      images += count
+      metrics.add(logits, batch.labels)
+    }
+    if (!Number.isFinite(loss)) {
+      for (const g of sums) g.dispose()
+      throw new Error(`fit: the loss became ${loss} at step ${now.step + 1}; lower the learning rate (now ${lr}) or clip gradients`)
+    }
+    const norm = scope(() => {
+      const clip = options.clip === undefined ? undefined : clipFactor(sums, options.clip)
+      optimizer.step(new Map(params.map(([name], i) => [name, sums[i]!])), lr, clip?.factor)
+      return clip?.norm
+    })
+    for (const g of sums) g.dispose()
+    const gradNorm = norm ? await norm.item() : undefined
+    norm?.dispose()
+    return { loss, images, lr, gradNorm }
+  }
+
+  try {
+    if (resume) {
+      restore(state().tensors, resume.tensors)
+      optimizer.setSteps(resume.numbers.optimizerSteps)
+      Object.assign(plateau, resume.numbers.plateau)
+    }
+    const end = (ended: FitResult['ended']): FitResult => ({
+      step: now.step, epochs: now.epoch, best: now.best, bestEpoch: now.bestEpoch, ended,
+    })
+    if (patience > 0 && now.sinceBest >= patience) return end('patience')
+    while (now.epoch < epochs) {
+      const started = performance.now()
+      const metrics = task.metrics()
+      const before = { accuracySum: now.accuracySum, images: now.images }
+      let pending: Batch[] = []
+      let position = now.batch
+      for await (const batch of train.epoch(now.epoch, now.batch)) {
+        position++
+        if (batch.labels.length > 0) pending.push(batch)
+        if (pending.length === 0 || (pending.length < accumulate && position < train.batches)) continue
+        const begun = performance.now()
+        const done = await step(pending, metrics)
+        pending = []
+        now.step++
+        now.batch = position
+        now.lossSum += done.loss * done.images
+        now.images += done.images
+        now.accuracySum = before.accuracySum + metrics.result().accuracy * (now.images - before.images)
+        yield {
+          kind: 'step', step: now.step, steps, epoch: now.epoch + 1, epochs, loss: done.loss, lr: done.lr,
+          accuracy: now.accuracySum / now.images, images: done.images, seconds: (performance.now() - begun) / 1000,
+          ...(done.gradNorm === undefined ? {} : { gradNorm: done.gradNorm }),
+        }
+        if (signal?.aborted) {
+          await options.save?.(state())
+          return end('signal')
+        }
+      }
+      if (now.images === 0) throw new Error('fit: no training image of this epoch could be read')
+      const lr = rate(Math.max(0, now.step - 1))
+      const result = val ? await evaluate(model, task, val) : undefined
+      now.epoch++
+      now.batch = 0
+      const better = !result || result.accuracy > now.best
+      if (better) {
+        now.best = result?.accuracy ?? now.best
+        now.bestEpoch = now.epoch
+      }
+      now.sinceBest = better ? 0 : now.sinceBest + 1
+      if (result && schedule === 'plateau') plateau.update(result.accuracy)
+      const event: EpochEvent = {
+        kind: 'epoch', epoch: now.epoch, epochs, step: now.step, best: better, lr,
+        trainLoss: now.lossSum / now.images, trainAccuracy: now.accuracySum / now.images,
+        ...(result ? { loss: result.loss, accuracy: result.accuracy } : {}),
+        seconds: (performance.now() - started) / 1000,
+      }
+      now.lossSum = 0
+      now.images = 0
+      now.accuracySum = 0
+      if (better) await options.saveBest?.(event)
+      await options.save?.(state())
+      yield event
+      if (signal?.aborted) return end('signal')
+      if (patience > 0 && now.sinceBest >= patience) return end('patience')
+    }
+    return end('epochs')
+  } finally {
+    optimizer.dispose()
+    dropoutSeed.dispose()
+  }
+}
+
+const prefixed = (tensors: [string, Tensor][]): [string, Tensor][] => tensors.map(([name, t]) => [`optimizer.${name}`, t])
+
+function accumulateInto(sum: Tensor, g: Tensor): Tensor {
+  sum.backend.dispatch('binary', { y: sum.buf, a: sum.buf, b: g.buf }, { op: 0, n: sum.size, inner: 1, count: sum.size })
+  g.dispose()
+  return sum
+}
+
+/** Copies a saved state into the live tensors of the same names; throws when they do not correspond. */
+function restore(live: [string, Tensor][], saved: [string, Tensor][]): void {
+  const from = new Map(saved)
+  for (const [name, t] of live) {
+    const source = from.get(name)
+    if (!source || source.size !== t.size) throw new Error(`resume: the saved state has no fitting ${name}; was it made with other options?`)
+    t.backend.dispatch('copy', { y: t.buf, x: source.buf }, flat(t.size))
+  }
+}
+
+const flat = (n: number) => ({
+  d0: 1, d1: 1, d2: 1, d3: 1, d4: 1, d5: n, ys0: 0, ys1: 0, ys2: 0, ys3: 0, ys4: 0, ys5: 1,
+  xs0: 0, xs1: 0, xs2: 0, xs3: 0, xs4: 0, xs5: 1, yo: 0, xo: 0, accumulate: 0,
+})
