@@ -4,6 +4,7 @@
 
 // platform
 export { InputError } from './platform/errors.ts'
+export type { RgbImage } from './platform/platform.ts'
 
 // backend
 export type { Backend, Caps, HostArray, MemoryStats } from './backend/backend.ts'
@@ -81,9 +82,56 @@ export {
   trainableParameters,
 } from './nn/module.ts'
 
+// data
+export {
+  BrokenImage,
+  type Dataset,
+  decodeFile,
+  type FileDatasetOptions,
+  fileDataset,
+  labelsOf,
+  type MemoryDatasetOptions,
+  memoryDataset,
+  subset,
+} from './data/dataset.ts'
+export {
+  type ImageFolder,
+  type ImageFolderOptions,
+  openImageFolder,
+  openTestFolder,
+  stratifiedSplit,
+} from './data/image-folder.ts'
+export {
+  type BatchOptions,
+  type BatchSourceOptions,
+  batchSource,
+  type ImageBatch,
+  type LoadBatchesOptions,
+  loadBatch,
+  loadBatches,
+  sampleRng,
+} from './data/loader.ts'
+export {
+  outputSize,
+  type Preprocess,
+  parsePreprocessor,
+  parseTimmPreprocessor,
+  type Size,
+  withInputSize,
+} from './data/preprocess.ts'
+export { type Rect, type ResizeFilter, type ResizeOptions, resizeImage } from './data/resize.ts'
+export { epochOrder, type OrderOptions, toBatches } from './data/sampler.ts'
+export {
+  evalTransform,
+  randomCrop,
+  type TrainTransformOptions,
+  type Transform,
+  trainTransform,
+} from './data/transforms.ts'
 // io
 export { type Checkpoint, checkpointFiles, openCheckpoint, parseWeightMap, readJsonObject } from './io/checkpoint.ts'
 export { fromBf16, fromF16, toBf16, toF16 } from './io/half.ts'
+export { type DownloadProgress, hubCacheFolder, type ResolveOptions, resolveModel } from './io/hub.ts'
 export {
   openSafetensors,
   parseSafetensors,

@@ -8,13 +8,13 @@ const src = new URL('../src/', import.meta.url)
 
 /** What each room may import besides itself: rooms, and packages. `index` is src/index.ts. */
 const allowed: Record<string, string> = {
-  platform: 'sharp',
+  platform: 'sharp @huggingface/hub',
   backend: 'platform webgpu',
   tensor: 'platform backend',
   ops: 'platform backend tensor',
   optim: 'platform backend tensor ops',
   nn: 'platform backend tensor ops',
-  io: 'platform backend tensor @huggingface/hub',
+  io: 'platform backend tensor',
   data: 'platform backend tensor',
   models: 'platform backend tensor ops nn io',
   adapters: 'platform backend tensor ops nn models io',

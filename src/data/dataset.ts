@@ -120,7 +120,8 @@ export function labelsOf(dataset: Dataset): Int32Array<ArrayBuffer> {
 }
 
 function checkLabels(labels: ArrayLike<number>, length: number, classes: readonly string[]): void {
-  if (labels.length !== length) throw new InputError(`dataset: ${length} images need as many labels, got ${labels.length}`)
+  if (labels.length !== length)
+    throw new InputError(`dataset: ${length} images need as many labels, got ${labels.length}`)
   for (let i = 0; i < length; i++) {
     const label = labels[i]!
     if (!(Number.isInteger(label) && label >= 0 && label < classes.length)) {

@@ -90,7 +90,9 @@ function toDataset(found: Found, classes: readonly string[], cacheBytes: number 
 function checkSubset(found: Found, classes: readonly string[], dir: string): void {
   const unknown = found.classes.filter((name) => !classes.includes(name))
   if (unknown.length > 0) {
-    throw new InputError(`${dir}: its classes must be among those trained on, got also ${unknown.slice(0, 5).join(', ')}`)
+    throw new InputError(
+      `${dir}: its classes must be among those trained on, got also ${unknown.slice(0, 5).join(', ')}`,
+    )
   }
   if (found.classes.length === 0) throw new InputError(`${dir}: has no class folders with jpg, png or webp images`)
 }

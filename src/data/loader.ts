@@ -2,23 +2,24 @@
 // What an image looks like depends on (seed, epoch, index) alone, never on the order in which decoding happens to end.
 import { InputError } from '../platform/errors.ts'
 import { philox, Rng } from '../tensor/philox.ts'
-import { BrokenImage, type Dataset } from './dataset.ts'
-import { toBatches } from './sampler.ts'
+import { BrokenImage, type Dataset, labelsOf } from './dataset.ts'
+import { epochOrder, type OrderOptions, toBatches } from './sampler.ts'
 import type { Transform } from './transforms.ts'
 
-/** One batch: `images` is (B, 3, H, W), the rest has B entries. B is smaller where images were broken. */
-export interface Batch {
-  readonly size: number
-  readonly height: number
-  readonly width: number
-  readonly images: Float32Array<ArrayBuffer>
-  readonly labels: Int32Array<ArrayBuffer>
-  readonly files: readonly string[]
-  readonly indices: readonly number[]
+/** One batch of B images; B is smaller than asked for where images were broken, and may be 0. */
+export interface ImageBatch {
+  /** (B, 3, H, W), normalised. */
+  images: Float32Array<ArrayBuffer>
+  shape: [number, number, number, number]
+  /** (B) class indices. */
+  labels: Int32Array<ArrayBuffer>
+  files: readonly string[]
+  /** (B) indices into the dataset. */
+  indices: readonly number[]
 }
 
 /** How images are loaded. */
-export interface LoadOptions {
+export interface BatchOptions {
   readonly transform: Transform
   /** For random transforms. */
   readonly seed?: number
@@ -39,7 +40,11 @@ export function sampleRng(seed: number, epoch: number, index: number): Rng {
 }
 
 /** Loads the samples of one batch, in the order of `indices`. */
-export async function loadBatch(dataset: Dataset, indices: readonly number[], options: LoadOptions): Promise<Batch> {
+export async function loadBatch(
+  dataset: Dataset,
+  indices: readonly number[],
+  options: BatchOptions,
+): Promise<ImageBatch> {
   const { transform, seed = 0, epoch = 0, parallel = 4 } = options
   const { height, width } = transform
   const values = 3 * height * width
@@ -76,10 +81,8 @@ export async function loadBatch(dataset: Dataset, indices: readonly number[], op
     else options.onBroken?.(error.file, error.reason)
   }
   return {
-    size: good.length,
-    height,
-    width,
     images: good.length === indices.length ? images : images.slice(0, good.length * values),
+    shape: [good.length, 3, height, width],
     labels: Int32Array.from(good, (i) => dataset.label(i)),
     files: good.map((i) => dataset.file(i)),
     indices: good,
@@ -87,7 +90,7 @@ export async function loadBatch(dataset: Dataset, indices: readonly number[], op
 }
 
 /** How an epoch is cut into batches. */
-export interface LoadBatchesOptions extends LoadOptions {
+export interface LoadBatchesOptions extends BatchOptions {
   readonly batchSize: number
   /** Leave out a last, shorter batch. */
   readonly dropLast?: boolean
@@ -96,16 +99,16 @@ export interface LoadBatchesOptions extends LoadOptions {
 }
 
 /**
- * Batches over `order`, the next one loading while the last is in use. A batch of only broken images is left out.
- * Throws an InputError when not one image could be read.
+ * Batches over `order`, the next one loading while the last is in use. One with only broken images comes out empty, so
+ * that batches count the same in every run. Throws an InputError when not one image could be read.
  */
 export async function* loadBatches(
   dataset: Dataset,
   order: readonly number[],
   options: LoadBatchesOptions,
-): AsyncGenerator<Batch, void, undefined> {
+): AsyncGenerator<ImageBatch, void, undefined> {
   const batches = toBatches(order, options.batchSize, options.dropLast).slice(options.start ?? 0)
-  const load = (i: number): Promise<Batch> | undefined => {
+  const load = (i: number): Promise<ImageBatch> | undefined => {
     const indices = batches[i]
     if (!indices) return undefined
     const promise = loadBatch(dataset, indices, options)
@@ -116,12 +119,34 @@ export async function* loadBatches(
   let seen = 0
   let next = load(0)
   for (let i = 0; next; i++) {
-    const batch: Batch = await next
+    const batch: ImageBatch = await next
     next = load(i + 1)
-    seen += batch.size
-    if (batch.size > 0) yield batch
+    seen += batch.labels.length
+    yield batch
   }
   if (batches.length > 0 && seen === 0) {
     throw new InputError(`images: not one of ${batches.flat().length} could be decoded; are they JPEG, PNG or WebP?`)
+  }
+}
+
+/** Settings of a source of batches. */
+export interface BatchSourceOptions extends Omit<BatchOptions, 'epoch'> {
+  readonly batchSize: number
+  /** Default sequential. */
+  readonly order?: OrderOptions['mode']
+  readonly dropLast?: boolean
+}
+
+/** Batches of a dataset, epoch by epoch; the same epoch number gives the same batches, bit for bit. */
+export function batchSource(
+  dataset: Dataset,
+  options: BatchSourceOptions,
+): { readonly batches: number; epoch(epoch: number, firstBatch: number): AsyncIterable<ImageBatch> } {
+  const { order: mode = 'sequential', seed = 0, batchSize, dropLast } = options
+  const labels = labelsOf(dataset)
+  const order = (epoch: number) => epochOrder(labels, { mode, seed, epoch })
+  return {
+    batches: toBatches(order(0), batchSize, dropLast).length,
+    epoch: (epoch, firstBatch) => loadBatches(dataset, order(epoch), { ...options, epoch, start: firstBatch }),
   }
 }

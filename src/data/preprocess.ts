@@ -133,7 +133,8 @@ export function parsePreprocessor(json: unknown, modelType: string): Preprocess 
   const size = json.size ?? undefined
   const resize = size === undefined ? base.resize : resizeSize(size, shortest)
   const crops = flag(json, 'do_center_crop', base.crop !== null)
-  const crop = json.crop_size === undefined || json.crop_size === null ? (base.crop ?? square(224)) : cropSize(json.crop_size)
+  const crop =
+    json.crop_size === undefined || json.crop_size === null ? (base.crop ?? square(224)) : cropSize(json.crop_size)
   const factor = json.rescale_factor ?? 1 / 255
   if (typeof factor !== 'number' || !(factor > 0 && Number.isFinite(factor))) {
     return fail('rescale_factor', 'a positive number', factor)

@@ -169,7 +169,9 @@ function check(image: RgbImage, crop: Rect, window: Rect, options: ResizeOptions
   if (image.data.length !== image.width * image.height * 3) {
     throw new Error(`resize: an image of ${size(image)} has three bytes a pixel, got ${image.data.length} bytes`)
   }
-  if (!(Number.isInteger(options.width) && Number.isInteger(options.height) && options.width > 0 && options.height > 0)) {
+  if (
+    !(Number.isInteger(options.width) && Number.isInteger(options.height) && options.width > 0 && options.height > 0)
+  ) {
     throw new Error(`resize: the new size must be whole and positive, got ${size(options)}`)
   }
   if (!inside(crop, image.width, image.height)) {

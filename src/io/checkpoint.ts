@@ -105,7 +105,9 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
   if (kind !== 'folder') throw new InputError(`${folder}: must be a model folder, got ${kind ?? 'nothing there'}`)
   const configPath = files.join(folder, checkpointFiles.config)
   if ((await files.kind(configPath)) !== 'file') {
-    throw new InputError(`${folder}: must have ${checkpointFiles.config}; is this a model folder in Hugging Face layout?`)
+    throw new InputError(
+      `${folder}: must have ${checkpointFiles.config}; is this a model folder in Hugging Face layout?`,
+    )
   }
   const config = await readJsonObject(configPath)
   const preprocessorPath = files.join(folder, checkpointFiles.preprocessor)

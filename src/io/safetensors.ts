@@ -53,11 +53,15 @@ const HEADER_LIMIT = 100_000_000
 type ReadRange = (offset: number, length: number) => Promise<Uint8Array>
 
 function headerLength(first: Uint8Array, size: number, label: string): number {
-  if (size < 8) throw new InputError(`${label}: a safetensors file starts with 8 length bytes, got a file of ${size} bytes`)
+  if (size < 8) {
+    throw new InputError(`${label}: a safetensors file starts with 8 length bytes, got a file of ${size} bytes`)
+  }
   const view = new DataView(first.buffer, first.byteOffset, 8)
   const length = view.getUint32(0, true) + view.getUint32(4, true) * 2 ** 32
   if (length > HEADER_LIMIT) {
-    throw new InputError(`${label}: the header may have ${HEADER_LIMIT} bytes, got ${length}; this is no safetensors file`)
+    throw new InputError(
+      `${label}: the header may have ${HEADER_LIMIT} bytes, got ${length}; this is no safetensors file`,
+    )
   }
   if (length < 2 || 8 + length > size) {
     throw new InputError(
@@ -158,7 +162,9 @@ function parseHeader(bytes: Uint8Array, dataBytes: number, label: string): Heade
     }
     at = end
   }
-  if (at !== dataBytes) throw new InputError(`${label}: the tensors end at byte ${at} of the data, got ${dataBytes} bytes`)
+  if (at !== dataBytes) {
+    throw new InputError(`${label}: the tensors end at byte ${at} of the data, got ${dataBytes} bytes`)
+  }
   return { entries: new Map(list), metadata }
 }
 

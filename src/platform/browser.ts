@@ -56,6 +56,7 @@ export const platform: Platform = {
   startWorker,
   files: undefined,
   decodeImage,
+  hub: undefined,
   env: () => undefined,
   homeFolder: () => '',
   peakResident: () => undefined,

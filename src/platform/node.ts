@@ -1,11 +1,12 @@
 // The platform under Node: worker_threads, the file system and the process. Decoding is in decode-node.ts.
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, readdir, readFile, rename, rm, stat, appendFile } from 'node:fs/promises'
+import { appendFile, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { arch, availableParallelism, cpus, homedir, platform as osName, release } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { Worker } from 'node:worker_threads'
 import { decodeImage } from './decode-node.ts'
+import { hub } from './hub-node.ts'
 import type { Files, Platform, WorkerHandle } from './platform.ts'
 
 const RANGE_LIMIT = 2 ** 31 - 1
@@ -188,6 +189,7 @@ export const platform: Platform = {
   startWorker,
   files,
   decodeImage,
+  hub,
   env: (name) => process.env[name],
   homeFolder: () => homedir(),
   peakResident: () => process.resourceUsage().maxRSS * 1024,

@@ -38,6 +38,38 @@ export interface Files {
   resolve(path: string): string
 }
 
+/** One revision of a model on a Hugging Face hub. */
+export interface HubPlace {
+  /** The hub's address, without a slash at the end. */
+  readonly url: string
+  /** `org/name`. */
+  readonly name: string
+  /** A branch, a tag or a commit. */
+  readonly revision: string
+  readonly token: string | undefined
+}
+
+/** A file there: `etag` names it in the cache, `sha256` is known for large files. */
+export interface HubFile {
+  readonly path: string
+  readonly size: number
+  readonly etag: string
+  readonly sha256: string | undefined
+}
+
+/** A Hugging Face hub. Errors carry a numeric `statusCode` where the server answered. */
+export interface Hub {
+  /** The commit of the place's revision. */
+  commit(place: HubPlace): Promise<string>
+  /** Files in the root of the place. */
+  list(place: HubPlace): Promise<HubFile[]>
+  /**
+   * Brings one file into `folder` (`models--org--name` of a cache), whole or not at all; the place's revision must be a
+   * commit, and path and etag plain names. `onBytes` is told of bytes as they come.
+   */
+  download(place: HubPlace, file: HubFile, folder: string, onBytes: (bytes: number) => void): Promise<void>
+}
+
 export interface Platform {
   readonly name: 'node' | 'browser'
   /** Logical processors this process may use. */
@@ -56,6 +88,8 @@ export interface Platform {
    * alpha dropped (not blended), grey and deeper pixels as 8-bit RGB. Rejects when the bytes are broken.
    */
   decodeImage(bytes: Uint8Array): Promise<RgbImage>
+  /** Downloads from a Hugging Face hub; absent in a browser. */
+  readonly hub: Hub | undefined
   /** An environment variable, undefined in a browser. */
   env(name: string): string | undefined
   homeFolder(): string
