@@ -132,6 +132,7 @@ export {
 export { type Checkpoint, checkpointFiles, openCheckpoint, parseWeightMap, readJsonObject } from './io/checkpoint.ts'
 export { fromBf16, fromF16, toBf16, toF16 } from './io/half.ts'
 export { type DownloadProgress, hubCacheFolder, type ResolveOptions, resolveModel } from './io/hub.ts'
+export { writeFileAtomic } from './io/local-files.ts'
 export {
   openSafetensors,
   parseSafetensors,

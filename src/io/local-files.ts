@@ -23,3 +23,11 @@ export function parseJson(text: string | Uint8Array, file: string): unknown {
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
+
+/**
+ * Writes a file whole or not at all: to a temporary name beside it, flushed to the disk, then renamed. What was there
+ * before stays until the rename, and stays for good when writing fails.
+ */
+export async function writeFileAtomic(path: string, data: string | Uint8Array | Iterable<Uint8Array>): Promise<void> {
+  await localFiles(path).writeAtomic(path, data)
+}
