@@ -18,8 +18,9 @@ function addMatmul(m: number, n: number, k: number, how: Product = {}): void {
   const extra = how.with ?? []
   const all = batch * m * n
   const params = { batch, m, n, k, transA, transB, strideA, strideB, alpha, act, accumulate }
-  // Errors of k products near 1 add up like a walk; the epilogue scales them by at most about 2.
-  const tolerance = { abs: 2e-6 * Math.sqrt(k + 1), rel: 3e-6, why: 'an f32 sum of k products of normals' }
+  // Errors of k products near 1 add up like a walk; alpha scales them, and a column's scale may be 3.
+  const abs = 2e-6 * Math.sqrt(k + 1) * Math.max(1, Math.abs(alpha)) * (extra.includes('colScale') ? 3 : 1)
+  const tolerance = { abs, rel: 3e-6, why: 'an f32 sum of k products of normals' }
   const lengths: Record<string, number> = { bias: n, colScale: n, residual: all }
   const title = [
     `${m} x ${n} x ${k}`,

@@ -24,7 +24,7 @@ function addLayerNorm(m: number, n: number, extra: string[], shift = 0, scale = 
 }
 function addLayerNormGrad(m: number, n: number, outs: string[]): void {
   const lengths: Record<string, number> = { dx: m * n, dw: n, db: n }
-  const abs = 4e-6 * Math.sqrt(m) + 1e-6 * Math.sqrt(n)
+  const abs = 1e-6 * Math.sqrt(m) + 3e-7 * Math.sqrt(n)
   add(
     'layerNormGrad',
     `${m} x ${n}: ${outs.join(', ')}`,
