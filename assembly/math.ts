@@ -1,0 +1,208 @@
+// Vector arithmetic shared by the kernels: multiply-add, exp, log, erf, tanh, gelu, partial loads and stores.
+// Four f32 lanes at a time. Every approximation states its error against f64. No tables, so no data segment.
+
+/** a b + c; fused where the relaxed variant is built. */
+// @ts-ignore: decorator
+@inline
+export function madd(a: v128, b: v128, c: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, c)
+  return f32x4.add(f32x4.mul(a, b), c)
+}
+
+// @ts-ignore: decorator
+@inline
+export function splat(x: f32): v128 {
+  return f32x4.splat(x)
+}
+
+/** Share `thread` of `units`: where it starts (and, for thread + 1, where it ends). */
+// @ts-ignore: decorator
+@inline
+export function share(units: i32, thread: i32, threads: i32): i32 {
+  return <i32>((<i64>units * <i64>thread) / <i64>threads)
+}
+
+// @ts-ignore: decorator
+@inline
+export function ceilDiv(a: i32, b: i32): i32 {
+  return (a + b - 1) / b
+}
+
+/** Byte offset of element i. */
+// @ts-ignore: decorator
+@inline
+export function at(i: i32): usize {
+  return (<usize>i) << 2
+}
+
+/** The first `count` (1 to 3) lanes from memory, the others 0. */
+export function loadPart(p: usize, count: i32): v128 {
+  if (count == 1) return v128.load32_zero(p)
+  const two = v128.load64_zero(p)
+  return count == 2 ? two : v128.load_lane<f32>(p, two, 2, 8)
+}
+
+/** Stores the first `count` (1 to 3) lanes. */
+export function storePart(p: usize, v: v128, count: i32): void {
+  if (count == 1) {
+    v128.store_lane<f32>(p, v, 0)
+    return
+  }
+  v128.store_lane<i64>(p, v, 0)
+  if (count == 3) v128.store_lane<f32>(p, v, 2, 8)
+}
+
+/** Sum of the four lanes, pairwise. */
+// @ts-ignore: decorator
+@inline
+export function sumLanes(v: v128): f32 {
+  return f32x4.extract_lane(v, 0) + f32x4.extract_lane(v, 2) + (f32x4.extract_lane(v, 1) + f32x4.extract_lane(v, 3))
+}
+
+// @ts-ignore: decorator
+@inline
+export function maxLanes(v: v128): f32 {
+  return max(
+    max(f32x4.extract_lane(v, 0), f32x4.extract_lane(v, 2)),
+    max(f32x4.extract_lane(v, 1), f32x4.extract_lane(v, 3)),
+  )
+}
+
+/** e^x, at most 2 ULP on [-87, 88.7]; 0 below about -104, infinity above 88.73, NaN kept (Cephes expf). */
+// @ts-ignore: decorator
+@inline
+export function exp4(x0: v128): v128 {
+  const x = f32x4.pmax(f32x4.pmin(x0, splat(89)), splat(-104))
+  // Adding 1.5 * 2^23 rounds to an integer that sits in the low bits.
+  const z = madd(x, splat(1.44269504088896341), splat(12582912))
+  const n = f32x4.sub(z, splat(12582912))
+  let r = madd(n, splat(-0.693359375), x)
+  r = madd(n, splat(2.1219444e-4), r)
+  let p = madd(splat(1.98756915e-4), r, splat(1.3981999507e-3))
+  p = madd(p, r, splat(8.3334519073e-3))
+  p = madd(p, r, splat(4.1665795894e-2))
+  p = madd(p, r, splat(1.6666665459e-1))
+  p = madd(p, r, splat(5.0000001201e-1))
+  p = f32x4.add(madd(p, f32x4.mul(r, r), r), splat(1))
+  // 2^n in two factors, so that the ends of the range neither overflow nor lose their subnormals.
+  const k = i32x4.sub(z, i32x4.splat(0x4b400000))
+  const k1 = i32x4.shr_s(k, 1)
+  const k2 = i32x4.sub(k, k1)
+  const one = i32x4.splat(127)
+  p = f32x4.mul(p, i32x4.shl(i32x4.add(k1, one), 23))
+  return f32x4.mul(p, i32x4.shl(i32x4.add(k2, one), 23))
+}
+
+/** e^x for x <= 0 (softmax), at most 2 ULP on [-87, 0]; below -87.3 it stays at e^-87.3, about 1e-38. */
+// @ts-ignore: decorator
+@inline
+export function expNegative4(x0: v128): v128 {
+  const x = f32x4.pmax(x0, splat(-87.3))
+  const z = madd(x, splat(1.44269504088896341), splat(12582912))
+  const n = f32x4.sub(z, splat(12582912))
+  let r = madd(n, splat(-0.693359375), x)
+  r = madd(n, splat(2.1219444e-4), r)
+  let p = madd(splat(1.98756915e-4), r, splat(1.3981999507e-3))
+  p = madd(p, r, splat(8.3334519073e-3))
+  p = madd(p, r, splat(4.1665795894e-2))
+  p = madd(p, r, splat(1.6666665459e-1))
+  p = madd(p, r, splat(5.0000001201e-1))
+  p = f32x4.add(madd(p, f32x4.mul(r, r), r), splat(1))
+  return f32x4.mul(p, i32x4.shl(i32x4.add(z, i32x4.splat(127)), 23))
+}
+
+/** Natural logarithm, at most 2 ULP for positive finite x; log 0 = -infinity, log of a negative = NaN (Cephes logf). */
+export function log4(x0: v128): v128 {
+  const tiny = f32x4.lt(x0, splat(1.17549435e-38))
+  const x = v128.bitselect(f32x4.mul(x0, splat(8388608)), x0, tiny)
+  let e = f32x4.convert_i32x4_s(i32x4.sub(i32x4.shr_u(x, 23), i32x4.splat(126)))
+  e = f32x4.sub(e, v128.and(tiny, splat(23)))
+  let m = v128.or(v128.and(x, i32x4.splat(0x007fffff)), i32x4.splat(0x3f000000)) // [0.5, 1)
+  const low = f32x4.lt(m, splat(0.707106781186547524))
+  e = f32x4.sub(e, v128.and(low, splat(1)))
+  m = f32x4.sub(f32x4.add(m, v128.and(low, m)), splat(1))
+  const z = f32x4.mul(m, m)
+  let p = madd(splat(7.0376836292e-2), m, splat(-1.151461031e-1))
+  p = madd(p, m, splat(1.167699874e-1))
+  p = madd(p, m, splat(-1.2420140846e-1))
+  p = madd(p, m, splat(1.4249322787e-1))
+  p = madd(p, m, splat(-1.6668057665e-1))
+  p = madd(p, m, splat(2.0000714765e-1))
+  p = madd(p, m, splat(-2.4999993993e-1))
+  p = madd(p, m, splat(3.3333331174e-1))
+  p = f32x4.mul(f32x4.mul(p, m), z)
+  p = madd(e, splat(-2.1219444e-4), p)
+  p = madd(z, splat(-0.5), p)
+  p = madd(e, splat(0.693359375), f32x4.add(m, p))
+  p = v128.bitselect(splat(-Infinity), p, f32x4.eq(x0, splat(0)))
+  p = v128.bitselect(x0, p, f32x4.eq(x0, splat(Infinity)))
+  return v128.bitselect(splat(NaN), p, v128.or(f32x4.lt(x0, splat(0)), f32x4.ne(x0, x0)))
+}
+
+/** log of one number. */
+export function log1(x: f32): f32 {
+  return f32x4.extract_lane(log4(splat(x)), 0)
+}
+
+/** erf(x), absolute error at most 2e-7; a rational function on [-4, 4] (Eigen's generic_fast_erf_float). */
+// @ts-ignore: decorator
+@inline
+export function erf4(x0: v128): v128 {
+  const x = f32x4.pmax(f32x4.pmin(x0, splat(4)), splat(-4))
+  const z = f32x4.mul(x, x)
+  let p = madd(z, splat(-2.72614225801306e-10), splat(2.77068142495902e-8))
+  p = madd(p, z, splat(-2.10102402082508e-6))
+  p = madd(p, z, splat(-5.69250639462346e-5))
+  p = madd(p, z, splat(-7.34990630326855e-4))
+  p = madd(p, z, splat(-2.95459980854025e-3))
+  p = madd(p, z, splat(-1.60960333262415e-2))
+  let q = madd(z, splat(-1.45660718464996e-5), splat(-2.13374055278905e-4))
+  q = madd(q, z, splat(-1.68282697438203e-3))
+  q = madd(q, z, splat(-7.37332916720468e-3))
+  q = madd(q, z, splat(-1.42647390514189e-2))
+  return f32x4.pmax(f32x4.pmin(f32x4.div(f32x4.mul(p, x), q), splat(1)), splat(-1))
+}
+
+/** Standard normal distribution function, (1 + erf(x / sqrt 2)) / 2. */
+// @ts-ignore: decorator
+@inline
+export function normalCdf4(x: v128): v128 {
+  return madd(erf4(f32x4.mul(x, splat(0.70710678118654752))), splat(0.5), splat(0.5))
+}
+
+/** x Phi(x). */
+// @ts-ignore: decorator
+@inline
+export function gelu4(x: v128): v128 {
+  return f32x4.mul(x, normalCdf4(x))
+}
+
+/** Phi(x) + x phi(x). */
+// @ts-ignore: decorator
+@inline
+export function geluGrad4(x: v128): v128 {
+  const density = f32x4.mul(exp4(f32x4.mul(f32x4.mul(x, x), splat(-0.5))), splat(0.3989422804014327))
+  return madd(x, density, normalCdf4(x))
+}
+
+/** tanh(x), at most 3 ULP (Cephes tanhf). */
+// @ts-ignore: decorator
+@inline
+export function tanh4(x: v128): v128 {
+  const z = f32x4.mul(x, x)
+  let p = madd(splat(-5.70498872745e-3), z, splat(2.06390887954e-2))
+  p = madd(p, z, splat(-5.37397155531e-2))
+  p = madd(p, z, splat(1.33314422036e-1))
+  p = madd(p, z, splat(-3.33332819422e-1))
+  const near = madd(f32x4.mul(p, z), x, x)
+  const e = exp4(f32x4.mul(x, splat(2)))
+  const far = f32x4.sub(splat(1), f32x4.div(splat(2), f32x4.add(e, splat(1))))
+  return v128.bitselect(near, far, f32x4.lt(f32x4.abs(x), splat(0.625)))
+}
+
+/** 1 / (1 + e^-x). */
+// @ts-ignore: decorator
+@inline
+export function sigmoid4(x: v128): v128 {
+  return f32x4.div(splat(1), f32x4.add(splat(1), exp4(f32x4.neg(x))))
+}

@@ -1,0 +1,118 @@
+// What a command needs beside its buffers: steps, scratch, chunks, and whether it is worth more than one thread.
+// Scratch sizes mirror the layouts in assembly/ (matmul.ts, attention.ts, reduce.ts, layer-norm.ts).
+import type { KernelName } from '../kernels.ts'
+
+export interface Plan {
+  /** One entry a step: true where one thread does it, because handing it to more would cost more than it saves. */
+  readonly serial: readonly boolean[]
+  /** Bytes of scratch that all threads share, and that each has for itself. */
+  readonly shared: number
+  readonly own: number
+  /** Pieces of a long sum; fixed by the shape, so that results do not depend on the threads. */
+  readonly chunks: number
+}
+
+type Numbers = Readonly<Record<string, number>>
+
+const up = (a: number, b: number) => Math.ceil(a / b)
+
+/** Handing a command to all threads costs about 6 us: the work that one thread does in about as long. */
+const SMALL_WORK = 12_000 // elements of a simple kernel
+const SMALL_FLOPS = 400_000
+
+const simple = (elements: number): Plan => ({ serial: [elements < SMALL_WORK], shared: 0, own: 0, chunks: 1 })
+
+function reducePlan({ outer = 0, count = 0, inner = 0 }: Numbers): Plan {
+  const outputs = outer * inner
+  const total = outputs * count
+  const chunks = outputs >= 64 || total < 32768 ? 1 : Math.min(64, up(count, 512))
+  const serial = [total < SMALL_WORK]
+  if (chunks > 1) serial.push(true)
+  return { serial, shared: chunks > 1 ? outputs * chunks * 8 : 0, own: 128, chunks }
+}
+
+function layerNormGradPlan({ m = 0, n = 0 }: Numbers, sums: boolean): Plan {
+  const chunks = Math.max(1, Math.min(64, up(m, 32)))
+  const first = m * n * 2 < SMALL_WORK
+  if (!sums) return { serial: [first], shared: 0, own: 0, chunks }
+  return { serial: [first, chunks * n < SMALL_WORK], shared: chunks * 2 * n * 4, own: 0, chunks }
+}
+
+const DEPTH = 512
+const ROWS = 16
+const COLUMNS = 256
+
+function matmulPlan({ batch = 0, m = 0, n = 0, k = 0, strideB = 0 }: Numbers): Plan {
+  const products = strideB === 0 ? 1 : batch
+  const panels = up(n, 8)
+  const depth = Math.max(1, up(k, Math.max(1, up(k, DEPTH))))
+  const packed = products * k * panels * 8
+  const tiles = depth < k ? ROWS * Math.min(COLUMNS, panels) : 1
+  return {
+    serial: [packed < SMALL_WORK * 2, 2 * batch * m * n * k < SMALL_FLOPS],
+    shared: packed * 4,
+    own: (ROWS * 4 * depth + tiles * 32) * 4,
+    chunks: 1,
+  }
+}
+
+const FORWARD_PANELS = 8
+const BACKWARD_PANELS = 16
+
+function attentionPlan({ b = 0, n = 0, h = 0, d = 0 }: Numbers): Plan {
+  const keys = up(n, 8) * 8
+  const depth = up(d, 8) * 8
+  const rows = FORWARD_PANELS * 4
+  const own = keys * d + depth * n + rows * d + rows * keys + rows + 32
+  return { serial: [4 * b * h * n * n * d < SMALL_FLOPS], shared: 0, own: own * 4, chunks: 1 }
+}
+
+function attentionGradPlan({ b = 0, n = 0, h = 0, d = 0 }: Numbers): Plan {
+  const keys = up(n, 8) * 8
+  const depth = up(d, 8) * 8
+  const rows = BACKWARD_PANELS * 4
+  const own =
+    2 * keys * d + depth * n + 2 * depth * keys + 2 * rows * d + 2 * rows * depth + 3 * keys * rows + rows + 64
+  return { serial: [10 * b * h * n * n * d < SMALL_FLOPS], shared: 0, own: own * 4, chunks: 1 }
+}
+
+/** The plan of one call; `given` tells whether an optional buffer is there. */
+export function planOf(kernel: KernelName, p: Numbers, given: (name: string) => boolean): Plan {
+  const { m = 0, n = 0 } = p
+  switch (kernel) {
+    case 'matmul':
+      return matmulPlan(p)
+    case 'attention':
+      return attentionPlan(p)
+    case 'attentionGrad':
+      return attentionGradPlan(p)
+    case 'reduce':
+      return reducePlan(p)
+    case 'layerNormGrad':
+      return layerNormGradPlan(p, given('dw') || given('db'))
+    case 'copy':
+      return simple(p.d0! * p.d1! * p.d2! * p.d3! * p.d4! * p.d5!)
+    case 'fill':
+    case 'binary':
+      return simple(n)
+    case 'unary':
+    case 'unaryGrad':
+    case 'dropout':
+    case 'adamw':
+    case 'sgd':
+      return simple(n * 2)
+    case 'gather':
+    case 'scatterAdd':
+      return simple(m * n)
+    default:
+      return simple(m * n * 4)
+  }
+}
+
+/** Products that share B and follow each other in A are one product with more rows. */
+export function joinProducts(p: Numbers): Numbers {
+  const { batch = 0, m = 0, k = 0, transA, strideA, strideB } = p
+  if (batch > 1 && strideB === 0 && transA === 0 && strideA === m * k)
+    return { ...p, batch: 1, m: batch * m, strideA: 0 }
+  return p
+}

@@ -1,0 +1,255 @@
+// The WASM backend: buffers are addresses in one WebAssembly memory, a dispatch is a record of 32 words in a queue.
+// Not here: the kernels (assembly/), allocation (heap.ts), who runs a record (queue.ts).
+import { platform } from '#platform'
+import type { Backend, HostArray } from '../backend.ts'
+import { type Buf, type Dtype, kernels } from '../kernels.ts'
+import { createHeap } from './heap.ts'
+import { CHUNKS, HEAP, OWN, OWN_STRIDE, PHASE, SERIAL, SHARED, WORDS } from './layout.ts'
+import { joinProducts, planOf } from './plan.ts'
+import { createDirectQueue, createThreadedQueue, type Execute } from './queue.ts'
+import { chooseVariant, type Feature } from './variants.ts'
+
+export interface WasmOptions {
+  /** Worker threads, 1 to 64; 1 runs on the calling thread. Default: one a core, at most 16. */
+  readonly threads?: number
+  /** Features not to use, so that every variant can be tried on one machine. */
+  readonly disable?: readonly Feature[]
+  /** Most memory in bytes, 4 GiB less one page at most (the default). */
+  readonly maxBytes?: number
+}
+
+const PAGE = 65536
+// One page short of 4 GiB, so that the end of a buffer is never address 0.
+const MOST_PAGES = 65535
+
+class WasmBuf implements Buf {
+  /** 0 once freed. */
+  address: number
+  constructor(
+    readonly length: number,
+    readonly dtype: Dtype,
+    address: number,
+    /** The count of commands after which none uses it. */
+    public touched: number,
+  ) {
+    this.address = address
+  }
+}
+
+interface Layout {
+  readonly index: number
+  readonly buffers: readonly { name: string; optional: boolean }[]
+  readonly params: readonly { name: string; float: boolean }[]
+}
+
+const layouts = new Map(
+  Object.entries(kernels).map(([name, spec], index): [string, Layout] => [
+    name,
+    {
+      index,
+      buffers: [...spec.out, ...spec.in].map((text) => ({ name: text.replace('?', ''), optional: text.endsWith('?') })),
+      params: Object.entries(spec.params).map(([param, type]) => ({ name: param, float: type === 'f32' })),
+    },
+  ]),
+)
+
+/** A memory of at most `maxPages`; less where the engine refuses to reserve that much. */
+function createMemory(maxPages: number, shared: boolean): { memory: WebAssembly.Memory; pages: number } {
+  const initial = Math.ceil(HEAP / PAGE)
+  for (let maximum = maxPages; ; maximum = Math.floor(maximum / 2)) {
+    try {
+      return { memory: new WebAssembly.Memory({ initial, maximum, shared }), pages: maximum }
+    } catch (error) {
+      if (maximum / 2 < initial) throw error
+    }
+  }
+}
+
+/**
+ * The WASM backend. Throws where the engine has no WebAssembly SIMD or an option is out of range.
+ * Results are the same bits for every number of threads; relaxed SIMD changes the last ones.
+ */
+export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
+  const wanted = options.threads ?? Math.min(16, platform.cores)
+  if (!Number.isInteger(wanted) || wanted < 1 || wanted > 64) {
+    throw new Error(`wasm: threads must be a whole number from 1 to 64, got ${wanted}`)
+  }
+  const maxPages = Math.min(MOST_PAGES, Math.floor((options.maxBytes ?? MOST_PAGES * PAGE) / PAGE))
+  if (!(maxPages * PAGE > HEAP + PAGE)) {
+    throw new Error(`wasm: maxBytes must be at least ${HEAP + 2 * PAGE}, got ${options.maxBytes}`)
+  }
+  const variant = chooseVariant(wanted, options.disable ?? [])
+  const threads = variant.shared ? wanted : 1
+  const module = await WebAssembly.compile(variant.bytes)
+  const { memory, pages } = createMemory(maxPages, variant.shared)
+  const queue = variant.shared
+    ? await createThreadedQueue(memory, module, threads)
+    : createDirectQueue(memory, (await WebAssembly.instantiate(module, { env: { memory } })).exports.execute as Execute)
+  const heap = createHeap(memory, HEAP, pages * PAGE)
+
+  let f32 = new Float32Array(memory.buffer)
+  let i32 = new Int32Array(memory.buffer)
+  /** Views go stale when the memory grows. */
+  function view(dtype: Dtype): Float32Array | Int32Array {
+    if (f32.buffer !== memory.buffer) {
+      f32 = new Float32Array(memory.buffer)
+      i32 = new Int32Array(memory.buffer)
+    }
+    return dtype === 'f32' ? f32 : i32
+  }
+
+  const record = new Int32Array(WORDS)
+  const floats = new Float32Array(record.buffer)
+  const live = new Set<WasmBuf>()
+  let used = 0
+  let peak = 0
+
+  /** Our own view of a handle; throws on one that was freed or belongs elsewhere. */
+  function own(buf: Buf, what: string): WasmBuf {
+    if (!(buf instanceof WasmBuf) || !live.has(buf))
+      throw new Error(`wasm: ${what} was given a buffer that is not live here`)
+    return buf
+  }
+
+  function range(buf: WasmBuf, offset: number, length: number, what: string): void {
+    if (!(offset >= 0 && length >= 0 && offset + length <= buf.length)) {
+      throw new Error(`wasm: ${what} must stay within ${buf.length} elements, got ${offset} to ${offset + length}`)
+    }
+  }
+
+  /** Queues y[yo ...] = x[xo ...], addresses in bytes. */
+  function pushCopy(y: number, x: number, length: number): void {
+    record.fill(0)
+    record[0] = layouts.get('copy')!.index
+    record[1] = y
+    record[2] = x
+    record.fill(1, 3, 8)
+    record[8] = length
+    record[14] = 1
+    record[20] = 1
+    record[SERIAL] = length < 65536 ? 1 : 0
+    queue.push(record)
+  }
+
+  return {
+    name: 'wasm',
+    caps: Object.freeze({ threads, relaxedSimd: variant.relaxedSimd, shared: variant.shared, notes: variant.notes }),
+
+    alloc(length, dtype) {
+      const address = heap.alloc(length * 4)
+      const buf = new WasmBuf(length, dtype, address, heap.pendingOf(address))
+      live.add(buf)
+      used += length * 4
+      peak = Math.max(peak, used)
+      return buf
+    },
+
+    free(handle) {
+      const buf = own(handle, 'free')
+      live.delete(buf)
+      heap.free(buf.address, buf.touched)
+      used -= buf.length * 4
+      buf.address = 0
+    },
+
+    write(handle, data, offset = 0) {
+      const buf = own(handle, 'write')
+      range(buf, offset, data.length, 'write')
+      if (data.length === 0) return
+      if (buf.touched <= queue.completed()) {
+        view(buf.dtype).set(data, buf.address / 4 + offset)
+        return
+      }
+      const staging = stagingRoom(data.length * 4)
+      view(buf.dtype).set(data, staging / 4)
+      pushCopy(buf.address + offset * 4, staging, data.length)
+      buf.touched = queue.submitted()
+      heap.free(staging, queue.submitted())
+    },
+
+    async read(handle, length, offset = 0): Promise<HostArray> {
+      const buf = own(handle, 'read')
+      const n = length ?? buf.length - offset
+      range(buf, offset, n, 'read')
+      if (n === 0 || buf.touched <= queue.completed()) {
+        const copy = view(buf.dtype).slice(buf.address / 4 + offset, buf.address / 4 + offset + n)
+        await queue.finished(0)
+        return copy
+      }
+      const { dtype } = buf
+      const staging = heap.alloc(n * 4)
+      pushCopy(staging, buf.address + offset * 4, n)
+      const count = queue.submitted()
+      buf.touched = count
+      try {
+        await queue.finished(count)
+        return view(dtype).slice(staging / 4, staging / 4 + n)
+      } finally {
+        heap.free(staging, count)
+      }
+    },
+
+    dispatch(kernel, bufs, params) {
+      const layout = layouts.get(kernel)!
+      const byName = bufs as Readonly<Record<string, Buf | undefined>>
+      const numbers = kernel === 'matmul' ? joinProducts(params) : (params as Readonly<Record<string, number>>)
+      const plan = planOf(kernel, numbers, (name) => byName[name] !== undefined)
+      const steps = plan.serial.length
+      // Scratch may be given back at once: whoever gets it next runs behind this command.
+      const ownBytes = Math.ceil(plan.own / 64) * 64
+      const scratch = plan.shared + ownBytes > 0 ? heap.alloc(plan.shared + ownBytes * threads + 64) : 0
+      const after = queue.submitted() + steps
+      record.fill(0)
+      record[0] = layout.index
+      let word = 1
+      for (const { name, optional } of layout.buffers) {
+        const handle = byName[name]
+        if (handle !== undefined) {
+          const buf = own(handle, kernel)
+          buf.touched = after
+          record[word] = buf.address
+        } else if (!optional) throw new Error(`wasm: ${kernel} needs the buffer ${name}`)
+        word++
+      }
+      for (const { name, float } of layout.params) {
+        if (float) floats[word++] = numbers[name]!
+        else record[word++] = numbers[name]!
+      }
+      record[SHARED] = scratch
+      record[OWN] = scratch + Math.ceil(plan.shared / 64) * 64
+      record[OWN_STRIDE] = ownBytes
+      record[CHUNKS] = plan.chunks
+      try {
+        for (let step = 0; step < steps; step++) {
+          record[PHASE] = step
+          record[SERIAL] = plan.serial[step] ? 1 : 0
+          queue.push(record)
+        }
+      } finally {
+        if (scratch !== 0) heap.free(scratch, after)
+      }
+    },
+
+    sync: () => queue.finished(queue.submitted()),
+    memory: () => ({ used, pooled: heap.capacity() - used, peak, buffers: live.size }),
+    resetPeak() {
+      peak = used
+    },
+
+    async dispose() {
+      await queue.stop()
+      live.clear()
+      used = 0
+    },
+  }
+
+  /** Room that the host may write at once; waits for the queue where there is no other. */
+  function stagingRoom(bytes: number): number {
+    try {
+      return heap.alloc(bytes, queue.completed())
+    } catch {
+      queue.drain()
+      return heap.alloc(bytes, queue.completed())
+    }
+  }
+}
