@@ -33,14 +33,16 @@ function startWorker(source: string): WorkerHandle {
   // Loader flags of the parent (a TypeScript runner, say) are of no use to plain source and slow every start.
   const worker = new Worker(PRELUDE + source, { eval: true, execArgv: [] })
   let stopping = false
+  let held = false
   worker.unref()
   // Without a listener an 'error' event would end the process before anyone has asked for errors.
   worker.on('error', () => {})
   return {
     post: (message) => worker.postMessage(message),
     onMessage(listener) {
-      // Adding a 'message' listener refs the worker's port again; the caller decides with `hold`.
       worker.on('message', listener)
+      // A new listener refs the worker again, whatever was said before.
+      if (!held) worker.unref()
     },
     onError(listener) {
       let told = false
@@ -53,6 +55,7 @@ function startWorker(source: string): WorkerHandle {
       })
     },
     hold(on) {
+      held = on
       if (on) worker.ref()
       else worker.unref()
     },
