@@ -103,6 +103,7 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
   const live = new Set<WasmBuf>()
   let used = 0
   let peak = 0
+  let disposed = false
 
   /** Our own view of a handle; throws on one that was freed or belongs elsewhere. */
   function own(buf: Buf, what: string): WasmBuf {
@@ -136,6 +137,7 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
     caps: Object.freeze({ threads, relaxedSimd: variant.relaxedSimd, shared: variant.shared, notes: variant.notes }),
 
     alloc(length, dtype) {
+      if (disposed) throw new Error('wasm: the backend was disposed')
       const address = heap.alloc(length * 4)
       const buf = new WasmBuf(length, dtype, address, heap.pendingOf(address))
       live.add(buf)
@@ -237,6 +239,7 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
     },
 
     async dispose() {
+      disposed = true
       await queue.stop()
       live.clear()
       used = 0
