@@ -1,6 +1,6 @@
 // Element by element: unary functions, and binary ones where the second operand may repeat over the first.
 import { type BinaryOp, binaryOps, type UnaryOp, unaryOps } from '../backend/kernels.ts'
-import { repeatRule, sameShape, showShape, stridesOf } from '../tensor/shape.ts'
+import { repeatRule, type Shape, sameShape, showShape, stridesOf } from '../tensor/shape.ts'
 import { record } from '../tensor/tape.ts'
 import { empty, type Tensor } from '../tensor/tensor.ts'
 import { run } from './dispatch.ts'
@@ -53,11 +53,23 @@ export function broadcastTo(x: Tensor, shape: readonly number[]): Tensor {
   return record(y, [x], () => ({ saved: [], backward: (dy) => [reduceTo(dy, x.shape)] }))
 }
 
+/** The shape that both repeat to; throws where a size differs and is not 1. */
+function commonShape(op: BinaryOp, a: Shape, b: Shape): number[] {
+  const rank = Math.max(a.length, b.length)
+  return Array.from({ length: rank }, (_, i) => {
+    const [m, n] = [a[i + a.length - rank] ?? 1, b[i + b.length - rank] ?? 1]
+    if (m !== n && m !== 1 && n !== 1) {
+      throw new Error(`${op}: shapes must be equal or repeat, got ${showShape(a)} and ${showShape(b)}`)
+    }
+    return m === 1 ? n : m
+  })
+}
+
 function binary(op: BinaryOp, a: Tensor, b: Tensor): Tensor {
   const rule = repeatRule(a.shape, b.shape)
   if (!rule) {
-    if (repeatRule(b.shape, a.shape)) return binary(op, broadcastTo(a, b.shape), b)
-    throw new Error(`${op}: shapes must be equal or repeat, got ${showShape(a.shape)} and ${showShape(b.shape)}`)
+    const shape = commonShape(op, a.shape, b.shape)
+    return binary(op, broadcastTo(a, shape), repeatRule(shape, b.shape) ? b : broadcastTo(b, shape))
   }
   const bShape = b.shape
   const y = empty(a.backend, a.shape)
@@ -65,7 +77,7 @@ function binary(op: BinaryOp, a: Tensor, b: Tensor): Tensor {
   return record(y, [a, b], ([needsA, needsB]) => {
     const product = op === 'mul' || op === 'div'
     return {
-      saved: [product && needsB ? a : undefined, product ? b : undefined],
+      saved: [product && needsB ? a : undefined, op === 'div' || (product && needsA) ? b : undefined],
       backward(dy, [a, b]) {
         if (op === 'add') return [dy, needsB ? reduceTo(dy, bShape) : undefined]
         if (op === 'sub') return [dy, needsB ? reduceTo(affine(dy, -1), bShape) : undefined]

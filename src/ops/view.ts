@@ -8,7 +8,7 @@ import { run } from './dispatch.ts'
 export function reshape(x: Tensor, shape: readonly number[]): Tensor {
   const known = shape.reduce((n, d) => (d === -1 ? n : n * d), 1)
   const full = shape.map((d) => (d === -1 ? x.size / known : d))
-  if (sizeOf(full) !== x.size) {
+  if (sizeOf(full) !== x.size || !full.every(Number.isInteger)) {
     throw new Error(`reshape: element counts must match, got ${showShape(x.shape)} to ${showShape(shape)}`)
   }
   return record(new Tensor(x, full), [x], () => ({ saved: [], backward: (dy) => [reshape(dy, x.shape)] }))
