@@ -126,6 +126,8 @@ export interface Counted {
   allocated: number[]
   /** Called before each dispatch; may throw. */
   onDispatch: (kernel: KernelName) => void
+  /** Called before each allocation; may throw. */
+  onAlloc: () => void
   reset(): void
 }
 
@@ -135,6 +137,7 @@ export function counted(inner: Backend): Counted {
     calls: [],
     allocated: [],
     onDispatch: () => {},
+    onAlloc: () => {},
     reset() {
       self.calls.length = 0
       self.allocated.length = 0
@@ -142,6 +145,7 @@ export function counted(inner: Backend): Counted {
     backend: {
       ...inner,
       alloc(length, dtype) {
+        self.onAlloc()
         self.allocated.push(length)
         return inner.alloc(length, dtype)
       },

@@ -20,8 +20,17 @@ interface Node {
 class Tape {
   readonly nodes: Node[] = []
   readonly tracked = new Set<number>()
-  constructor(readonly roots: readonly Tensor[]) {
+  /** `parent`: the tape that waits while this one recomputes for it. */
+  constructor(
+    readonly roots: readonly Tensor[],
+    private readonly parent?: Tape,
+  ) {
     for (const p of roots) this.tracked.add(p.id)
+  }
+  /** Whether only a waiting tape knows this tensor, so that its gradient would be lost here. */
+  loses(t: Tensor): boolean {
+    if (this.tracked.has(t.id) || !this.parent) return false
+    return this.parent.tracked.has(t.id) || this.parent.loses(t)
   }
   /** Frees what is still saved. */
   clear(): void {
@@ -59,6 +68,9 @@ export function record(
 ): Tensor {
   const tape = current
   if (!tape) return out
+  if (inputs.some((t) => t && tape.loses(t))) {
+    throw new Error('checkpoint: the function may use its argument and what trains, got a tensor made before it')
+  }
   const needs = inputs.map((t) => t !== undefined && tape.tracked.has(t.id))
   if (!needs.includes(true)) return out
   const { saved, backward } = rule(needs)
@@ -92,7 +104,7 @@ function view(t: Tensor): Tensor {
 function unwind(tape: Tape, out: Tensor, dy: Tensor): Map<number, Tensor> {
   const grads = new Map<number, Tensor>([[out.id, dy]])
   for (let i = tape.nodes.length - 1; i >= 0; i--) {
-    const node = tape.nodes.pop()!
+    const node = tape.nodes[i]!
     const g = grads.get(node.out)
     if (g) {
       grads.delete(node.out)
@@ -108,6 +120,7 @@ function unwind(tape: Tape, out: Tensor, dy: Tensor): Map<number, Tensor> {
       g.dispose()
     }
     for (const t of node.saved) t?.dispose()
+    tape.nodes.pop()
   }
   return grads
 }
@@ -157,7 +170,8 @@ function filled(like: Tensor, value: number): Tensor {
 
 /**
  * fn(x), recomputed in the backward pass instead of saved: less memory for about one more forward.
- * `fn` must give the same values when it runs again (see Context.replay for dropout).
+ * `fn` must give the same values when it runs again (dropout: start from the same `Context.stream`). Of what has a
+ * gradient it may use its argument and the parameters only; anything else made before throws in the backward pass.
  */
 export function checkpoint(fn: (x: Tensor) => Tensor, x: Tensor): Tensor {
   const tape = current
@@ -168,7 +182,7 @@ export function checkpoint(fn: (x: Tensor) => Tensor, x: Tensor): Tensor {
     saved: [x],
     backward(dy, [again]) {
       const roots = inputs.map((t, i) => (i === 0 ? again! : t)).filter((_, i) => needs[i])
-      const inner = new Tape(roots)
+      const inner = new Tape(roots, tape)
       try {
         current = inner
         let out: Tensor
