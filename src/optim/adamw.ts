@@ -11,7 +11,8 @@ export interface AdamwOptions {
 
 /** AdamW over groups; the moments m and v cost two copies of what trains. */
 export function adamw(groups: readonly ParameterGroup[], options: AdamwOptions = {}): Optimizer {
-  const [beta1, beta2] = options.betas ?? [0.9, 0.999]
+  // Kernels get f32, and 1 - f32(0.999) is 5e-5 off 0.001: the bias corrections must come from the same rounded numbers.
+  const [beta1, beta2] = (options.betas ?? [0.9, 0.999]).map(Math.fround) as [number, number]
   const eps = options.eps ?? 1e-8
   const slots = groups.flatMap(({ params, weightDecay }) =>
     params.map(([name, p]) => ({ name, p, decay: weightDecay, m: zerosLike(p), v: zerosLike(p) })),
