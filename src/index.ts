@@ -23,6 +23,7 @@ export {
   type UnaryOp,
   unaryOps,
 } from './backend/kernels.ts'
+export { type BackendOptions, createBackend, type Device, devices } from './backend/create.ts'
 export { createReference } from './backend/reference/reference.ts'
 export { createWasm, type WasmOptions } from './backend/wasm/wasm.ts'
 
@@ -176,6 +177,7 @@ export { adapterConfigText, parseAdapterConfig } from './adapters/peft-config.ts
 export { type Adapter, adapterTensors, applyAdapter, openAdapter, saveAdapter } from './adapters/peft-format.ts'
 
 // train
+export { readCheckpoint, writeCheckpoint } from './train/checkpoint-file.ts'
 export { type Batch, type BatchSource, type Evaluation, evaluate, logitsOf } from './train/evaluate.ts'
 export {
   type EpochEvent,
@@ -186,9 +188,20 @@ export {
   fit,
   type StepEvent,
 } from './train/fit.ts'
+export { type OpenModel, type OpenModelOptions, openModel, openRun, type RunFile, readRun } from './train/open-model.ts'
+export { defaultRates, type Prepared, prepare } from './train/prepare.ts'
 export type { ExperimentResult, ExperimentRun } from './train/report/experiment-result.ts'
 export { renderReport } from './train/report/html-report.ts'
 export { type MethodSummary, summarise } from './train/report/summarise.ts'
 export { summaryWords } from './train/report/summary-words.ts'
 export { renderTable } from './train/report/table.ts'
 export { type Metrics, multiclass, type Prediction, type Task } from './train/task.ts'
+export {
+  type DoneEvent,
+  type SkipEvent,
+  type StartEvent,
+  type TrainEvent,
+  type TrainOptions,
+  type TrainSettings,
+  train,
+} from './train/train.ts'

@@ -63,7 +63,8 @@ export class Block extends Module {
   norm2: LayerNorm
   mlp: Mlp
   scale2: Parameter | undefined
-  private readonly rates: { dropout: number; dropPath: number }
+  /** Probabilities in training; Vit.setDropout changes them. */
+  readonly rates: { dropout: number; dropPath: number }
   constructor(backend: Backend, c: VitConfig, init: Init, dropPath: number) {
     super()
     this.norm1 = LayerNorm.create(backend, c.hidden, c.layerNormEps)
@@ -100,6 +101,11 @@ export class Block extends Module {
   }
 }
 
+/** Stochastic depth grows linearly with depth (Huang et al. 2016), as in timm and Hugging Face. */
+function pathRate(config: VitConfig, layer: number): number {
+  return config.layers > 1 ? (config.dropPath * layer) / (config.layers - 1) : 0
+}
+
 export interface ForwardVit {
   /** Recompute each block in the backward pass instead of keeping its activations. */
   checkpoint?: boolean
@@ -132,8 +138,7 @@ export class Vit extends Module {
     this.registerTokens = c.registers > 0 ? token(c.registers) : undefined
     this.positions = token(c.positionPrefix + this.patches)
     this.blocks = Array.from({ length: c.layers }, (_, i) => {
-      // Stochastic depth grows linearly with depth (Huang et al. 2016), as in timm and Hugging Face.
-      return new Block(backend, c, init, c.layers > 1 ? (c.dropPath * i) / (c.layers - 1) : 0)
+      return new Block(backend, c, init, pathRate(c, i))
     })
     this.norm = LayerNorm.create(backend, c.hidden, c.layerNormEps)
     this.setHead(c.classes, init)
@@ -161,6 +166,16 @@ export class Vit extends Module {
     this.config.classes = classes
     this.head = make()
     this.distillationHead = this.config.pooling === 'distilled' ? make() : undefined
+  }
+
+  /** Sets the dropout and drop path of training (0 to below 1); what is left out stays. */
+  setDropout(rates: { dropout?: number; dropPath?: number }): void {
+    this.config.dropout = rates.dropout ?? this.config.dropout
+    this.config.dropPath = rates.dropPath ?? this.config.dropPath
+    for (const [i, block] of this.blocks.entries()) {
+      block.rates.dropout = this.config.dropout
+      block.rates.dropPath = pathRate(this.config, i)
+    }
   }
 
   /** Images (B, channels, H, W) to patches (B, n, channels p p), row by row. */

@@ -1,0 +1,159 @@
+// Pre-trains the small ViT that `npm start` fine-tunes, on CIFAR-100 sheets (see README.md beside the weights).
+// Run by hand: node --import tsx benchmarks/pretrain.ts DATA OUT [--epochs N]; it saves every epoch and resumes.
+import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import sharp from 'sharp'
+import {
+  createWasm,
+  encodeSafetensors,
+  evaluate,
+  type FitState,
+  fit,
+  loadBatches,
+  memoryDataset,
+  multiclass,
+  namedParameters,
+  openSafetensors,
+  parsePreprocessor,
+  parseVitConfig,
+  type RgbImage,
+  Rng,
+  saveVit,
+  tensor,
+  trainTransform,
+  truncatedNormal,
+  Vit,
+  evalTransform,
+  epochOrder,
+} from 'vitune'
+
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    epochs: { type: 'string', default: '24' },
+    lr: { type: 'string', default: '2e-3' },
+    batch: { type: 'string', default: '128' },
+    full: { type: 'string', default: '6' },
+    keep: { type: 'string', default: '0.5' },
+    stop: { type: 'string', default: '0' },
+  },
+})
+const [data, out] = positionals
+if (!data || !out) throw new Error('usage: pretrain.ts DATA OUT')
+const epochs = Number(flags.epochs)
+const batchSize = Number(flags.batch)
+const seed = 1
+
+/** The 32 px tiles of CLASS.webp sheets, 25 a row. */
+async function tiles(split: 'train' | 'test', count: number, classes: readonly string[]) {
+  const images: RgbImage[] = []
+  const labels: number[] = []
+  for (const [label, name] of classes.entries()) {
+    const { data: sheet, info } = await sharp(join(data!, split, `${name}.webp`)).removeAlpha().raw().toBuffer({ resolveWithObject: true })
+    for (let t = 0; t < count; t++) {
+      const tile = new Uint8Array(32 * 32 * 3)
+      for (let y = 0; y < 32; y++) {
+        const from = (((Math.floor(t / 25) * 32 + y) * info.width) + (t % 25) * 32) * 3
+        tile.set(sheet.subarray(from, from + 96), y * 96)
+      }
+      images.push({ width: 32, height: 32, data: tile })
+      labels.push(label)
+    }
+  }
+  return memoryDataset({ images, labels, classes })
+}
+
+const classes = readdirSync(join(data, 'train')).map((file) => file.replace(/\.webp$/, '')).sort()
+const train = await tiles('train', 500, classes)
+const test = await tiles('test', 100, classes)
+const preprocessor = {
+  do_resize: true, size: { height: 32, width: 32 }, resample: 3, do_rescale: true, rescale_factor: 1 / 255, do_normalize: true,
+  image_mean: [0.5071, 0.4865, 0.4409], image_std: [0.2673, 0.2564, 0.2762], image_processor_type: 'ViTImageProcessor',
+}
+const preprocess = parsePreprocessor(preprocessor, 'vit')
+const config = parseVitConfig({
+  model_type: 'vit', hidden_size: 128, num_hidden_layers: 6, num_attention_heads: 4, intermediate_size: 512, hidden_act: 'gelu',
+  layer_norm_eps: 1e-6, image_size: 32, patch_size: 4, num_channels: 3, qkv_bias: true,
+  id2label: Object.fromEntries(classes.map((name, i) => [String(i), name])),
+})
+const backend = await createWasm({ threads: 2 })
+const model = new Vit(backend, config, truncatedNormal(new Rng(seed), 0.02))
+const task = multiclass(classes)
+const labels = Int32Array.from({ length: train.length }, (_, i) => train.label(i))
+// Random crops of at least 60 % of the area: 32 px pictures lose too much at 8 %.
+const augment = trainTransform(preprocess, { area: [0.6, 1] })
+const source = {
+  batches: Math.floor(train.length / batchSize),
+  async *epoch(epoch: number, start: number) {
+    const order = epochOrder(labels, { mode: 'shuffle', seed, epoch })
+    for await (const b of loadBatches(train, order, { transform: augment, seed, epoch, batchSize, start, dropLast: true })) {
+      yield b
+    }
+  },
+}
+const all = Array.from({ length: test.length }, (_, i) => i)
+const val = {
+  batches: Math.ceil(test.length / 250),
+  async *epoch() {
+    for await (const b of loadBatches(test, all, { transform: evalTransform(preprocess), batchSize: 250 })) {
+      yield b
+    }
+  },
+}
+
+mkdirSync(out, { recursive: true })
+const statePath = join(out, 'state.safetensors')
+async function save(state: FitState): Promise<void> {
+  const tensors = await Promise.all(state.tensors.map(async ([name, t]) => ({ name, shape: t.shape, data: (await t.data()) as Float32Array })))
+  writeFileSync(`${statePath}.tmp`, encodeSafetensors(tensors, { state: JSON.stringify(state.numbers) }))
+  renameSync(`${statePath}.tmp`, statePath)
+}
+let resume: FitState | undefined
+if (existsSync(statePath)) {
+  const file = await openSafetensors(statePath)
+  const tensors: FitState['tensors'] = []
+  for (const name of file.names()) tensors.push([name, tensor(backend, await file.read(name), file.info(name).shape)])
+  resume = { numbers: JSON.parse(file.metadata.state!), tensors }
+  for (const [name, p] of namedParameters(model)) {
+    const saved = tensors.find(([n]) => n === `weight.${name}`)![1]
+    p.assign(await saved.data())
+  }
+}
+const phases = [
+  { until: epochs - Number(flags.full), patchKeep: Number(flags.keep) },
+  { until: epochs, patchKeep: 1 },
+]
+const started = performance.now()
+for (const { until, patchKeep } of phases) {
+  if (resume && resume.numbers.epoch >= until) continue
+  // One schedule over all epochs: each phase stops at its own last epoch.
+  const controller = new AbortController()
+  const run = fit({
+    model, task, train: source, epochs, lr: Number(flags.lr), weightDecay: 0.05, decayVectors: false, schedule: 'cosine',
+    warmup: source.batches, clip: 1, labelSmoothing: 0.1, seed, patchKeep, resume, signal: controller.signal,
+    save: async (state) => {
+      resume = { numbers: structuredClone(state.numbers), tensors: state.tensors }
+      await save(state)
+      if (state.numbers.epoch >= until) {
+        resume = undefined
+        controller.abort()
+      }
+    },
+  })
+  for await (const event of run) {
+    if (event.kind === 'step' && event.step % 50 === 0) {
+      console.log(`step ${event.step}/${event.steps} loss ${event.loss.toFixed(3)} acc ${event.accuracy.toFixed(3)} lr ${event.lr.toExponential(2)} ${(event.images / event.seconds).toFixed(0)} img/s`)
+    }
+    if (event.kind !== 'epoch') continue
+    const eventResult = event.epoch % 4 === 0 || event.epoch >= until ? await evaluate(model, task, val) : undefined
+    console.log(`epoch ${event.epoch} train ${event.trainLoss.toFixed(3)} ${event.trainAccuracy.toFixed(3)} ${event.seconds.toFixed(0)} s${eventResult ? ` test ${(eventResult.accuracy * 100).toFixed(2)} %` : ''} total ${((performance.now() - started) / 60000).toFixed(1)} min`)
+    await saveVit(model, out, 'huggingface', { preprocessor })
+    if (Number(flags.stop) > 0 && performance.now() - started > Number(flags.stop) * 60000) process.exit(0)
+  }
+  const file = await openSafetensors(statePath)
+  const tensors: FitState['tensors'] = []
+  for (const name of file.names()) tensors.push([name, tensor(backend, await file.read(name), file.info(name).shape)])
+  resume = { numbers: JSON.parse(file.metadata.state!), tensors }
+}
+await backend.dispose()

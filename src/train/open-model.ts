@@ -1,0 +1,86 @@
+// A model ready to use, from a folder, a hub name or a finished run: weights, adapter, preprocessing and source in one.
+import type { LoraConfig } from '../adapters/config.ts'
+import { applyAdapter, openAdapter } from '../adapters/peft-format.ts'
+import type { Backend } from '../backend/backend.ts'
+import { parsePreprocessor, parseTimmPreprocessor, type Preprocess, withInputSize } from '../data/preprocess.ts'
+import { type Checkpoint, openCheckpoint, readJsonObject } from '../io/checkpoint.ts'
+import { type ResolveOptions, resolveModel } from '../io/hub.ts'
+import { localFiles } from '../io/local-files.ts'
+import { loadVit } from '../models/load.ts'
+import type { Dialect } from '../models/names.ts'
+import { isTimm } from '../models/timm.ts'
+import type { Vit } from '../models/vit.ts'
+import type { Interpolation } from '../models/vit-config.ts'
+import { InputError } from '../platform/errors.ts'
+
+export interface OpenModelOptions extends ResolveOptions {
+  /** Input side in pixels; default: what the checkpoint's preprocessor makes. */
+  inputSize?: number | undefined
+  interpolation?: Interpolation | undefined
+  /** An adapter folder to put on. */
+  adapter?: string | undefined
+}
+
+export interface OpenModel {
+  model: Vit
+  dialect: Dialect
+  checkpoint: Checkpoint
+  /** As given: a hub name or folder. */
+  source: string
+  preprocess: Preprocess
+  /** The configuration of the adapter that was put on. */
+  lora?: LoraConfig
+}
+
+/** Opens and loads a model. Throws InputError naming what is wrong before anything is allocated for long. */
+export async function openModel(backend: Backend, nameOrFolder: string, options: OpenModelOptions = {}): Promise<OpenModel> {
+  const folder = await resolveModel(nameOrFolder, options)
+  const checkpoint = await openCheckpoint(folder)
+  const timm = isTimm(checkpoint.names())
+  const type = String(checkpoint.config.model_type ?? '')
+  let preprocess = timm ? parseTimmPreprocessor(checkpoint.config.pretrained_cfg) : parsePreprocessor(checkpoint.preprocessor, type)
+  // Without a preprocessor file the model's own input size is the best guess for a plain ViT.
+  if (options.inputSize !== undefined) preprocess = withInputSize(preprocess, options.inputSize)
+  const size = preprocess.crop ?? (preprocess.resize && 'height' in preprocess.resize ? preprocess.resize : undefined)
+  const { model, dialect } = await loadVit(backend, checkpoint, {
+    ...(size ? { inputSize: [size.height, size.width] as [number, number] } : {}),
+    ...(options.interpolation ? { interpolation: options.interpolation } : {}),
+  })
+  const opened: OpenModel = { model, dialect, checkpoint, source: nameOrFolder, preprocess }
+  if (options.adapter !== undefined) opened.lora = await applyAdapter(model, await openAdapter(options.adapter))
+  return opened
+}
+
+/** What train.ts writes to run.json, as far as others read it. */
+export interface RunFile {
+  method: string
+  model: string
+  classes: string[]
+  inputSize?: number
+  interpolation?: Interpolation
+}
+
+/** Reads run.json of a run folder; throws InputError when there is none or it is not one of ours. */
+export async function readRun(folder: string): Promise<RunFile & Record<string, unknown>> {
+  const files = localFiles(folder)
+  const path = files.join(folder, 'run.json')
+  if ((await files.kind(path)) !== 'file') throw new InputError(`${folder}: must be a run folder that vitune train wrote, got no run.json in it`)
+  const run = await readJsonObject(path)
+  const fine = typeof run.method === 'string' && typeof run.model === 'string' && Array.isArray(run.classes)
+  if (!fine) throw new InputError(`${path}: must have method, model and classes`)
+  return run as unknown as RunFile & Record<string, unknown>
+}
+
+/** Opens the trained model of a run: its own weights, or its base model with its adapter. */
+export async function openRun(backend: Backend, folder: string, options: ResolveOptions = {}): Promise<OpenModel> {
+  const run = await readRun(folder)
+  const adapted = run.method === 'lora' || run.method === 'dora'
+  const shape = { inputSize: run.inputSize, interpolation: run.interpolation }
+  const files = localFiles(folder)
+  const weights = files.join(folder, adapted ? 'adapter_model.safetensors' : 'model.safetensors')
+  if ((await files.kind(weights)) !== 'file') {
+    throw new InputError(`${folder}: has no ${files.baseName(weights)} yet; let its first epoch finish with train --resume`)
+  }
+  if (adapted) return openModel(backend, run.model, { ...options, ...shape, adapter: folder })
+  return { ...(await openModel(backend, folder, { ...options, ...shape })), source: run.model }
+}

@@ -1,0 +1,48 @@
+// Makes a loaded model ready for a fine-tuning method and a set of classes.
+import { type LoraConfig, loraConfig } from '../adapters/config.ts'
+import { freezeBackbone, headModules, injectLora, type Method } from '../adapters/inject.ts'
+import { fitHead } from '../models/load.ts'
+import type { Vit } from '../models/vit.ts'
+import { truncatedNormal } from '../nn/layers.ts'
+import { setTrainable } from '../nn/module.ts'
+import { Rng } from '../tensor/philox.ts'
+
+/** Learning rates that suit each method with AdamW. OTX uses 1e-4 for all, which leaves adapters and heads behind. */
+export const defaultRates: Readonly<Record<Method, number>> = { full: 1e-4, linear: 1e-3, lora: 1e-3, dora: 1e-3 }
+
+export interface Prepared {
+  /** The adapter's configuration, with the classifier among the modules to save. */
+  lora?: LoraConfig
+  /** Whether the classifier was made anew. */
+  newHead: boolean
+}
+
+/** Random number streams of a run: shuffling and augmentation use small numbers. */
+const headStream = 900
+
+/**
+ * Gives the model a classifier for these classes (the old one when it names the same), then freezes and adapts as the
+ * method says. `adapter` is the configuration of an adapter that is already on the model, to be trained further.
+ */
+export function prepare(
+  model: Vit,
+  classes: readonly string[],
+  method: Method,
+  options: { seed: number; lora?: Partial<LoraConfig>; adapter?: LoraConfig | undefined },
+): Prepared {
+  const newHead = fitHead(model, classes, truncatedNormal(new Rng(options.seed, headStream), 0.02))
+  if (options.adapter) return { lora: withHead(options.adapter, model), newHead }
+  if (method === 'full') setTrainable(model, true)
+  else if (method === 'linear') freezeBackbone(model)
+  else {
+    const lora = withHead(loraConfig({ ...options.lora, useDora: method === 'dora' }), model)
+    injectLora(model, lora, options.seed)
+    return { lora, newHead }
+  }
+  return { newHead }
+}
+
+/** PEFT saves only what modules_to_save names: without the classifier an adapter would come back with a random one. */
+function withHead(config: LoraConfig, model: Vit): LoraConfig {
+  return { ...config, modulesToSave: [...new Set([...(config.modulesToSave ?? []), ...headModules(model)])] }
+}
