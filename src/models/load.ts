@@ -4,7 +4,7 @@ import type { Checkpoint } from '../io/checkpoint.ts'
 import { type TensorToWrite, writeSafetensors } from '../io/safetensors-write.ts'
 import { localFiles } from '../io/local-files.ts'
 import { type Init, zeros } from '../nn/layers.ts'
-import { namedParameters } from '../nn/module.ts'
+import { disposeModule, namedParameters } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import { sameShape, showShape } from '../tensor/shape.ts'
 import type { Parameter } from '../tensor/tensor.ts'
@@ -31,6 +31,8 @@ export interface LoadedVit {
 interface Source {
   config: VitConfig
   dialect: Dialect
+  /** Throws where the stored shape is not that of our parameter. */
+  check(name: string, shape: readonly number[]): void
   read(name: string, shape: readonly number[]): Promise<Float32Array>
   has(name: string): boolean
   used: Set<string>
@@ -39,7 +41,8 @@ interface Source {
 function openSource(checkpoint: Checkpoint): Source {
   const names = checkpoint.names()
   const used = new Set<string>()
-  const check = (name: string, got: readonly number[], shape: readonly number[]) => {
+  const compare = (name: string, shape: readonly number[]) => {
+    const got = checkpoint.info(name).shape
     const plain = (s: readonly number[]) => s.filter((d, i) => d !== 1 || i === s.length - 1)
     if (!sameShape(plain(got), plain(shape))) {
       throw new InputError(`${checkpoint.folder}: ${name} must be ${showShape(shape)} for this config.json, got ${showShape(got)}`)
@@ -49,20 +52,22 @@ function openSource(checkpoint: Checkpoint): Source {
     const config = timmConfig(checkpoint.config, new Map(names.map((n) => [n, checkpoint.info(n).shape])))
     // One fused tensor is read once for its three parts.
     let fused: { name: string; data: Float32Array } | undefined
+    const check = (name: string, shape: readonly number[]) => {
+      const [rows, ...rest] = storedShape(name, shape, config)
+      const stored = timmName(name)
+      compare(stored.name, [stored.third === undefined ? rows! : 3 * rows!, ...rest])
+    }
     return {
       config,
       dialect: 'timm',
       used,
       has: (name) => checkpoint.has(timmName(name).name),
+      check,
       async read(name, shape) {
         const stored = timmName(name)
         used.add(stored.name)
-        const got = checkpoint.info(stored.name).shape
-        if (stored.third === undefined) {
-          check(stored.name, got, storedShape(name, shape, config))
-          return checkpoint.read(stored.name)
-        }
-        check(stored.name, got, [shape[0]! * 3, ...shape.slice(1)])
+        check(name, shape)
+        if (stored.third === undefined) return checkpoint.read(stored.name)
         if (fused?.name !== stored.name) fused = { name: stored.name, data: await checkpoint.read(stored.name) }
         const part = fused.data.length / 3
         return fused.data.slice(stored.third * part, (stored.third + 1) * part)
@@ -77,14 +82,21 @@ function openSource(checkpoint: Checkpoint): Source {
     const full = huggingFaceName(name, config)
     return bare && full.startsWith(prefix) ? full.slice(prefix.length) : full
   }
+  // Hugging Face leaves out what is its default: two classes of no name.
+  const head = stored('head.weight')
+  if (config.classes.length === 0 && checkpoint.has(head)) {
+    config.classes = Array.from({ length: checkpoint.info(head).shape[0] ?? 0 }, (_, i) => `LABEL_${i}`)
+  }
+  const check = (name: string, shape: readonly number[]) => compare(stored(name), storedShape(name, shape, config))
   return {
     config,
     dialect: 'huggingface',
     used,
     has: (name) => checkpoint.has(stored(name)),
+    check,
     read(name, shape) {
       used.add(stored(name))
-      check(stored(name), checkpoint.info(stored(name)).shape, storedShape(name, shape, config))
+      check(name, shape)
       return checkpoint.read(stored(name))
     },
   }
@@ -93,6 +105,26 @@ function openSource(checkpoint: Checkpoint): Source {
 /** Weights that a classifier is made of; a checkpoint may lack them. */
 const isHead = (name: string): boolean => /^(head|distillationHead)\./.test(name)
 
+/** Names of all parameters of such a model, from one whose every size is 1. */
+function parameterNames(backend: Backend, c: VitConfig): string[] {
+  const one = { hidden: 1, heads: 1, mlpHidden: 1, channels: 1, patchSize: 1, imageSize: [1, 1] as [number, number] }
+  const model = new Vit(backend, { ...c, ...one, registers: Math.min(1, c.registers), classes: c.classes.slice(0, 1) }, zeros)
+  const names = [...namedParameters(model)].map(([name]) => name)
+  disposeModule(model)
+  return names
+}
+
+/** Compares the sizes that config.json claims with what is stored, before memory for them is asked for. */
+function checkSizes(source: Source): void {
+  const { hidden, layers, mlpHidden, swiglu, channels, patchSize, registers, classes, pooling, positionPrefix } = source.config
+  const grid = source.config.positionGrid
+  source.check('patch.weight', [hidden, channels * patchSize ** 2])
+  source.check('positions', [positionPrefix + grid[0] * grid[1], hidden])
+  if (registers > 0) source.check('registerTokens', [registers, hidden])
+  if (classes.length > 0) source.check('head.weight', [classes.length, pooling === 'cls+mean' ? 2 * hidden : hidden])
+  for (let i = 0; i < layers; i++) source.check(`blocks.${i}.mlp.fc1.weight`, [swiglu ? 2 * mlpHidden : mlpHidden, hidden])
+}
+
 /** Builds the model that a checkpoint describes and fills in its weights. Throws InputError naming everything missing. */
 export async function loadVit(backend: Backend, checkpoint: Checkpoint, options: LoadOptions = {}): Promise<LoadedVit> {
   const source = openSource(checkpoint)
@@ -100,22 +132,24 @@ export async function loadVit(backend: Backend, checkpoint: Checkpoint, options:
   const size = options.inputSize ?? config.imageSize
   config.imageSize = typeof size === 'number' ? [size, size] : size
   if (options.interpolation) config.positionInterpolation = options.interpolation
-  const side = Math.min(...config.imageSize)
-  if (side < config.patchSize) throw new InputError(`input size: must be at least one patch of ${config.patchSize} px, got ${side}`)
+  if (!config.imageSize.every((side) => Number.isInteger(side) && side >= config.patchSize)) {
+    throw new InputError(`input size: must be whole pixels, at least one patch of ${config.patchSize}, got ${config.imageSize.join(' x ')}`)
+  }
   if (config.classes.length > 0 && !source.has('head.weight')) config.classes = []
+  const missing = parameterNames(backend, config).filter((name) => !source.has(name))
+  if (missing.length > 0) {
+    const names = [...new Set(missing.map((n) => (source.dialect === 'timm' ? timmName(n).name : huggingFaceName(n, config))))]
+    const count = names.length === 1 ? 'one tensor is' : `${names.length} tensors are`
+    throw new InputError(`${checkpoint.folder}: ${count} missing: ${names.slice(0, 8).join(', ')}${names.length > 8 ? ', ...' : ''}`)
+  }
+  checkSizes(source)
   const model = new Vit(backend, config, zeros)
   try {
-    const parameters = [...namedParameters(model)]
-    const missing = parameters.filter(([name]) => !source.has(name)).map(([name]) => name)
-    if (missing.length > 0) {
-      const names = missing.map((n) => (source.dialect === 'timm' ? timmName(n).name : huggingFaceName(n, config)))
-      throw new InputError(`${checkpoint.folder}: ${missing.length} tensors are missing: ${names.slice(0, 8).join(', ')}${names.length > 8 ? ', ...' : ''}`)
-    }
-    for (const [name, p] of parameters) {
+    for (const [name, p] of namedParameters(model)) {
       p.assign(name === 'positions' ? await positionsFor(source, model) : await source.read(name, p.shape))
     }
   } catch (error) {
-    for (const [, p] of namedParameters(model)) p.dispose()
+    disposeModule(model)
     throw error
   }
   return { model, dialect: source.dialect, unused: checkpoint.names().filter((name) => !source.used.has(name)) }
@@ -166,12 +200,12 @@ export function configJson(config: VitConfig): Record<string, unknown> {
     num_attention_heads: config.heads,
     ...(dino
       ? {
-          mlp_ratio: config.swiglu ? swigluRatio(config) : config.mlpHidden / config.hidden,
+          mlp_ratio: config.swiglu ? swigluRatio(config) : plainRatio(config),
           use_swiglu_ffn: config.swiglu,
           layerscale_value: config.layerScaleInit,
         }
       : { intermediate_size: config.mlpHidden }),
-    ...(config.registers > 0 ? { num_register_tokens: config.registers } : {}),
+    ...(config.family === 'dinov2_with_registers' ? { num_register_tokens: config.registers } : {}),
     hidden_act: 'gelu',
     layer_norm_eps: config.layerNormEps,
     qkv_bias: config.qkvBias,
@@ -187,9 +221,34 @@ export function configJson(config: VitConfig): Record<string, unknown> {
   }
 }
 
+// Hugging Face cuts hidden_size * mlp_ratio down to a whole number: rounding must not lead below the width.
+function plainRatio({ hidden, mlpHidden }: VitConfig): number {
+  return Math.trunc(hidden * (mlpHidden / hidden)) === mlpHidden ? mlpHidden / hidden : (mlpHidden + 0.5) / hidden
+}
+
 // Hugging Face derives the SwiGLU width from mlp_ratio by two roundings; this ratio leads back to the width.
 function swigluRatio(config: VitConfig): number {
   return ((config.mlpHidden - 7) * 3) / 2 / config.hidden + 1e-9 > 0 ? (config.mlpHidden * 3) / 2 / config.hidden : 4
+}
+
+/** config.json for timm: the one that was loaded, with classes and input size as they are now. */
+function timmConfigJson(loaded: Readonly<Record<string, unknown>>, config: VitConfig): Record<string, unknown> {
+  const { classes, imageSize } = config
+  const args = { ...(loaded.model_args as object | undefined), num_classes: classes.length, img_size: imageSize }
+  return { ...loaded, num_classes: classes.length, label_names: classes, model_args: args }
+}
+
+const shapeFields = [
+  'hidden', 'layers', 'heads', 'mlpHidden', 'swiglu', 'qkvBias', 'layerScale', 'registers', 'distillationToken', 'pooling', 'positionPrefix',
+] as const
+
+/** Throws where Hugging Face's class of this family would be built otherwise than this model (timm's DINOv2, say). */
+function checkHuggingFace(config: VitConfig): void {
+  const read = parseVitConfig(configJson(config))
+  const other = shapeFields.filter((field) => read[field] !== config[field])
+  if (other.length > 0) {
+    throw new InputError(`save: Hugging Face's ${config.family} cannot hold this model, which differs in ${other.join(', ')}; save it under timm's names`)
+  }
 }
 
 /** Every parameter under its Hugging Face name, as f32; for a timm model under timm's names, fused again. */
@@ -226,17 +285,21 @@ export async function exportTensors(
   return out
 }
 
-/** Writes a whole model folder that Hugging Face's library (or timm, for timm names) reads. */
+/**
+ * Writes a whole model folder that Hugging Face's library (or timm, for timm names) reads; `extra.config` is the
+ * config.json that a timm model was loaded with. Throws InputError where Hugging Face's library has no such model.
+ */
 export async function saveVit(
   model: Vit,
   folder: string,
   dialect: Dialect = 'huggingface',
   extra: { preprocessor?: unknown; config?: Record<string, unknown> } = {},
 ): Promise<void> {
+  if (dialect === 'huggingface') checkHuggingFace(model.config)
   const files = localFiles(folder)
   await files.makeFolder(folder)
   await writeSafetensors(files.join(folder, 'model.safetensors'), await exportTensors(model, dialect))
-  const config = dialect === 'timm' ? { ...extra.config, num_classes: model.config.classes.length } : configJson(model.config)
+  const config = dialect === 'timm' ? timmConfigJson(extra.config ?? {}, model.config) : configJson(model.config)
   await files.writeAtomic(files.join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`)
   if (extra.preprocessor) {
     await files.writeAtomic(files.join(folder, 'preprocessor_config.json'), `${JSON.stringify(extra.preprocessor, null, 2)}\n`)

@@ -22,8 +22,11 @@ export function timmConfig(configJson: unknown, shapes: ReadonlyMap<string, read
     return found
   }
   const [hidden, channels, patchSize] = shape('patch_embed.proj.weight') as [number, number, number]
-  let layers = 0
-  while (shapes.has(`blocks.${layers}.attn.qkv.weight`)) layers++
+  // By the highest number and by any block: a tensor missing from one block is then named, not taken for a smaller model.
+  const names = [...shapes.keys()]
+  const layers = 1 + Math.max(...names.map((name) => Number(/^blocks\.(\d+)\./.exec(name)?.[1] ?? 0)))
+  if (layers > 1024) throw new InputError(`checkpoint: a vision transformer may have 1024 blocks, got block ${layers - 1}`)
+  const inSomeBlock = (tail: string) => names.some((name) => name.startsWith('blocks.') && name.endsWith(tail))
   const fc1 = shape('blocks.0.mlp.fc1.weight')[0]!
   const fc2 = shape('blocks.0.mlp.fc2.weight')[1]!
   if (fc1 !== fc2 && fc1 !== 2 * fc2) throw new InputError(`checkpoint: mlp.fc1 and mlp.fc2 must fit together, got ${fc1} and ${fc2}`)
@@ -36,14 +39,19 @@ export function timmConfig(configJson: unknown, shapes: ReadonlyMap<string, read
   const distilled = shapes.has('dist_token')
   const registers = shapes.get('reg_token')?.[1] ?? 0
   const count = shape('pos_embed')[1]!
+  const tokens = distilled ? 2 : 1
+  const input = args.img_size ?? pretrained.input_size
+  const sizes = (Array.isArray(input) ? input.slice(-2) : [input, input]).map(Number)
+  const asSized = sizes.map((size) => Math.floor(size / patchSize))
   const side = Math.floor(Math.sqrt(count))
-  const prefix = count - side * side
-  if (prefix !== 0 && prefix !== (distilled ? 2 : 1)) {
-    throw new InputError(`checkpoint: pos_embed must be a square grid with at most the class tokens, got ${count} rows`)
+  // The grid is that of the input size, where the rows agree; else a square one.
+  const grid = [asSized, [side, side]].find(([h, w]) => [0, tokens].includes(count - h! * w!)) as [number, number] | undefined
+  if (!grid) {
+    throw new InputError(`checkpoint: pos_embed must be a grid of the input size or square, with or without the ${tokens} class tokens, got ${count} rows`)
   }
-  const input = args.img_size ?? object(pretrained).input_size
-  const size = Array.isArray(input) ? Number(input[input.length - 1]) : typeof input === 'number' ? input : side * patchSize
-  const names = pretrained.label_names
+  const prefix = count - grid[0] * grid[1]
+  const imageSize = (sizes.every((size) => Number.isInteger(size) && size > 0) ? sizes : grid.map((n) => n * patchSize)) as [number, number]
+  const labels = config.label_names ?? pretrained.label_names
   const classCount = shapes.get('head.weight')?.[0] ?? 0
   return {
     family: distilled ? 'deit' : /dinov2/.test(architecture) ? (registers > 0 ? 'dinov2_with_registers' : 'dinov2') : 'vit',
@@ -53,22 +61,22 @@ export function timmConfig(configJson: unknown, shapes: ReadonlyMap<string, read
     mlpHidden: fc2,
     swiglu: fc1 === 2 * fc2,
     layerNormEps: 1e-6,
-    qkvBias: shapes.has('blocks.0.attn.qkv.bias'),
-    layerScale: shapes.has('blocks.0.ls1.gamma'),
+    qkvBias: inSomeBlock('.attn.qkv.bias'),
+    layerScale: inSomeBlock('.ls1.gamma'),
     layerScaleInit: 1,
-    imageSize: [size, size],
+    imageSize,
     patchSize,
     channels,
     registers,
     distillationToken: distilled,
     pooling: distilled ? 'distilled' : 'cls',
-    positionGrid: [side, side],
+    positionGrid: grid,
     positionInterpolation: 'bicubic-antialias',
     positionPrefix: prefix,
     dropout: 0,
     dropPath: 0,
     classes: Array.from({ length: classCount }, (_, i) =>
-      Array.isArray(names) && names.length === classCount ? String(names[i]) : `LABEL_${i}`,
+      Array.isArray(labels) && labels.length === classCount ? String(labels[i]) : `LABEL_${i}`,
     ),
   }
 }
