@@ -92,7 +92,9 @@ const refusePackages = {
       : { left: "Promise.reject(new Error('not in the browser build: ' + ", right: '))' },
 }
 
-const plugins = (name) => [platform(name), wasm, esbuild({ target: 'es2022', tsconfig: false })]
+const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+const define = { VITUNE_VERSION: JSON.stringify(version) }
+const plugins = (name) => [platform(name), wasm, esbuild({ target: 'es2022', tsconfig: false, define })]
 
 const entries = {
   index: 'src/index.ts',

@@ -60,7 +60,7 @@ export { type LinearOptions, linear, matmul } from './ops/linear.ts'
 export { crossEntropy } from './ops/loss.ts'
 export { layerNorm, softmax } from './ops/normalise.ts'
 export { mean, meanAll, sum, sumSquares } from './ops/reduce.ts'
-export { concat, gather, permute, reshape, slice, transpose } from './ops/view.ts'
+export { concat, copyStrided, gather, permute, reshape, slice, transpose } from './ops/view.ts'
 
 // optim
 export { type AdamwOptions, adamw } from './optim/adamw.ts'
@@ -178,7 +178,16 @@ export { type Adapter, adapterTensors, applyAdapter, openAdapter, saveAdapter } 
 
 // train
 export { readCheckpoint, writeCheckpoint } from './train/checkpoint-file.ts'
-export { type Batch, type BatchSource, type Evaluation, evaluate, logitsOf } from './train/evaluate.ts'
+export { type Batch, type BatchSource, type Evaluation, evaluate, logitsOf, type Network } from './train/evaluate.ts'
+export {
+  type ExperimentDataset,
+  type ExperimentEvent,
+  type ExperimentMethod,
+  type ExperimentOptions,
+  experiment,
+  experimentMethods,
+  type RunSettings,
+} from './train/experiment.ts'
 export {
   type EpochEvent,
   type FitEvent,
@@ -188,6 +197,7 @@ export {
   fit,
   type StepEvent,
 } from './train/fit.ts'
+export { type FrozenFeaturesOptions, frozenFeatures } from './train/frozen-features.ts'
 export { type OpenModel, type OpenModelOptions, openModel, openRun, type RunFile, readRun } from './train/open-model.ts'
 export { defaultRates, type Prepared, prepare } from './train/prepare.ts'
 export type { ExperimentResult, ExperimentRun } from './train/report/experiment-result.ts'

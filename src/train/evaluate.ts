@@ -1,9 +1,13 @@
 // Running a model over batches without training: loss, metrics, predictions. Also what a source of batches is.
 import type { Vit } from '../models/vit.ts'
 import { Context } from '../nn/context.ts'
+import type { Module } from '../nn/module.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
 import type { Prediction, Task } from './task.ts'
+
+/** What is trained and evaluated: a Vit, or a part of one that reads something else than images. */
+export type Network = Module & Pick<Vit, 'backend' | 'patches' | 'forward'>
 
 export interface Batch {
   /** (B, 3, H, W), normalised. */
@@ -31,7 +35,7 @@ export interface Evaluation {
 }
 
 /** Logits (B, K) of one batch, on the host. */
-export async function logitsOf(model: Vit, batch: Pick<Batch, 'images' | 'shape'>): Promise<Float32Array> {
+export async function logitsOf(model: Network, batch: Pick<Batch, 'images' | 'shape'>): Promise<Float32Array> {
   const logits = scope(() => model.forward(tensor(model.backend, batch.images, batch.shape), new Context()))
   const values = await logits.data()
   logits.dispose()
@@ -39,7 +43,7 @@ export async function logitsOf(model: Vit, batch: Pick<Batch, 'images' | 'shape'
 }
 
 /** Loss and metrics over one pass of a source, without label smoothing. */
-export async function evaluate(model: Vit, task: Task, source: BatchSource): Promise<Evaluation> {
+export async function evaluate(model: Network, task: Task, source: BatchSource): Promise<Evaluation> {
   const metrics = task.metrics()
   const predictions: Evaluation['predictions'] = []
   let lossSum = 0

@@ -1,7 +1,6 @@
 // The training loop, as an async generator over batches: no files, no printing. train.ts adds those around it.
 import { trainableParameters } from '../nn/module.ts'
 import { Context } from '../nn/context.ts'
-import type { Vit } from '../models/vit.ts'
 import { adamw } from '../optim/adamw.ts'
 import { clipFactor } from '../optim/clip.ts'
 import { decayGroups, isVector, type Optimizer } from '../optim/optimizer.ts'
@@ -11,18 +10,19 @@ import { affine } from '../ops/elementwise.ts'
 import { Rng } from '../tensor/philox.ts'
 import { scope } from '../tensor/scope.ts'
 import { valueAndGrad } from '../tensor/tape.ts'
-import { type Tensor, tensor } from '../tensor/tensor.ts'
-import { type Batch, type BatchSource, evaluate } from './evaluate.ts'
+import { type Parameter, type Tensor, tensor } from '../tensor/tensor.ts'
+import { type Batch, type BatchSource, evaluate, type Network } from './evaluate.ts'
 import type { Task } from './task.ts'
 
 export interface FitOptions {
-  model: Vit
+  model: Network
   task: Task
   train: BatchSource
   val?: BatchSource | undefined
   epochs: number
   lr: number
-  optimizer?: 'adamw' | 'sgd'
+  /** Default AdamW; or one made from the trainable parameters, which then sees to its own decay. */
+  optimizer?: 'adamw' | 'sgd' | ((params: readonly [string, Parameter][]) => Optimizer)
   /** SGD only: Nesterov's momentum. The momentum is 0.9. */
   nesterov?: boolean
   weightDecay?: number
@@ -118,7 +118,7 @@ export interface FitResult {
 }
 
 /** Rows of (B * patches) to keep: the same number for each image, in order, drawn from (seed, step). */
-function keptPatches(model: Vit, images: number, fraction: number, rng: Rng): Tensor {
+function keptPatches(model: Network, images: number, fraction: number, rng: Rng): Tensor {
   const n = model.patches
   const count = Math.max(1, Math.round(n * fraction))
   const rows = new Int32Array(images * count)
@@ -139,6 +139,13 @@ function checkOptions(o: FitOptions): void {
   if (!(keep > 0 && keep <= 1)) throw new Error(`fit: patchKeep must be in (0, 1], got ${keep}`)
 }
 
+function makeOptimizer(options: FitOptions, params: [string, Parameter][]): Optimizer {
+  const { optimizer = 'adamw', nesterov = false } = options
+  if (typeof optimizer === 'function') return optimizer(params)
+  const groups = decayGroups(params, options.weightDecay ?? 0.05, options.decayVectors === false ? isVector : undefined)
+  return optimizer === 'sgd' ? sgd(groups, { nesterov }) : adamw(groups)
+}
+
 /**
  * Trains what is trainable in the model, yielding after each step and each epoch. `break` stops it. The same options on
  * the same backend and thread count give the same numbers, bit for bit, also across `save` and `resume`.
@@ -152,8 +159,7 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
   const params = trainableParameters(model)
   if (params.length === 0) throw new Error('fit: the model has nothing to train; choose a method first')
   const weights = params.map(([, p]) => p)
-  const groups = decayGroups(params, options.weightDecay ?? 0.05, options.decayVectors === false ? isVector : undefined)
-  const optimizer: Optimizer = options.optimizer === 'sgd' ? sgd(groups, { nesterov: options.nesterov ?? false }) : adamw(groups)
+  const optimizer = makeOptimizer(options, params)
   const plateau = new Plateau()
   const now: FitState['numbers'] = {
     step: 0, epoch: 0, batch: 0, optimizerSteps: 0, seed, best: -1, bestEpoch: 0, sinceBest: 0,

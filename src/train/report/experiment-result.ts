@@ -13,7 +13,7 @@ export interface ExperimentRun {
   seconds: number
   lr: number
   epochs: number
-  /** Validation loss and accuracy (0 to 1) after each epoch. */
+  /** Mean loss and accuracy (0 to 1) over an epoch's training images, each as it was when its batch was trained. */
   curve?: { epoch: number; loss: number; accuracy: number }[]
 }
 
@@ -23,6 +23,8 @@ export interface ExperimentResult {
   model: { name: string; parameters: number; source: string }
   created: string
   command: string
+  /** How every run was trained and tested, in words. */
+  training?: string
   machine: Record<string, string>
   datasets: { name: string; source: string; classes: number; train: number; test: number }[]
   methods: string[]

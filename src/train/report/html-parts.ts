@@ -69,6 +69,7 @@ export function conditions(result: ExperimentResult): Html {
       `Data: ${name}`,
       `${classes} classes, ${count(train)} training and ${count(test)} test images. ${source}`,
     ]),
+    ...(result.training === undefined ? [] : [['Training', result.training] as [string, string]]),
     ['Seeds', distinct(result.runs.map((run) => run.seed))],
     ...Object.entries(result.machine),
   ]

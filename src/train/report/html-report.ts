@@ -42,14 +42,14 @@ async function curvesSection(result: ExperimentResult, looks: Map<string, Look>)
     for (const key of ['accuracy', 'loss'] as const) {
       const spec = curves(runs, looks, key)
       if (!spec) continue
-      const title = `Validation ${key} by epoch on ${name}`
+      const title = `Training ${key} by epoch on ${name}`
       pair.push(trusted(await draw(spec, escapeHtml(title), escapeHtml(`${title}, one line a method.`), 'curve')))
     }
     if (pair.length > 0) parts.push(html`<h3>${name}</h3><div class="pair">${pair}</div>`)
   }
   if (parts.length === 0) return undefined
   return html`<section><h2>How training went</h2>
-<p class="note">Validation accuracy and loss after each epoch, the mean over seeds.</p>
+<p class="note">Accuracy and loss on the training images during each epoch, the mean over seeds. Not on the test images: those are seen once, at the end.</p>
 <div>${legend(looks, '')}</div>${parts}</section>
 `
 }

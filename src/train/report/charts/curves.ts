@@ -1,4 +1,4 @@
-// Validation accuracy and loss after each epoch on one data set, one line a method (mean over the seeds that got there).
+// Training accuracy and loss of each epoch on one data set, one line a method (mean over the seeds that got there).
 import type { Spec } from 'vega'
 import type { ExperimentRun } from '../experiment-result.ts'
 import { axis, type Look, place, ticks } from './chart.ts'
@@ -48,7 +48,7 @@ export function curves(runs: ExperimentRun[], looks: Map<string, Look>, key: 'ac
       { name: 'y', type: 'linear', domain: [ys[0]!, ys.at(-1)!], range: [height, 0], zero: false },
     ],
     axes: [
-      axis('left', ys, key === 'accuracy' ? 'Validation accuracy (%)' : 'Validation loss'),
+      axis('left', ys, key === 'accuracy' ? 'Training accuracy (%)' : 'Training loss'),
       { ...axis('bottom', whole, 'Epoch'), grid: false, format: 'd' },
     ],
     marks: [

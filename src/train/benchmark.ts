@@ -1,0 +1,140 @@
+// How fast a model runs and trains here, on random images: the training step measured is the one that train() takes.
+import type { LoraConfig } from '../adapters/config.ts'
+import { type Method, methods } from '../adapters/inject.ts'
+import { type BackendOptions, createBackend } from '../backend/create.ts'
+import { outputSize } from '../data/preprocess.ts'
+import type { ResolveOptions } from '../io/hub.ts'
+import { countParameters, disposeModule } from '../nn/module.ts'
+import { InputError } from '../platform/errors.ts'
+import { Rng } from '../tensor/philox.ts'
+import { type Batch, type BatchSource, logitsOf } from './evaluate.ts'
+import { fit } from './fit.ts'
+import { type OpenModel, openModel } from './open-model.ts'
+import { prepare } from './prepare.ts'
+import { multiclass } from './task.ts'
+
+export interface BenchmarkOptions extends BackendOptions {
+  /** A model folder or a hub name. */
+  model: string
+  /** Default 'lora'. */
+  peft?: Method
+  /** Images a batch, default 8. */
+  batch?: number
+  /** Input side in pixels, default the model's own. */
+  size?: number
+  /** Timed runs of each kind, default 10, after two that are not timed. */
+  steps?: number
+  /** LoRA and DoRA settings. */
+  lora?: Partial<LoraConfig>
+  checkpointing?: boolean
+  hub?: ResolveOptions
+  /** Runs done so far, of all. */
+  onProgress?: (done: number, total: number) => void
+}
+
+/** Milliseconds an image over the timed runs. */
+export interface Spread {
+  median: number
+  p10: number
+  p90: number
+}
+
+export interface BenchmarkResult {
+  /** Inference with the adapter in place. */
+  forward: Spread
+  /** A whole training step: forward, backward, optimizer, loss read back. */
+  step: Spread
+  /** Highest tensor memory of the training steps. */
+  peakBytes: number
+  trainable: number
+  total: number
+  device: string
+  threads: number
+  method: Method
+  batch: number
+  /** Height and width. */
+  size: [number, number]
+  steps: number
+}
+
+const warmUp = 2
+
+/** Order statistics of a list, the nearest rank below. */
+function spread(milliseconds: readonly number[]): Spread {
+  const sorted = [...milliseconds].sort((a, b) => a - b)
+  const at = (q: number) => sorted[Math.floor(q * (sorted.length - 1) + 0.5)]!
+  return { median: at(0.5), p10: at(0.1), p90: at(0.9) }
+}
+
+function whole(name: string, value: number, most: number): void {
+  if (!(Number.isInteger(value) && value >= 1 && value <= most)) {
+    throw new InputError(`${name}: must be a whole number from 1 to ${most}, got ${value}`)
+  }
+}
+
+/** Measures one model with one method. Throws an InputError on bad options or an unreadable model. */
+export async function benchmark(options: BenchmarkOptions): Promise<BenchmarkResult> {
+  const { peft = 'lora', batch = 8, steps = 10, size, onProgress } = options
+  if (!methods.includes(peft)) throw new InputError(`peft: must be one of ${methods.join(', ')}, got ${peft}`)
+  whole('batch', batch, 4096)
+  whole('steps', steps, 100_000)
+  if (size !== undefined) whole('size', size, 8192)
+  const backend = await createBackend(options)
+  let opened: OpenModel | undefined
+  try {
+    opened = await openModel(backend, options.model, { ...options.hub, inputSize: size })
+    const { model, preprocess } = opened
+    const own = model.config.classes
+    const classes = own.length > 1 ? own : Array.from({ length: 10 }, (_, i) => `class ${i}`)
+    prepare(model, classes, peft, { seed: 0, lora: options.lora ?? {} })
+    const { height, width } = outputSize(preprocess)
+    const rng = new Rng(0)
+    const images = Float32Array.from({ length: batch * 3 * height * width }, () => rng.uniform() * 4 - 2)
+    const random: Batch = {
+      images,
+      shape: [batch, 3, height, width],
+      labels: Int32Array.from({ length: batch }, (_, i) => i % classes.length),
+      files: [],
+    }
+    const runs = warmUp + steps
+    const perImage = (seconds: readonly number[]) => spread(seconds.slice(warmUp).map((s) => (s * 1000) / batch))
+
+    const forward: number[] = []
+    while (forward.length < runs) {
+      const begun = performance.now()
+      await logitsOf(model, random)
+      forward.push((performance.now() - begun) / 1000)
+      onProgress?.(forward.length, 2 * runs)
+    }
+    const train: BatchSource = {
+      batches: runs,
+      async *epoch() {
+        for (let i = 0; i < runs; i++) yield random
+      },
+    }
+    backend.resetPeak()
+    const step: number[] = []
+    const checkpointing = options.checkpointing ?? false
+    // The rate is so small that the weights stay where they are, however long this runs.
+    for await (const event of fit({ model, task: multiclass(classes), train, epochs: 1, lr: 1e-9, checkpointing })) {
+      if (event.kind !== 'step') continue
+      step.push(event.seconds)
+      onProgress?.(runs + step.length, 2 * runs)
+    }
+    return {
+      forward: perImage(forward),
+      step: perImage(step),
+      peakBytes: backend.memory().peak,
+      ...countParameters(model),
+      device: backend.name,
+      threads: backend.caps.threads,
+      method: peft,
+      batch,
+      size: [height, width],
+      steps,
+    }
+  } finally {
+    if (opened) disposeModule(opened.model)
+    await backend.dispose()
+  }
+}

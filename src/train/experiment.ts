@@ -1,0 +1,321 @@
+// Compares fine-tuning methods: every method on every data set with every seed, one after the other on one backend.
+// Each run trains a fixed number of epochs and is tested once, at its end. No files are written and nothing is printed.
+import { platform } from '#platform'
+import type { LoraConfig } from '../adapters/config.ts'
+import type { Method } from '../adapters/inject.ts'
+import type { Backend } from '../backend/backend.ts'
+import { createBackend, type Device } from '../backend/create.ts'
+import type { Dataset } from '../data/dataset.ts'
+import { batchSource } from '../data/loader.ts'
+import { evalTransform, type TrainTransformOptions, trainTransform } from '../data/transforms.ts'
+import type { ResolveOptions } from '../io/hub.ts'
+import { Vit } from '../models/vit.ts'
+import { truncatedNormal } from '../nn/layers.ts'
+import { countParameters, disposeModule } from '../nn/module.ts'
+import { InputError } from '../platform/errors.ts'
+import { version } from '../platform/version.ts'
+import { Rng } from '../tensor/philox.ts'
+import { type BatchSource, evaluate } from './evaluate.ts'
+import { type EpochEvent, type FitOptions, fit, type StepEvent } from './fit.ts'
+import { frozenFeatures } from './frozen-features.ts'
+import { openModel } from './open-model.ts'
+import { defaultRates, prepare } from './prepare.ts'
+import type { ExperimentResult, ExperimentRun } from './report/experiment-result.ts'
+import { multiclass } from './task.ts'
+
+/** A fine-tuning method, or the control: the same architecture with fresh weights, trained whole. */
+export type ExperimentMethod = Method | 'scratch'
+export const experimentMethods: readonly ExperimentMethod[] = ['linear', 'lora', 'dora', 'full', 'scratch']
+
+export interface ExperimentDataset {
+  name: string
+  /** Where the images come from and under which licence, in one sentence. */
+  source: string
+  /** Training images; a function draws those of a seed. */
+  train: Dataset | ((seed: number) => Dataset)
+  test: Dataset
+}
+
+/** How a run is trained. */
+export interface RunSettings
+  extends Pick<FitOptions, 'optimizer' | 'weightDecay' | 'decayVectors' | 'schedule' | 'clip' | 'labelSmoothing'> {
+  /** Default 8. */
+  epochs?: number
+  /** Default: the method's (see defaultRates; full's for scratch). */
+  lr?: number
+  /** Default 32. */
+  batchSize?: number
+  /** Share of the steps with a growing rate, 0 to 1; default 0. */
+  warmup?: number
+  /** LoRA and DoRA. */
+  lora?: Partial<LoraConfig>
+  /** Random crops and mirrors of the training images; none without it. */
+  augment?: TrainTransformOptions | undefined
+}
+
+export interface ExperimentOptions extends RunSettings {
+  /** A model folder or hub name. */
+  model: string
+  /** How the report calls the model; default `model`. */
+  modelName?: string
+  /** Where the model comes from, in one sentence. */
+  modelSource?: string
+  datasets: readonly ExperimentDataset[]
+  /** Default: all five. */
+  methods?: readonly ExperimentMethod[]
+  /** Settings of one method, before the common ones. */
+  perMethod?: Partial<Record<ExperimentMethod, RunSettings>>
+  /** Default: 0 alone. */
+  seeds?: readonly number[]
+  /** Used and left open; without it one is started (`device`, `threads`) and closed. */
+  backend?: Backend
+  device?: Device
+  threads?: number
+  /** Ends the run in hand after its current step; the result holds the finished ones. */
+  signal?: AbortSignal
+  hub?: ResolveOptions
+  title?: string
+  /** What repeats the experiment. */
+  command?: string
+}
+
+/** Which run an event is about: `index` counts from 0. */
+export interface RunPosition {
+  index: number
+  runs: number
+  method: ExperimentMethod
+  dataset: string
+  seed: number
+}
+export interface RunStartEvent extends RunPosition {
+  kind: 'run'
+  lr: number
+  epochs: number
+  trainable: number
+  total: number
+  /** Numbers of images. */
+  train: number
+  test: number
+}
+/** After a step or an epoch of a run's training. */
+export interface RunProgressEvent extends RunPosition {
+  kind: 'progress'
+  event: StepEvent | EpochEvent
+}
+/** Training is over, the test images come now. */
+export interface RunTestEvent extends RunPosition {
+  kind: 'test'
+  images: number
+}
+/** A run is finished and its memory given back. */
+export interface RunDoneEvent extends RunPosition {
+  kind: 'done'
+  run: ExperimentRun
+}
+export type ExperimentEvent = RunStartEvent | RunProgressEvent | RunTestEvent | RunDoneEvent
+
+/** Random numbers of fresh weights; prepare.ts uses 900 for the head. */
+const scratchStream = 901
+
+function checkOptions(options: ExperimentOptions): void {
+  const { datasets, methods = experimentMethods, seeds = [0] } = options
+  const lists = { datasets: datasets.map((d) => d.name), methods, seeds }
+  for (const [name, values] of Object.entries(lists) as [string, readonly (string | number)[]][]) {
+    if (values.length === 0) throw new InputError(`${name}: must name at least one, got none`)
+    if (new Set(values).size !== values.length) throw new InputError(`${name}: must differ, got ${values.join(', ')}`)
+  }
+  for (const method of methods) {
+    if (experimentMethods.includes(method)) continue
+    throw new InputError(`methods: must be among ${experimentMethods.join(', ')}, got ${method}`)
+  }
+  for (const seed of seeds) {
+    if (Number.isInteger(seed) && seed >= 0 && seed < 2 ** 31) continue
+    throw new InputError(`seeds: must be whole numbers from 0 to 2147483647, got ${seed}`)
+  }
+}
+
+const imagesOf = (dataset: ExperimentDataset, seed: number): Dataset =>
+  typeof dataset.train === 'function' ? dataset.train(seed) : dataset.train
+
+/** A source that ends early once the signal has come. */
+function stoppable(source: BatchSource, signal: AbortSignal | undefined): BatchSource {
+  return {
+    batches: source.batches,
+    async *epoch(epoch, firstBatch) {
+      for await (const batch of source.epoch(epoch, firstBatch)) {
+        if (signal?.aborted) return
+        yield batch
+      }
+    },
+  }
+}
+
+/** The model of a run as its checkpoint has it; for scratch the same architecture with fresh weights. */
+async function startModel(backend: Backend, options: ExperimentOptions, method: ExperimentMethod, seed: number) {
+  const opened = await openModel(backend, options.model, options.hub)
+  const { total } = countParameters(opened.model)
+  if (method !== 'scratch') return { model: opened.model, preprocess: opened.preprocess, parameters: total }
+  const { config } = opened.model
+  disposeModule(opened.model)
+  const model = new Vit(backend, config, truncatedNormal(new Rng(seed, scratchStream), 0.02))
+  return { model, preprocess: opened.preprocess, parameters: total }
+}
+
+/** One run; undefined when the signal ended it. */
+async function* trainOnce(
+  backend: Backend,
+  options: ExperimentOptions,
+  dataset: ExperimentDataset,
+  position: RunPosition,
+  tell: (parameters: number) => void,
+): AsyncGenerator<ExperimentEvent, ExperimentRun | undefined> {
+  const { method, seed } = position
+  const { signal } = options
+  const peft: Method = method === 'scratch' ? 'full' : method
+  const settings: RunSettings = { ...options, ...options.perMethod?.[method] }
+  const { epochs = 8, batchSize = 32, lr = defaultRates[peft], lora = {}, augment } = settings
+  const { optimizer, weightDecay, decayVectors, schedule = 'cosine', clip, labelSmoothing } = settings
+  const training = imagesOf(dataset, seed)
+  const { model, preprocess, parameters } = await startModel(backend, options, method, seed)
+  try {
+    tell(parameters)
+    prepare(model, training.classes, peft, { seed, lora })
+    const counts = countParameters(model)
+    const sizes = { train: training.length, test: dataset.test.length }
+    yield { kind: 'run', ...position, lr, epochs, ...counts, ...sizes }
+
+    backend.resetPeak()
+    const started = performance.now()
+    const plain = evalTransform(preprocess)
+    const random = augment !== undefined || model.config.dropout > 0 || model.config.dropPath > 0
+    const inputs =
+      method === 'linear' && !random
+        ? await frozenFeatures(model, training, { transform: plain, batchSize, seed, signal })
+        : {
+            model,
+            train: batchSource(training, {
+              transform: augment ? trainTransform(preprocess, augment) : plain,
+              order: 'shuffle',
+              batchSize,
+              seed,
+            }),
+          }
+    if (!inputs) return undefined
+    const task = multiclass(training.classes)
+    const curve: NonNullable<ExperimentRun['curve']> = []
+    const loop = fit({
+      ...inputs,
+      task,
+      epochs,
+      lr,
+      seed,
+      signal,
+      schedule,
+      clip,
+      warmup: Math.round((settings.warmup ?? 0) * epochs * inputs.train.batches),
+      ...(optimizer === undefined ? {} : { optimizer }),
+      ...(weightDecay === undefined ? {} : { weightDecay }),
+      ...(decayVectors === undefined ? {} : { decayVectors }),
+      ...(labelSmoothing === undefined ? {} : { labelSmoothing }),
+    })
+    for await (const event of loop) {
+      if (event.kind === 'epoch') {
+        curve.push({ epoch: event.epoch, loss: event.trainLoss, accuracy: event.trainAccuracy })
+      }
+      yield { kind: 'progress', ...position, event }
+    }
+    const seconds = (performance.now() - started) / 1000
+    const peakBytes = backend.memory().peak
+    if (signal?.aborted) return undefined
+
+    yield { kind: 'test', ...position, images: dataset.test.length }
+    const tested = await evaluate(
+      model,
+      task,
+      stoppable(batchSource(dataset.test, { transform: plain, batchSize: 100 }), signal),
+    )
+    if (signal?.aborted) return undefined
+    const { accuracy } = tested
+    return { method, dataset: dataset.name, seed, accuracy, ...counts, peakBytes, seconds, lr, epochs, curve }
+  } finally {
+    disposeModule(model)
+  }
+}
+
+/** The settings in words, those that are the same for every run. */
+function inWords(options: ExperimentOptions): string {
+  const {
+    optimizer = 'adamw',
+    weightDecay = 0.05,
+    batchSize = 32,
+    schedule = 'cosine',
+    warmup = 0,
+    clip,
+    augment,
+  } = options
+  const adapted = (options.methods ?? experimentMethods).filter((m) => m === 'lora' || m === 'dora')
+  const { r = 8, alpha = 8, targetModules = ['query', 'value'] } = options.lora ?? {}
+  return [
+    `${optimizer === 'sgd' ? 'SGD' : 'AdamW'}, weight decay ${weightDecay}, batches of ${batchSize}, ${schedule} learning rate`,
+    warmup > 0 ? ` with ${Math.round(100 * warmup)} % warm-up` : '',
+    clip === undefined ? '' : `, gradient norm at most ${clip}`,
+    augment ? `, random crops of ${(augment.area ?? [0.08, 1]).join(' to ')} of the area` : ', no augmentation',
+    augment && (augment.flip ?? 0.5) > 0 ? ' and mirror images' : '',
+    adapted.length > 0 ? `; adapters of rank ${r}, alpha ${alpha} on ${[targetModules].flat().join(' and ')}` : '',
+    '. A run is tested once, after its last epoch; its time and memory are those of training.',
+  ].join('')
+}
+
+/**
+ * Runs every method on every data set with every seed and yields what happens; returns the result for `renderReport`.
+ * The same options on the same backend and thread count give the same accuracies, bit for bit. After `signal` the result
+ * holds the finished runs, maybe none. Throws InputError on bad options, models or images.
+ */
+export async function* experiment(options: ExperimentOptions): AsyncGenerator<ExperimentEvent, ExperimentResult> {
+  checkOptions(options)
+  const { datasets, methods = experimentMethods, seeds = [0], signal } = options
+  const created = new Date().toISOString()
+  const backend = options.backend ?? (await createBackend({ device: options.device, threads: options.threads }))
+  const runs: ExperimentRun[] = []
+  let parameters = 0
+  try {
+    const plan = seeds.flatMap((seed) =>
+      datasets.flatMap((dataset) => methods.map((method) => ({ seed, dataset, method }))),
+    )
+    for (const [index, { seed, dataset, method }] of plan.entries()) {
+      if (signal?.aborted) break
+      const position: RunPosition = { index, runs: plan.length, method, dataset: dataset.name, seed }
+      const run = yield* trainOnce(backend, options, dataset, position, (n) => {
+        parameters = n
+      })
+      if (!run) break
+      runs.push(run)
+      yield { kind: 'done', ...position, run }
+    }
+  } finally {
+    if (!options.backend) await backend.dispose()
+  }
+  const { cpu, os, runtime, version: runtimeVersion } = platform.describe()
+  const { threads, relaxedSimd } = backend.caps
+  return {
+    title: options.title ?? 'Fine-tuning methods compared',
+    model: { name: options.modelName ?? options.model, parameters, source: options.modelSource ?? '' },
+    created,
+    command: options.command ?? '',
+    training: inWords(options),
+    machine: {
+      Processor: `${cpu}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`,
+      Backend: `${backend.name}${relaxedSimd ? ' with relaxed SIMD' : ''}`,
+      Versions: `vitune ${version}, ${runtime} ${runtimeVersion}, ${os}`,
+    },
+    datasets: datasets.map((dataset) => ({
+      name: dataset.name,
+      source: dataset.source,
+      classes: dataset.test.classes.length,
+      train: imagesOf(dataset, seeds[0]!).length,
+      test: dataset.test.length,
+    })),
+    methods: [...methods],
+    runs,
+  }
+}

@@ -1,0 +1,80 @@
+// Predictions of a model for files and decoded images, batch by batch, in the order given.
+import { decodeFile } from '../data/dataset.ts'
+import { loadBatches } from '../data/loader.ts'
+import { evalTransform } from '../data/transforms.ts'
+import { InputError } from '../platform/errors.ts'
+import type { RgbImage } from '../platform/platform.ts'
+import { logitsOf } from './evaluate.ts'
+import type { OpenModel } from './open-model.ts'
+import { multiclass, type Prediction, type Task } from './task.ts'
+
+/** A prediction and the file, or the made-up name, of its image. */
+export interface ImagePrediction extends Prediction {
+  file: string
+}
+
+export interface PredictOptions {
+  /** Default: one class an image, of the model's own classes. */
+  task?: Task
+  batchSize?: number
+  /** Told of every image that could not be decoded and is therefore left out. */
+  onBroken?: (file: string, reason: string) => void
+  /** Throw an InputError at the first broken image instead. */
+  strict?: boolean
+  /** Images looked at so far. */
+  onProgress?: (done: number, total: number) => void
+}
+
+/** The model's own classes as a task; throws an InputError when it has no classifier. */
+export function taskOf({ model, source }: Pick<OpenModel, 'model' | 'source'>): Task {
+  const { classes } = model.config
+  if (!model.head || classes.length === 0) {
+    throw new InputError(`${source}: has no classifier to predict with; train one first: vitune train --model ${source} ...`)
+  }
+  return multiclass(classes)
+}
+
+/**
+ * Predicts images: paths of files (where there are files), or decoded images, which are called `image 0`, `image 1`...
+ * by their place. Broken ones are left out and reported to `onBroken`. Throws an InputError when the model has no
+ * classifier or not one image could be read.
+ */
+export async function predict(
+  opened: Pick<OpenModel, 'model' | 'preprocess' | 'source'>,
+  images: readonly (string | RgbImage)[],
+  options: PredictOptions = {},
+): Promise<ImagePrediction[]> {
+  const { batchSize = 16, onBroken, strict = false, onProgress } = options
+  const task = options.task ?? taskOf(opened)
+  if (!(Number.isInteger(batchSize) && batchSize >= 1)) {
+    throw new InputError(`batchSize: must be a whole number from 1, got ${batchSize}`)
+  }
+  const dataset = {
+    classes: task.classes,
+    length: images.length,
+    label: () => 0,
+    file(i: number) {
+      const image = images[i]!
+      return typeof image === 'string' ? image : `image ${i}`
+    },
+    async image(i: number) {
+      const image = images[i]!
+      return typeof image === 'string' ? decodeFile(image) : image
+    },
+  }
+  const order = images.map((_, i) => i)
+  const transform = evalTransform(opened.preprocess)
+  const predictions: ImagePrediction[] = []
+  let done = 0
+  for await (const batch of loadBatches(dataset, order, { transform, batchSize, onBroken, strict })) {
+    const count = batch.labels.length
+    const logits = count > 0 ? await logitsOf(opened.model, batch) : new Float32Array(0)
+    for (let i = 0; i < count; i++) {
+      const one = logits.subarray(i * task.outputs, (i + 1) * task.outputs)
+      predictions.push({ file: batch.files[i]!, ...task.predict(one) })
+    }
+    done = Math.min(images.length, done + batchSize)
+    onProgress?.(done, images.length)
+  }
+  return predictions
+}
