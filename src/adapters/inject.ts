@@ -32,11 +32,17 @@ export function adaptedLayers(model: Vit): { path: string; name: string; layer: 
   return linearLayers(model).filter((l): l is { path: string; name: string; layer: LoraLinear } => l.layer instanceof LoraLinear)
 }
 
+/** PEFT saves only what modules_to_save names: without the classifier an adapter would come back with a random one. */
+export function withHead(config: LoraConfig, model: Vit): LoraConfig {
+  return { ...config, modulesToSave: [...new Set([...(config.modulesToSave ?? []), ...headModules(model)])] }
+}
+
 /**
  * Replaces every target by an adapted layer and freezes the rest but the classifier, the modules to save and the biases
- * that the bias mode names. Throws InputError when nothing matches, listing the names that there are.
+ * that the bias mode names. Returns the configuration to save the adapter with: the classifier is among its modules to
+ * save. Throws InputError when nothing matches, listing the names that there are.
  */
-export function injectLora(model: Vit, config: LoraConfig, seed: number): void {
+export function injectLora(model: Vit, config: LoraConfig, seed: number): LoraConfig {
   const layers = linearLayers(model)
   if (layers.some((l) => l.layer instanceof LoraLinear)) throw new Error('inject: the model already has adapters; merge or remove them first')
   const targets = layers.filter((l) => isTarget(config, l.name, isHead(l.path)))
@@ -48,7 +54,9 @@ export function injectLora(model: Vit, config: LoraConfig, seed: number): void {
     const idle = config.targetModules.filter((t) => !layers.some((l) => l.name === t || l.name.endsWith(`.${t}`)))
     if (idle.length > 0) throw new InputError(`targets: no linear layer is called ${idle.join(', ')}; check the spelling`)
   }
-  adaptLayers(model, targets, config, seed)
+  const saved = withHead(config, model)
+  adaptLayers(model, targets, saved, seed)
+  return saved
 }
 
 /** Adapts exactly these layers, at ranks and scalings of their own or the configuration's, and marks what trains. */
@@ -69,14 +77,15 @@ export function adaptLayers(
 
 /** Whether one of PEFT's modules_to_save holds this checkpoint name. */
 export function isSaved(config: LoraConfig, name: string): boolean {
-  return (config.modulesToSave ?? []).some((m) => new RegExp(`(^|\\.)${m.replaceAll('.', '\\.')}(\\.|$)`).test(name))
+  return (config.modulesToSave ?? []).some((m) => `.${name}.`.includes(`.${m}.`))
 }
 
-function markTrainable(model: Vit, config: LoraConfig): void {
+/** Lets train what PEFT would: adapters, modules to save, and the biases that the bias mode names. */
+export function markTrainable(model: Vit, config: LoraConfig): void {
   const adapted = new Set(adaptedLayers(model).map((l) => l.path))
   setTrainable(model, true, () => true)
   setTrainable(model, false, (path) => {
-    if (isHead(path) || /\.(loraA|loraB|loraBias|magnitude)$/.test(path)) return false
+    if (/\.(loraA|loraB|loraBias|magnitude)$/.test(path)) return false
     if (isSaved(config, huggingFaceName(path, model.config))) return false
     if (!path.endsWith('.bias') || config.bias === 'none') return true
     return config.bias === 'lora_only' && !adapted.has(path.slice(0, -'.bias'.length))

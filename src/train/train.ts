@@ -17,7 +17,7 @@ import { InputError } from '../platform/errors.ts'
 import { version } from '../platform/version.ts'
 import { readCheckpoint, writeCheckpoint } from './checkpoint-file.ts'
 import { type EpochEvent, type FitOptions, type FitResult, type FitState, fit, type StepEvent } from './fit.ts'
-import { type OpenModel, openModel, readRun } from './open-model.ts'
+import { type OpenModel, openModel, preprocessorJson, readRun } from './open-model.ts'
 import { defaultRates, prepare } from './prepare.ts'
 import { multiclass } from './task.ts'
 
@@ -62,6 +62,8 @@ export interface TrainSettings {
   rslora?: boolean
   bias?: LoraConfig['bias']
   modulesToSave?: string[]
+  /** Whose module names the adapter is written with: transformers 4's (default) or 5's. */
+  transformers?: 4 | 5
   /** Start from this adapter folder instead of a new adapter. */
   adapter?: string
   /** Input side in pixels. */
@@ -157,6 +159,9 @@ function checkNumbers(s: TrainSettings): void {
     }
   }
   if (s.peft !== undefined && !methods.includes(s.peft)) throw new InputError(`peft: must be one of ${methods.join(', ')}, got ${s.peft}`)
+  if (s.transformers !== undefined && s.transformers !== 4 && s.transformers !== 5) {
+    throw new InputError(`transformers: must be 4 or 5, got ${s.transformers}`)
+  }
   if (s.adapter !== undefined && s.peft !== undefined && s.peft !== 'lora' && s.peft !== 'dora') {
     throw new InputError(`adapter: goes with peft lora or dora, got ${s.peft}`)
   }
@@ -283,9 +288,9 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, 
             save: (s: FitState) => writeCheckpoint(at(files.checkpoint), s),
             saveBest: () =>
               prepared.lora
-                ? saveAdapter(model, out!, prepared.lora, settings.model)
+                ? saveAdapter(model, out!, prepared.lora, { baseModel: settings.model, transformers: settings.transformers })
                 : saveVit(model, out!, opened!.dialect, {
-                    preprocessor: opened!.checkpoint.preprocessor ?? preprocessorJson(opened!), config: { ...opened!.checkpoint.config },
+                    preprocessor: preprocessorJson(opened!), config: { ...opened!.checkpoint.config },
                   }),
           }
         : {}),
@@ -328,18 +333,6 @@ function metricsLine(event: StepEvent | EpochEvent): Record<string, unknown> {
   if (event.kind === 'step') return { step, epoch, loss: event.loss, lr }
   const { trainLoss, trainAccuracy, loss, accuracy } = event
   return { step, epoch, train_loss: trainLoss, train_accuracy: trainAccuracy, val_loss: loss, val_accuracy: accuracy, lr }
-}
-
-/** A preprocessor_config.json for a checkpoint that came without one. */
-function preprocessorJson({ preprocess: p, dialect }: OpenModel): Record<string, unknown> | undefined {
-  if (dialect === 'timm') return undefined
-  const resample = { lanczos: 1, bilinear: 2, bicubic: 3, box: 4, hamming: 5 }[p.filter]
-  return {
-    image_processor_type: 'BitImageProcessor', do_resize: p.resize !== null,
-    ...(p.resize ? { size: 'shortest' in p.resize ? { shortest_edge: p.resize.shortest } : p.resize } : {}),
-    resample, do_center_crop: p.crop !== null, ...(p.crop ? { crop_size: p.crop } : {}),
-    do_rescale: p.scale !== 1, rescale_factor: p.scale, do_normalize: true, image_mean: p.mean, image_std: p.std,
-  }
 }
 
 function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
