@@ -7,7 +7,13 @@ import { float, int, pointer, own } from './record'
 
 /** Most panels of 4 query rows in a block. */
 const FORWARD_PANELS = 8
-const BACKWARD_PANELS = 16
+
+/** The same for the gradient: as many as keep a block of scores in the second-level cache. */
+// @ts-ignore: decorator
+@inline
+function backwardPanels(keys: i32): i32 {
+  return min(32, max(16, 8192 / keys))
+}
 
 /** Stores a finished tile times per-row factors at (row, column) of a matrix with row length ld. */
 function storeTile(tile: usize, out: usize, ld: i32, height: i32, left: i32, f0: f32, f1: f32, f2: f32, f3: f32): void {
@@ -85,14 +91,10 @@ export function attention(r: usize, thread: i32, threads: i32): void {
       const stop = s + at(4 * n)
       // scale may be negative, so it comes before the maximum.
       let top = f32x4.mul(v128.load(s), scale)
-      for (let q = s; q < stop; q += 16) {
-        const v = f32x4.mul(v128.load(q), scale)
-        v128.store(q, v)
-        top = f32x4.pmax(top, v)
-      }
+      for (let q = s + 16; q < stop; q += 16) top = f32x4.pmax(top, f32x4.mul(v128.load(q), scale))
       let sum = splat(0)
       for (let q = s; q < stop; q += 16) {
-        const e = expNegative4(f32x4.sub(v128.load(q), top))
+        const e = expNegative4(f32x4.sub(f32x4.mul(v128.load(q), scale), top))
         v128.store(q, e)
         sum = f32x4.add(sum, e)
       }
@@ -132,8 +134,9 @@ export function attentionGrad(r: usize, thread: i32, threads: i32): void {
   const keyPanels = ceilDiv(n, 8)
   const depthPanels = ceilDiv(d, 8)
   const queryPanels = ceilDiv(n, 4)
-  const blocks = ceilDiv(queryPanels, BACKWARD_PANELS)
-  const ROWS = BACKWARD_PANELS * 4
+  const most = backwardPanels(keyPanels * 8)
+  const blocks = ceilDiv(queryPanels, most)
+  const ROWS = most * 4
 
   // [key panels of 8][d][8] twice, [d panels][n][8], tiles of dK and dV, then what belongs to a block of rows.
   const keysByScore = own(r, thread)
@@ -149,7 +152,7 @@ export function attentionGrad(r: usize, thread: i32, threads: i32): void {
   const scoreStep = at(keyPanels * 32)
   const scores = panelsO + at(ROWS * depthPanels * 8) // dS as [panel][key][4 rows]
   const turned = at(keyPanels * 8 * ROWS)
-  const turnedP = scores + <usize>BACKWARD_PANELS * scoreStep
+  const turnedP = scores + <usize>most * scoreStep
   const turnedS = turnedP + turned
   const deltas = turnedS + turned
   const tile = deltas + at(ROWS)

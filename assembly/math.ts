@@ -181,7 +181,7 @@ export function gelu4(x: v128): v128 {
 // @ts-ignore: decorator
 @inline
 export function geluGrad4(x: v128): v128 {
-  const density = f32x4.mul(exp4(f32x4.mul(f32x4.mul(x, x), splat(-0.5))), splat(0.3989422804014327))
+  const density = f32x4.mul(expNegative4(f32x4.mul(f32x4.mul(x, x), splat(-0.5))), splat(0.3989422804014327))
   return madd(x, density, normalCdf4(x))
 }
 

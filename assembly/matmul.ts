@@ -46,7 +46,23 @@ export function storeTransposed(a: v128, b: v128, c: v128, d: v128, out: usize, 
 
 /** Packs panels of 4 rows of A as [panel][k][4], zero below the last row. `ld` is A's row length in elements. */
 export function packA(source: usize, ld: i32, m: i32, k: i32, transposed: bool, out: usize): void {
-  for (let i = 0; i < m; i += 4, out += at(4 * k)) {
+  let i = 0
+  if (transposed) {
+    const step = at(ld)
+    const panel = at(4 * k)
+    // Four panels share a cache line of the source.
+    for (; i + 16 <= m; i += 16, out += 4 * panel) {
+      let p = source + at(i)
+      let q = out
+      for (let j = 0; j < k; j++, p += step, q += 16) {
+        v128.store(q, v128.load(p))
+        v128.store(q + panel, v128.load(p, 16))
+        v128.store(q + 2 * panel, v128.load(p, 32))
+        v128.store(q + 3 * panel, v128.load(p, 48))
+      }
+    }
+  }
+  for (; i < m; i += 4, out += at(4 * k)) {
     const left = min(4, m - i)
     if (transposed) {
       let p = source + at(i)
@@ -99,7 +115,17 @@ export function packB(source: usize, ld: i32, k: i32, n: i32, transposed: bool, 
     if (!transposed) {
       let p = source + at(column)
       const step = at(ld)
-      if (left == 8) {
+      if (left == 8 && panel + 1 < to && n - column >= 16) {
+        // Two panels share a cache line of the source.
+        const next = at(8 * k)
+        for (let j = 0; j < k; j++, p += step, q += 32) {
+          v128.store(q, v128.load(p))
+          v128.store(q, v128.load(p, 16), 16)
+          v128.store(q + next, v128.load(p, 32))
+          v128.store(q + next, v128.load(p, 48), 16)
+        }
+        panel++
+      } else if (left == 8) {
         for (let j = 0; j < k; j++, p += step, q += 32) {
           v128.store(q, v128.load(p))
           v128.store(q, v128.load(p, 16), 16)
@@ -199,19 +225,63 @@ function get(p: usize, count: i32): v128 {
 /** alpha, bias, pre, act, colScale, residual, accumulate on up to four neighbouring elements at row * n + column. */
 // @ts-ignore: decorator
 @inline
-function finish(sum: v128, index: i32, column: i32, count: i32): void {
+function finish(sum: v128, index: i32, column: i32, count: i32, active: bool): void {
   let v = f32x4.mul(sum, splat(alpha))
   if (bias != 0) v = f32x4.add(v, get(bias + at(column), count))
   if (pre != 0) {
     if (count < 4) storePart(pre + at(index), v, count)
     else v128.store(pre + at(index), v)
   }
-  if (gelu) v = gelu4(v)
+  if (active) v = gelu4(v)
   if (colScale != 0) v = f32x4.mul(v, get(colScale + at(column), count))
   if (residual != 0) v = f32x4.add(v, get(residual + at(index), count))
   if (accumulate) v = f32x4.add(v, get(y + at(index), count))
   if (count < 4) storePart(y + at(index), v, count)
   else v128.store(y + at(index), v)
+}
+
+/**
+ * The micro-kernel for a whole tile and a whole inner size, without gelu: finishes the sums without storing them first.
+ * With gelu inside, V8 would keep the sums in memory.
+ */
+function microFinish(a: usize, b: usize, k: i32, index: i32, column: i32): void {
+  let c00 = splat(0),
+    c01 = c00,
+    c10 = c00,
+    c11 = c00,
+    c20 = c00,
+    c21 = c00,
+    c30 = c00,
+    c31 = c00
+  for (; k > 0; k--) {
+    const b0 = v128.load(b)
+    const b1 = v128.load(b, 16)
+    let x = v128.load_splat<f32>(a)
+    c00 = madd(x, b0, c00)
+    c01 = madd(x, b1, c01)
+    x = v128.load_splat<f32>(a, 4)
+    c10 = madd(x, b0, c10)
+    c11 = madd(x, b1, c11)
+    x = v128.load_splat<f32>(a, 8)
+    c20 = madd(x, b0, c20)
+    c21 = madd(x, b1, c21)
+    x = v128.load_splat<f32>(a, 12)
+    c30 = madd(x, b0, c30)
+    c31 = madd(x, b1, c31)
+    a += 16
+    b += 32
+  }
+  finish(c00, index, column, 4, false)
+  finish(c01, index + 4, column + 4, 4, false)
+  index += width
+  finish(c10, index, column, 4, false)
+  finish(c11, index + 4, column + 4, 4, false)
+  index += width
+  finish(c20, index, column, 4, false)
+  finish(c21, index + 4, column + 4, 4, false)
+  index += width
+  finish(c30, index, column, 4, false)
+  finish(c31, index + 4, column + 4, 4, false)
 }
 
 /** Finishes the tile whose first element is (row, column) of product `batch`. */
@@ -221,14 +291,14 @@ function epilogue(tile: usize, batch: i32, row: i32, column: i32): void {
   const left = width - column
   if (left >= 8) {
     for (let i = 0; i < height; i++, index += width, tile += 32) {
-      finish(v128.load(tile), index, column, 4)
-      finish(v128.load(tile, 16), index + 4, column + 4, 4)
+      finish(v128.load(tile), index, column, 4, gelu)
+      finish(v128.load(tile, 16), index + 4, column + 4, 4, gelu)
     }
     return
   }
   for (let i = 0; i < height; i++, index += width, tile += 32) {
-    finish(v128.load(tile), index, column, min(4, left))
-    if (left > 4) finish(v128.load(tile, 16), index + 4, column + 4, left - 4)
+    finish(v128.load(tile), index, column, min(4, left), gelu)
+    if (left > 4) finish(v128.load(tile, 16), index + 4, column + 4, left - 4, gelu)
   }
 }
 
@@ -286,8 +356,10 @@ function multiply(r: usize, thread: i32, threads: i32): void {
   let best = i64.MAX_VALUE
   for (let c = 1; c <= threads; c++) {
     if (threads % c != 0) continue
-    // Columns side by side pack the same rows of A again: count that as two more column panels.
-    const cost = <i64>ceilDiv(total, threads / c) * (ceilDiv(panels, c) + 2)
+    // Beside its tiles a thread packs its rows and streams its columns: each as long as about two more panels.
+    const down = ceilDiv(total, threads / c)
+    const right = ceilDiv(panels, c)
+    const cost = <i64>down * right + 2 * (down + right)
     if (cost < best) {
       best = cost
       across = c
@@ -303,6 +375,7 @@ function multiply(r: usize, thread: i32, threads: i32): void {
   const mine = own(r, thread)
   const tiles = mine + at(ROWS * 4 * depth)
   const tileStep: usize = depth < k ? 128 : 0 // partial sums outlive a block only when more follow
+  const fuse = depth >= k && !gelu
   const ld = transposed ? rows : k
   while (unit < end) {
     const batch = unit / rowPanels
@@ -325,6 +398,10 @@ function multiply(r: usize, thread: i32, threads: i32): void {
         for (let c = c0; c < c1; c++, b += at(8 * kc)) {
           let p = mine
           for (let i = p0; i < p1; i++, p += at(4 * kc), tile += tileStep) {
+            if (fuse && i * 4 + 4 <= rows && c * 8 + 8 <= width) {
+              microFinish(p, b, kc, (batch * rows + i * 4) * width + c * 8, c * 8)
+              continue
+            }
             micro(p, b, kc, tile, k0 == 0)
             if (last) epilogue(tile, batch, i * 4, c * 8)
           }

@@ -1,11 +1,12 @@
-// Sum, max and sum of squares over the middle of (outer, count, inner), accumulated in f64.
+// Sum, max and sum of squares over the middle of (outer, count, inner), in f64; columns 32 rows at a time in f32.
 // The count is cut into `chunks` pieces fixed by the shape, never by the number of threads: phase 0 reduces the pieces,
 // phase 1 (when there is more than one) adds them in order. So the result does not depend on the threads.
-import { at, ceilDiv, loadPart, share } from './math'
+import { at, ceilDiv, loadPart, madd, share, splat } from './math'
 import { CHUNKS, float, int, own, PHASE, pointer, SHARED } from './record'
 
-// Columns that one unit of work takes at a time when inner > 1.
-const COLUMNS = 16
+/** Columns that one unit of work takes when inner > 1, and rows that are summed in f32 before they go to f64. */
+const COLUMNS = 32
+const ROWS = 32
 
 // @ts-ignore: decorator
 @inline
@@ -47,27 +48,31 @@ function rowMax(x: usize, n: i32): f64 {
 
 // @ts-ignore: decorator
 @inline
-function step(op: i32, acc: v128, v: v128): v128 {
-  if (op == 1) return f64x2.max(acc, v)
-  return f64x2.add(acc, op == 2 ? f64x2.mul(v, v) : v)
+function take(op: i32, sum: v128, v: v128): v128 {
+  if (op == 1) return f32x4.max(sum, v)
+  return op == 2 ? madd(v, v, sum) : f32x4.add(sum, v)
 }
 
-/** Four neighbouring columns over `rows` rows; the two halves of the result go to out (f64 x 4). */
+// @ts-ignore: decorator
+@inline
+function fold(op: i32, out: usize, sum: v128): void {
+  const a = v128.load(out)
+  const b = v128.load(out, 16)
+  const low = f64x2.promote_low_f32x4(sum)
+  v128.store(out, op == 1 ? f64x2.max(a, low) : f64x2.add(a, low))
+  v128.store(out, op == 1 ? f64x2.max(b, high(sum)) : f64x2.add(b, high(sum)), 16)
+}
+
+/** Up to four neighbouring columns over `rows` (at most ROWS) rows, folded into out (f64 x 4). */
 function columns4(x: usize, rows: i32, stride: usize, width: i32, op: i32, out: usize): void {
-  let a = f64x2.splat(op == 1 ? -Infinity : 0)
-  let b = a
-  for (let i = 0; i < rows; i++, x += stride) {
-    const v = width < 4 ? loadPart(x, width) : v128.load(x)
-    a = step(op, a, f64x2.promote_low_f32x4(v))
-    b = step(op, b, high(v))
-  }
-  v128.store(out, a)
-  v128.store(out, b, 16)
+  let a = splat(op == 1 ? -Infinity : 0)
+  for (let i = 0; i < rows; i++, x += stride) a = take(op, a, width < 4 ? loadPart(x, width) : v128.load(x))
+  fold(op, out, a)
 }
 
-/** Sixteen neighbouring columns, a cache line a row. */
-function columns16(x: usize, rows: i32, stride: usize, op: i32, out: usize): void {
-  let a0 = f64x2.splat(op == 1 ? -Infinity : 0)
+/** 32 neighbouring columns, two cache lines a row. */
+function columns32(x: usize, rows: i32, stride: usize, op: i32, out: usize): void {
+  let a0 = splat(op == 1 ? -Infinity : 0)
   let a1 = a0,
     a2 = a0,
     a3 = a0,
@@ -76,30 +81,26 @@ function columns16(x: usize, rows: i32, stride: usize, op: i32, out: usize): voi
     a6 = a0,
     a7 = a0
   for (let i = 0; i < rows; i++, x += stride) {
-    let v = v128.load(x)
-    a0 = step(op, a0, f64x2.promote_low_f32x4(v))
-    a1 = step(op, a1, high(v))
-    v = v128.load(x, 16)
-    a2 = step(op, a2, f64x2.promote_low_f32x4(v))
-    a3 = step(op, a3, high(v))
-    v = v128.load(x, 32)
-    a4 = step(op, a4, f64x2.promote_low_f32x4(v))
-    a5 = step(op, a5, high(v))
-    v = v128.load(x, 48)
-    a6 = step(op, a6, f64x2.promote_low_f32x4(v))
-    a7 = step(op, a7, high(v))
+    a0 = take(op, a0, v128.load(x))
+    a1 = take(op, a1, v128.load(x, 16))
+    a2 = take(op, a2, v128.load(x, 32))
+    a3 = take(op, a3, v128.load(x, 48))
+    a4 = take(op, a4, v128.load(x, 64))
+    a5 = take(op, a5, v128.load(x, 80))
+    a6 = take(op, a6, v128.load(x, 96))
+    a7 = take(op, a7, v128.load(x, 112))
   }
-  v128.store(out, a0)
-  v128.store(out, a1, 16)
-  v128.store(out, a2, 32)
-  v128.store(out, a3, 48)
-  v128.store(out, a4, 64)
-  v128.store(out, a5, 80)
-  v128.store(out, a6, 96)
-  v128.store(out, a7, 112)
+  fold(op, out, a0)
+  fold(op, out + 32, a1)
+  fold(op, out + 64, a2)
+  fold(op, out + 96, a3)
+  fold(op, out + 128, a4)
+  fold(op, out + 160, a5)
+  fold(op, out + 192, a6)
+  fold(op, out + 224, a7)
 }
 
-/** Scratch: 16 f64 a thread; shared, the pieces: f64 [outer][chunks][inner]. */
+/** Scratch: 32 f64 a thread; shared, the pieces: f64 [outer][chunks][inner]. */
 export function reduce(r: usize, thread: i32, threads: i32): void {
   const y = pointer(r, 1)
   const x = pointer(r, 2)
@@ -141,11 +142,19 @@ export function reduce(r: usize, thread: i32, threads: i32): void {
     const source = x + at((o * count + from) * inner + column)
     if (inner == 1) {
       store<f64>(mine, op == 1 ? rowMax(source, rows) : rowSum(source, rows, op == 2))
-    } else if (width == COLUMNS) {
-      columns16(source, rows, stride, op, mine)
     } else {
-      for (let w = 0; w < width; w += 4)
-        columns4(source + at(w), rows, stride, min(4, width - w), op, mine + ((<usize>w) << 3))
+      for (let w = 0; w < COLUMNS; w++) store<f64>(mine + ((<usize>w) << 3), op == 1 ? -Infinity : 0)
+      for (let i = 0; i < rows; i += ROWS) {
+        const p = source + at(i * inner)
+        const tall = min(ROWS, rows - i)
+        if (width == COLUMNS) {
+          columns32(p, tall, stride, op, mine)
+        } else {
+          for (let w = 0; w < width; w += 4) {
+            columns4(p + at(w), tall, stride, min(4, width - w), op, mine + ((<usize>w) << 3))
+          }
+        }
+      }
     }
     if (chunks == 1) {
       const out = y + at(o * inner + column)

@@ -28,7 +28,7 @@ function reducePlan({ outer = 0, count = 0, inner = 0 }: Numbers): Plan {
   const chunks = outputs >= 64 || total < 32768 ? 1 : Math.min(64, up(count, 512))
   const serial = [total < SMALL_WORK]
   if (chunks > 1) serial.push(true)
-  return { serial, shared: chunks > 1 ? outputs * chunks * 8 : 0, own: 128, chunks }
+  return { serial, shared: chunks > 1 ? outputs * chunks * 8 : 0, own: 256, chunks }
 }
 
 function layerNormGradPlan({ m = 0, n = 0 }: Numbers, sums: boolean): Plan {
@@ -57,7 +57,8 @@ function matmulPlan({ batch = 0, m = 0, n = 0, k = 0, strideB = 0 }: Numbers): P
 }
 
 const FORWARD_PANELS = 8
-const BACKWARD_PANELS = 16
+/** Panels of 4 query rows that the gradient takes at a time: as many as keep a block of scores in the second-level cache. */
+const backwardPanels = (keys: number) => Math.min(32, Math.max(16, Math.floor(8192 / keys)))
 
 function attentionPlan({ b = 0, n = 0, h = 0, d = 0 }: Numbers): Plan {
   const keys = up(n, 8) * 8
@@ -70,7 +71,7 @@ function attentionPlan({ b = 0, n = 0, h = 0, d = 0 }: Numbers): Plan {
 function attentionGradPlan({ b = 0, n = 0, h = 0, d = 0 }: Numbers): Plan {
   const keys = up(n, 8) * 8
   const depth = up(d, 8) * 8
-  const rows = BACKWARD_PANELS * 4
+  const rows = backwardPanels(keys) * 4
   const own =
     2 * keys * d + depth * n + 2 * depth * keys + 2 * rows * d + 2 * rows * depth + 3 * keys * rows + rows + 64
   return { serial: [10 * b * h * n * n * d < SMALL_FLOPS], shared: 0, own: own * 4, chunks: 1 }
