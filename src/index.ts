@@ -177,6 +177,7 @@ export { adapterConfigText, parseAdapterConfig } from './adapters/peft-config.ts
 export { type Adapter, adapterTensors, applyAdapter, openAdapter, saveAdapter } from './adapters/peft-format.ts'
 
 // train
+export { type BenchmarkOptions, type BenchmarkResult, benchmark, type Spread } from './train/benchmark.ts'
 export { readCheckpoint, writeCheckpoint } from './train/checkpoint-file.ts'
 export { type Batch, type BatchSource, type Evaluation, evaluate, logitsOf, type Network } from './train/evaluate.ts'
 export {
@@ -199,6 +200,7 @@ export {
 } from './train/fit.ts'
 export { type FrozenFeaturesOptions, frozenFeatures } from './train/frozen-features.ts'
 export { type OpenModel, type OpenModelOptions, openModel, openRun, type RunFile, readRun } from './train/open-model.ts'
+export { type ImagePrediction, type PredictOptions, predict, taskOf } from './train/predict.ts'
 export { defaultRates, type Prepared, prepare } from './train/prepare.ts'
 export type { ExperimentResult, ExperimentRun } from './train/report/experiment-result.ts'
 export { renderReport } from './train/report/html-report.ts'

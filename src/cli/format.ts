@@ -3,7 +3,11 @@
 /** `22.1 M`; exact below 10 000. */
 export function count(n: number): string {
   if (n < 10_000) return String(n)
-  for (const [unit, size] of [['G', 1e9], ['M', 1e6], ['k', 1e3]] as const) {
+  for (const [unit, size] of [
+    ['G', 1e9],
+    ['M', 1e6],
+    ['k', 1e3],
+  ] as const) {
     // 999 950 would be shown as 1000.0 k.
     if (n >= size * 0.99995) return `${(n / size).toFixed(1)} ${unit}`
   }
@@ -12,7 +16,11 @@ export function count(n: number): string {
 
 /** `1.2 GB`, in powers of 1000. */
 export function bytes(n: number): string {
-  for (const [unit, size] of [['GB', 1e9], ['MB', 1e6], ['kB', 1e3]] as const) {
+  for (const [unit, size] of [
+    ['GB', 1e9],
+    ['MB', 1e6],
+    ['kB', 1e3],
+  ] as const) {
     if (n >= size * 0.99995) return `${(n / size).toFixed(1)} ${unit}`
   }
   return `${n} B`

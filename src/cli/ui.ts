@@ -19,7 +19,7 @@ export interface Ui {
   /** A line on standard error. */
   note(text: string): void
   /** Shows the progress line, at most every 80 ms; does nothing where standard error is no terminal. */
-  progress(line: () => string): void
+  progress(line: (columns: number) => string): void
   /** Takes the progress line away. */
   clear(): void
 }
@@ -58,7 +58,8 @@ export function createUi(options: { colour?: boolean } = {}, to: Terminal = term
       if (!to.live || now - last < 80) return
       last = now
       // A line as wide as the terminal would wrap, and could then not be overwritten.
-      shown = oneLine(line()).slice(0, Math.max(20, to.columns()) - 1)
+      const columns = Math.max(20, to.columns()) - 1
+      shown = oneLine(line(columns)).slice(0, columns)
       draw()
     },
     clear() {

@@ -31,6 +31,9 @@ export interface ImageFolder {
 }
 
 const IMAGE = /\.(jpe?g|png|webp)$/i
+/** Whether a file is taken for an image, by its name. */
+export const isImageName = (name: string): boolean => IMAGE.test(name)
+
 const VAL_NAMES = ['val', 'valid', 'validation']
 const SPLIT_STREAM = 0x59117
 
@@ -66,7 +69,7 @@ async function findClasses(files: Files, dir: string): Promise<Found> {
     }
     const folder = files.join(dir, folderName(entry))
     const names = await files.list(folder)
-    const images = names.filter((name) => !isHidden(name) && IMAGE.test(name))
+    const images = names.filter((name) => !isHidden(name) && isImageName(name))
     ignored += names.length - images.length
     if (images.length === 0) ignored++
     else {

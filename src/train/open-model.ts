@@ -84,3 +84,23 @@ export async function openRun(backend: Backend, folder: string, options: Resolve
   if (adapted) return openModel(backend, run.model, { ...options, ...shape, adapter: folder })
   return { ...(await openModel(backend, folder, { ...options, ...shape })), source: run.model }
 }
+
+/** Pillow's numbers of the filters. */
+const resamples = { lanczos: 1, bilinear: 2, bicubic: 3, box: 4, hamming: 5 }
+
+/**
+ * What preprocessor_config.json must say to use the model as it is used now: the checkpoint's own unless it had none or
+ * the input size was changed. Undefined for timm's models, which say it in config.json.
+ */
+export function preprocessorJson({ checkpoint, dialect, preprocess: p }: OpenModel): Readonly<Record<string, unknown>> | undefined {
+  if (dialect === 'timm') return undefined
+  const own = checkpoint.preprocessor
+  const type = String(checkpoint.config.model_type ?? '')
+  if (own && JSON.stringify(parsePreprocessor(own, type)) === JSON.stringify(p)) return own
+  const resize = p.resize && 'shortest' in p.resize ? { shortest_edge: p.resize.shortest } : p.resize
+  return {
+    image_processor_type: 'BitImageProcessor', do_resize: resize !== null, ...(resize ? { size: resize } : {}),
+    resample: resamples[p.filter], do_center_crop: p.crop !== null, ...(p.crop ? { crop_size: p.crop } : {}),
+    do_rescale: p.scale !== 1, rescale_factor: p.scale, do_normalize: true, image_mean: p.mean, image_std: p.std,
+  }
+}

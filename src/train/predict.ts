@@ -29,7 +29,9 @@ export interface PredictOptions {
 export function taskOf({ model, source }: Pick<OpenModel, 'model' | 'source'>): Task {
   const { classes } = model.config
   if (!model.head || classes.length === 0) {
-    throw new InputError(`${source}: has no classifier to predict with; train one first: vitune train --model ${source} ...`)
+    throw new InputError(
+      `${source}: has no classifier to predict with; train one first: vitune train --model ${source} ...`,
+    )
   }
   return multiclass(classes)
 }

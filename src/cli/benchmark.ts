@@ -1,0 +1,90 @@
+// vitune benchmark: how fast a model runs and trains here, on random images.
+import { Command } from 'commander'
+import { type BenchmarkOptions, type BenchmarkResult, benchmark } from '../train/benchmark.ts'
+import { bytes, count, percent, table } from './format.ts'
+import { downloads } from './open.ts'
+import { addDevice, addOutput, examples, methodOption, numberOption, targetsOption } from './options.ts'
+import { bar, createUi } from './ui.ts'
+
+interface Flags extends Omit<BenchmarkOptions, 'lora'> {
+  rank?: number
+  alpha?: number
+  targets?: string[] | string
+  json?: boolean
+  color?: boolean
+}
+
+async function run(flags: Flags): Promise<void> {
+  const { json, color, rank, alpha, targets, ...options } = flags
+  const ui = createUi({ colour: color ?? true })
+  const result = await benchmark({
+    ...options,
+    lora: {
+      ...(rank === undefined ? {} : { r: rank }),
+      ...(alpha === undefined ? {} : { alpha }),
+      ...(targets === undefined ? {} : { targetModules: targets }),
+    },
+    hub: { onProgress: downloads(ui) },
+    onProgress: (done, total) => ui.progress(() => `measuring ${bar(done / total)} ${done}/${total}`),
+  })
+  ui.clear()
+  const { forward, step, peakBytes, trainable, total, device, threads } = result
+  if (json) {
+    return ui.json({
+      forward_ms_per_image: forward.median,
+      step_ms_per_image: step.median,
+      peak_bytes: peakBytes,
+      trainable,
+      total,
+      device,
+      threads,
+    })
+  }
+  ui.result(describe(result, options.model))
+}
+
+function describe(r: BenchmarkResult, model: string): string {
+  const time = (name: string, t: BenchmarkResult['step']) => [
+    name,
+    `${t.median.toFixed(2)} ms an image`,
+    `10th to 90th percentile ${t.p10.toFixed(2)} to ${t.p90.toFixed(2)}, ${(1000 / t.median).toFixed(1)} images/s`,
+  ]
+  return table([
+    ['model', model, `${r.size.join(' x ')} px, batches of ${r.batch}, median of ${r.steps}`],
+    [
+      'method',
+      r.method,
+      `trains ${count(r.trainable)} of ${count(r.total)} parameters (${percent(r.trainable / r.total)})`,
+    ],
+    ['device', r.device, r.threads === 1 ? '1 thread' : `${r.threads} threads`],
+    time('forward', r.forward),
+    time('training step', r.step),
+    ['peak memory', bytes(r.peakBytes), 'of tensors, in training'],
+  ])
+}
+
+/** The verb. */
+export function benchmarkCommand(): Command {
+  const command = new Command('benchmark')
+    .description('measure how fast a model runs and trains here, on random images')
+    .requiredOption('--model <dir|name>', 'a model folder, or a name on the hub')
+    .addOption(methodOption())
+    .addOption(numberOption('--batch <n>', 'images a batch (default: 8)'))
+    .addOption(numberOption('--size <px>', "input side in pixels (default: the model's own)"))
+    .addOption(numberOption('--steps <n>', 'timed runs, of which the median counts (default: 10)'))
+    .addOption(numberOption('--rank <r>', 'rank of LoRA and DoRA (default: 8)'))
+    .addOption(numberOption('--alpha <a>', 'scaling is alpha / rank (default: 8)'))
+    .addOption(targetsOption())
+    .option('--checkpointing', 'recompute in the backward pass: less memory, more time')
+  addDevice(command)
+  addOutput(command, 'print one JSON object')
+  return command
+    .addHelpText(
+      'after',
+      examples(
+        'vitune benchmark --model facebook/dinov2-small --peft dora --batch 4',
+        'vitune benchmark --model MODEL --peft full --checkpointing --json',
+      ),
+    )
+    .action(run)
+}

@@ -1,0 +1,76 @@
+// The program `vitune`: its verbs, and what happens to errors. Bad input ends with code 2 and one sentence.
+import { Command, CommanderError } from 'commander'
+import { platform } from '#platform'
+import { InputError } from '../platform/errors.ts'
+import { terminal } from '../platform/terminal-node.ts'
+import { version } from '../platform/version.ts'
+import { benchmarkCommand } from './benchmark.ts'
+import { devicesCommand } from './devices.ts'
+import { oneLine } from './format.ts'
+import { mergeCommand } from './merge.ts'
+import { predictCommand } from './predict.ts'
+import { testCommand } from './test.ts'
+import { trainCommand } from './train.ts'
+
+function build(): Command {
+  const program = new Command('vitune')
+    .description('Fine-tune vision transformers on your own images, with no Python: full, linear, LoRA and DoRA.')
+    .version(version, '-V, --version', 'show the version')
+    .helpOption('-h, --help', 'show this help')
+    .helpCommand('help [verb]', 'show the help of a verb')
+    .addHelpText(
+      'after',
+      '\nStart with:\n  vitune train --data IMAGES --model facebook/dinov2-small --out RUN\n\nIMAGES holds a folder for each class.',
+    )
+  for (const make of [trainCommand, testCommand, predictCommand, mergeCommand, benchmarkCommand, devicesCommand]) {
+    program.addCommand(make())
+  }
+  for (const command of [program, ...program.commands]) {
+    // What commander would print about an error is printed by `report`.
+    command.exitOverride().configureOutput({ writeOut: terminal.out, writeErr: () => {} })
+  }
+  return program
+}
+
+/** The flag of a setting that the library calls by another name: `batchSize` is `--batch-size` here. */
+function asFlag(message: string, command: Command | undefined): string {
+  return message.replace(/^(\w+):/, (whole, name: string) => {
+    const option = command?.options.find((o) => o.attributeName() === name && o.parseArg)
+    return option?.long ? `${option.long}:` : whole
+  })
+}
+
+/** Prints what went wrong; returns the exit code. */
+function report(error: unknown, command: Command | undefined): number {
+  const say = (text: string) => terminal.err(`vitune: ${oneLine(text)}\n`)
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return 0
+    const [first = '', second = ''] = error.message
+      .replace(/^error: /, '')
+      .replace(/\.$/, '')
+      .split('\n')
+    const help = `see vitune ${command ? `${command.name()} ` : ''}--help`
+    say(
+      `${first}; ${/\(Did you mean (.*)\?\)/.test(second) ? second.replace(/[()]/g, '').replace('Did', 'did') : help}`,
+    )
+    return 2
+  }
+  const known = error instanceof InputError
+  say(known ? asFlag(error.message, command) : error instanceof Error ? error.message : String(error))
+  if (platform.env('VITUNE_DEBUG') === '1' && error instanceof Error) terminal.err(`${error.stack}\n`)
+  return known ? 2 : 1
+}
+
+const program = build()
+const args = terminal.args.length > 0 ? terminal.args : ['--help']
+try {
+  await program.parseAsync(args, { from: 'user' })
+} catch (error) {
+  const verb = args.find((arg) => !arg.startsWith('-'))
+  terminal.exitWith(
+    report(
+      error,
+      program.commands.find((command) => command.name() === verb),
+    ),
+  )
+}

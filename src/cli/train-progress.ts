@@ -1,0 +1,89 @@
+// What training says while it runs: one live line on a terminal, one plain line an epoch anywhere.
+import type { EpochEvent, StepEvent } from '../train/fit.ts'
+import type { SkipEvent, StartEvent } from '../train/train.ts'
+import { count, duration, oneLine, percent, plural } from './format.ts'
+import { bar, type Ui } from './ui.ts'
+
+/** Follows the events of one training. */
+export interface TrainProgress {
+  start(event: StartEvent): void
+  step(event: StepEvent): void
+  epoch(event: EpochEvent): void
+  skip(event: SkipEvent): void
+}
+
+/** Steps over which the speed is averaged. */
+const window = 20
+
+/** `clock` gives seconds. */
+export function trainProgress(ui: Ui, clock: () => number = () => performance.now() / 1000): TrainProgress {
+  let began = 0
+  let firstStep = 0
+  let validates = false
+  const recent: { at: number; images: number }[] = []
+
+  const speed = (): number => {
+    const [oldest] = recent
+    const span = recent.at(-1)!.at - oldest!.at
+    const images = recent.slice(1).reduce((sum, r) => sum + r.images, 0)
+    return span > 0 ? images / span : 0
+  }
+  const stepLine = (e: StepEvent, columns: number): string => {
+    const left = ((clock() - began) / (e.step - firstStep)) * (e.steps - e.step)
+    const perEpoch = e.steps / e.epochs
+    const inEpoch = e.step - (e.epoch - 1) * perEpoch
+    const head = `epoch ${e.epoch}/${e.epochs} `
+    const tail = [
+      '',
+      `loss ${e.loss.toFixed(4)}`,
+      `acc ${percent(e.accuracy)}`,
+      `${speed().toFixed(1)} images/s`,
+      validates && inEpoch === perEpoch ? 'validating' : `${duration(left)} left`,
+    ].join('  ')
+    const steps = ` ${inEpoch}/${perEpoch}`
+    const room = columns - head.length - tail.length - 2
+    const counted = room >= 12 + steps.length ? steps : ''
+    return head + bar(inEpoch / perEpoch, Math.min(24, Math.max(6, room - counted.length))) + counted + tail
+  }
+  return {
+    start(e) {
+      began = clock()
+      firstStep = e.step
+      validates = e.val > 0
+      recent.push({ at: began, images: 0 })
+      const from = { folder: 'from its folder', split: 'set aside from each class', none: '' }[e.valSource]
+      const val = e.val > 0 ? `${plural(e.val, 'image')} to validate (${from})` : 'none to validate'
+      ui.note(`${ui.err('bold', e.method)} on ${oneLine(e.model)}: ${plural(e.classes.length, 'class')}`)
+      ui.note(`${plural(e.train, 'image')} to train, ${val}`)
+      const share = percent(e.trainable / e.total)
+      const threads = e.threads === 1 ? '1 thread' : `${e.threads} threads`
+      ui.note(
+        `trains ${count(e.trainable)} of ${count(e.total)} parameters (${share}), lr ${e.lr}, ${e.device} with ${threads}`,
+      )
+      if (e.ignored > 0)
+        ui.note(
+          `passed over ${plural(e.ignored, 'entry').replace('entrys', 'entries')} in the data folder that are no images`,
+        )
+      for (const note of e.notes) ui.note(`note: ${oneLine(note)}`)
+      if (e.step > 0) ui.note(`continues after step ${e.step}`)
+    },
+    step(e) {
+      recent.push({ at: clock(), images: e.images })
+      if (recent.length > window) recent.shift()
+      ui.progress((columns) => stepLine(e, columns))
+    },
+    epoch(e) {
+      const parts = [
+        `epoch ${String(e.epoch).padStart(String(e.epochs).length)}/${e.epochs}`,
+        `loss ${e.trainLoss.toFixed(4)}`,
+        `accuracy ${percent(e.trainAccuracy)}`,
+        ...(e.loss === undefined ? [] : [`val loss ${e.loss.toFixed(4)}`]),
+        ...(e.accuracy === undefined ? [] : [`val accuracy ${percent(e.accuracy)}`]),
+        duration(e.seconds),
+        ...(e.best && e.accuracy !== undefined ? [ui.err('green', 'best so far')] : []),
+      ]
+      ui.note(parts.join('  '))
+    },
+    skip: (e) => ui.note(`${ui.err('yellow', 'skipped')} ${oneLine(e.file)}: ${oneLine(e.reason)}`),
+  }
+}

@@ -1,0 +1,205 @@
+// vitune train: fine-tuning from the command line. The work is done by train(); this shows it and stops it cleanly.
+import { Command } from 'commander'
+import { localFiles } from '../io/local-files.ts'
+import { InputError } from '../platform/errors.ts'
+import { terminal } from '../platform/terminal-node.ts'
+import { type DoneEvent, type SkipEvent, type StartEvent, type TrainOptions, train } from '../train/train.ts'
+import { bytes, count, duration, oneLine, percent, plural, quoted, table } from './format.ts'
+import { downloads } from './open.ts'
+import {
+  addDevice,
+  addOutput,
+  choiceOption,
+  examples,
+  listOption,
+  methodOption,
+  numberOption,
+  targetsOption,
+  typed,
+} from './options.ts'
+import { trainProgress } from './train-progress.ts'
+import { createUi, type Ui } from './ui.ts'
+
+/** Flags that only mean something where adapters are trained. */
+const adapterFlags = ['rank', 'alpha', 'targets', 'loraDropout', 'rslora', 'bias', 'modulesToSave'] as const
+
+type Runnable = TrainOptions & { out: string }
+
+function check(options: Partial<TrainOptions>, command: Command): asserts options is Runnable {
+  const flag = (name: string) => command.options.find((o) => o.attributeName() === name)?.long ?? name
+  if (options.out === undefined) throw new InputError('--out: is needed, the folder that keeps the run')
+  if (options.resume) return
+  if (options.data === undefined)
+    throw new InputError('--data: is needed, a folder with a folder of images for each class')
+  if (options.model === undefined)
+    throw new InputError('--model: is needed, a model folder or a name like facebook/dinov2-small')
+  const given = adapterFlags.filter((name) => options[name] !== undefined).map(flag)
+  if (given.length > 0 && options.adapter !== undefined) {
+    throw new InputError(`${given.join(', ')}: cannot be chosen together with --adapter, which brings its own`)
+  }
+  if (given.length > 0 && (options.peft === 'full' || options.peft === 'linear')) {
+    throw new InputError(`${given.join(', ')}: for --peft lora or dora only, got ${options.peft}`)
+  }
+}
+
+/** The first stop signal ends training after the step that runs; the second, or one before training, ends at once. */
+function listen(ui: Ui, training: () => boolean): { signal: AbortSignal; code(): number; end(): void } {
+  const controller = new AbortController()
+  let code = 0
+  const stop = (newCode: number, say: boolean) => {
+    if (code !== 0 || !training()) return terminal.exitNow(newCode)
+    code = newCode
+    if (say) ui.note('stopping after this step; press Ctrl-C again to end at once')
+    controller.abort()
+  }
+  const end = terminal.onStop((signal) => stop(signal === 'SIGINT' ? 130 : 143, true))
+  // The reader of our output has gone: 128 + 13 is what SIGPIPE would give.
+  terminal.onClosed(() => stop(141, false))
+  return { signal: controller.signal, code: () => code, end }
+}
+
+async function run(_: unknown, command: Command): Promise<void> {
+  const { json = false, color = true } = command.opts<{ json?: boolean; color?: boolean }>()
+  const ui = createUi({ colour: color })
+  const options: Partial<TrainOptions> = typed(command)
+  check(options, command)
+  let start: StartEvent | undefined
+  let done: DoneEvent | undefined
+  const skipped: SkipEvent[] = []
+  const stop = listen(ui, () => start !== undefined)
+  const progress = trainProgress(ui)
+  try {
+    for await (const event of train({ ...options, signal: stop.signal, hub: { onProgress: downloads(ui) } })) {
+      if (json) ui.json(event)
+      if (event.kind === 'start') {
+        ui.clear()
+        start = event
+        progress.start(event)
+      } else if (event.kind === 'step') progress.step(event)
+      else if (event.kind === 'epoch') progress.epoch(event)
+      else if (event.kind === 'skip') {
+        skipped.push(event)
+        progress.skip(event)
+      } else done = event
+    }
+  } finally {
+    ui.clear()
+    stop.end()
+  }
+  if (skipped.length > 0) ui.note(skippedText(skipped))
+  if (!start || !done) return
+  if (done.ended === 'signal') {
+    ui.note(
+      `stopped after step ${done.step}, all saved; continue with: vitune train --resume --out ${quoted(options.out)}`,
+    )
+    return terminal.exitWith(stop.code())
+  }
+  if (!json) ui.result(await summary(start, done, options.out, ui))
+}
+
+function skippedText(skipped: readonly SkipEvent[]): string {
+  const names = skipped.slice(0, 10).map((e) => oneLine(e.file))
+  const more = skipped.length > names.length ? ` and ${skipped.length - names.length} more (all in run.json)` : ''
+  return `skipped ${plural(skipped.length, 'image')} that could not be read: ${names.join(', ')}${more}`
+}
+
+/** What was reached, what it cost, what was written, what to do next. */
+async function summary(start: StartEvent, done: DoneEvent, out: string, ui: Ui): Promise<string> {
+  const files = (await localFiles(out).list(out)).filter((name) => !name.startsWith('.'))
+  const adapter = start.method === 'lora' || start.method === 'dora'
+  const stopped =
+    done.ended === 'patience' ? `, ended early after ${plural(done.epochs, 'epoch')}` : ` of ${done.epochs}`
+  const best = done.accuracy === undefined ? 'not measured' : ui.out('bold', percent(done.accuracy))
+  const rows = [
+    ['method', `${start.method} on ${oneLine(start.model)}`],
+    ['best accuracy', `${best}${done.accuracy === undefined ? '' : ` in epoch ${done.bestEpoch}${stopped}`}`],
+    [
+      'trained',
+      `${count(done.trainable)} of ${count(done.total)} parameters (${percent(done.trainable / done.total)})`,
+    ],
+    ['peak memory', `${bytes(done.peakBytes)} of tensors`],
+    ['time', duration(done.seconds)],
+    ['skipped', plural(done.skipped, 'image')],
+    ['files', `${oneLine(out)}: ${files.join(', ')}`],
+  ]
+  const place = quoted(out)
+  const next = [
+    `vitune test --run ${place} --data IMAGES`,
+    `vitune predict --run ${place} IMAGE...`,
+    ...(adapter ? [`vitune merge --run ${place} --out MERGED`] : []),
+  ]
+  return `${table(rows.filter(([name]) => name !== 'skipped' || done.skipped > 0))}\n\nNext:\n${next.map((line) => `  ${line}`).join('\n')}`
+}
+
+/** The verb. */
+export function trainCommand(): Command {
+  const command = new Command('train')
+    .description('fine-tune a model on a folder of images')
+    .optionsGroup('Input and output:')
+    .option('--data <dir>', 'images: CLASS/*.jpg, or train/CLASS/*.jpg with val/ and test/ beside it')
+    .option('--model <dir|name>', 'a model folder in Hugging Face layout, or a name like facebook/dinov2-small')
+    .addOption(methodOption())
+    .option('--out <dir>', 'the folder that keeps the run')
+    .option('--val <dir>', 'class folders to validate on (default: val/ in the data, else a fifth of each class)')
+    .option('--adapter <dir>', 'start from this adapter (PEFT format)')
+    .option('--resume', 'continue the run in --out from its last checkpoint')
+    .option('--strict', 'end at the first broken image with code 2 instead of skipping it')
+    .optionsGroup('Training:')
+    .addOption(numberOption('--epochs <n>', 'times through the data (default: 20)'))
+    .addOption(numberOption('--batch-size <n>', 'images a batch (default: 16)'))
+    .addOption(numberOption('--lr <rate>', 'learning rate (default: 1e-4 for full, else 1e-3)'))
+    .addOption(numberOption('--weight-decay <x>', 'decoupled weight decay (default: 0.05)'))
+    .addOption(choiceOption('--optimizer <name>', 'update rule', ['adamw', 'sgd'], 'adamw'))
+    .addOption(
+      choiceOption('--schedule <name>', 'learning rate over time', ['constant', 'cosine', 'plateau'], 'constant'),
+    )
+    .addOption(numberOption('--warmup <steps>', 'steps in which the rate rises from 0 (default: 0)'))
+    .addOption(numberOption('--clip <norm>', 'largest norm of all gradients together (default: none)'))
+    .addOption(numberOption('--accumulate <n>', 'batches whose gradients make one step (default: 1)'))
+    .addOption(numberOption('--label-smoothing <x>', 'default: 0'))
+    .addOption(numberOption('--patience <n>', 'end after n epochs that are not the best (default: 0, never)'))
+    .addOption(numberOption('--seed <n>', 'governs split, order, augmentation, dropout and new weights (default: 0)'))
+    .option('--no-augment', 'no random crops and mirroring')
+    .option('--no-shuffle', 'keep the order: classes by name, files by name within a class')
+    .optionsGroup('LoRA and DoRA:')
+    .addOption(numberOption('--rank <r>', 'default: 8'))
+    .addOption(numberOption('--alpha <a>', 'scaling is alpha / rank (default: 8)'))
+    .addOption(targetsOption())
+    .addOption(numberOption('--lora-dropout <x>', 'dropout before the adapter (default: 0)'))
+    .option('--rslora', 'scaling is alpha / sqrt(rank)')
+    .addOption(choiceOption('--bias <mode>', 'biases that train too', ['none', 'all', 'lora_only'], 'none'))
+    .addOption(listOption('--modules-to-save <names>', 'further modules to train and keep whole'))
+    .addOption(
+      numberOption('--transformers <version>', "whose module names the adapter's files use, 4 or 5 (default: 4)"),
+    )
+    .optionsGroup('Model:')
+    .addOption(
+      numberOption('--input-size <px>', "side of the input; positions are interpolated (default: the model's own)"),
+    )
+    .addOption(
+      choiceOption(
+        '--interpolation <name>',
+        'of positions',
+        ['bicubic', 'bilinear', 'bicubic-antialias'],
+        'as Hugging Face',
+      ),
+    )
+    .addOption(numberOption('--dropout <x>', "default: as in the model's config.json"))
+    .addOption(numberOption('--drop-path <x>', "default: as in the model's config.json"))
+    .option('--checkpointing', 'recompute in the backward pass: less memory, about a third more time')
+    .addOption(numberOption('--patch-keep <x>', 'part of the patches to train on, drawn for each image (default: 1)'))
+  addDevice(command)
+  addOutput(command, 'print each event as one line of JSON')
+  return command
+    .addHelpText(
+      'after',
+      examples(
+        'vitune train --data IMAGES --model facebook/dinov2-small --out RUN',
+        'vitune train --data IMAGES --model MODEL --peft dora --rank 16 --epochs 10 --out RUN',
+        "vitune train --data IMAGES --model MODEL --targets '.*attention.*' --schedule cosine --warmup 20 --out RUN",
+        'vitune train --resume --out RUN',
+        'vitune train --resume --out RUN --epochs 40',
+      ),
+    )
+    .action(run)
+}
