@@ -147,8 +147,8 @@ test('names with markup, quotes and control characters are shown, not obeyed', a
 })
 
 test('curves are drawn where runs have them and left out where none has', async () => {
-  assert.match(await renderReport(sample), 'Validation loss by epoch on digits')
-  assert.not.match(await renderReport(sample), 'Validation loss by epoch on fashion')
+  assert.match(await renderReport(sample), 'Training loss by epoch on digits')
+  assert.not.match(await renderReport(sample), 'Training loss by epoch on fashion')
   assert.not.match(
     await renderReport(experiment([{ method: 'lora', dataset: 'digits', accuracies: [0.5] }])),
     'by epoch',

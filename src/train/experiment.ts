@@ -256,7 +256,7 @@ function inWords(options: ExperimentOptions): string {
   const adapted = (options.methods ?? experimentMethods).filter((m) => m === 'lora' || m === 'dora')
   const { r = 8, alpha = 8, targetModules = ['query', 'value'] } = options.lora ?? {}
   return [
-    `${optimizer === 'sgd' ? 'SGD' : 'AdamW'}, weight decay ${weightDecay}, batches of ${batchSize}, ${schedule} learning rate`,
+    `${typeof optimizer === 'function' ? 'an optimizer of its own' : optimizer === 'sgd' ? 'SGD' : 'AdamW'}, weight decay ${weightDecay}, batches of ${batchSize}, ${schedule} learning rate`,
     warmup > 0 ? ` with ${Math.round(100 * warmup)} % warm-up` : '',
     clip === undefined ? '' : `, gradient norm at most ${clip}`,
     augment ? `, random crops of ${(augment.area ?? [0.08, 1]).join(' to ')} of the area` : ', no augmentation',

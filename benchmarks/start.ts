@@ -1,0 +1,258 @@
+// `npm start`: fine-tunes the small model in vit-cifar100/ five ways on the images in data/, shows a table and writes a
+// report. Bundled into dist/start.js; needs a clone, no network.
+import { existsSync } from 'node:fs'
+import { mkdir, readFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { Command, CommanderError } from 'commander'
+import {
+  type ExperimentDataset,
+  type ExperimentMethod,
+  type ExperimentOptions,
+  type ExperimentResult,
+  experiment,
+  experimentMethods,
+  InputError,
+  memoryDataset,
+  type RunSettings,
+  renderReport,
+  renderTable,
+  writeFileAtomic,
+} from '../src/index.ts'
+import { count, list, methodName, seconds } from '../src/train/report/format.ts'
+import { loadStartDatasets, type StartDataset, subset, writeImageFolder } from './data/datasets.ts'
+import { colorful, startScreen } from './start-screen.ts'
+
+interface Flags {
+  seeds: number
+  methods: ExperimentMethod[]
+  datasets?: string[]
+  epochs: number
+  trainPerClass?: number
+  threads?: number
+  out: string
+  json?: boolean
+  exportData?: string
+}
+
+/** Test images of each class; the same for every run. */
+const testPerClass = 50
+const trainPerClass = 50
+const epochs = 4
+const settings: RunSettings = { batchSize: 32, weightDecay: 0.05, schedule: 'cosine', warmup: 0.1 }
+/** Rates chosen on training images that the tried runs did not train on; the test images had no part in it. */
+const perMethod: Record<ExperimentMethod, RunSettings> = {
+  linear: { lr: 1e-2 },
+  lora: { lr: 1e-2 },
+  dora: { lr: 1e-2 },
+  full: { lr: 1e-3 },
+  scratch: { lr: 1e-3 },
+}
+
+// Beside this file, or seen from dist/ when bundled.
+const modelFolder = ['./vit-cifar100/', '../benchmarks/vit-cifar100/']
+  .map((path) => fileURLToPath(new URL(path, import.meta.url)))
+  .find((path) => existsSync(join(path, 'config.json')))
+
+const examples = `
+Examples:
+  npm start                                      every method, one seed: about two minutes
+  npm start -- --seeds 3                         the spread over three seeds as well
+  npm start -- --methods linear,lora --datasets digits --epochs 8
+  npm start -- --export-data images              the images as folders, to train on with npx vitune train`
+
+function whole(name: string, low: number, high: number) {
+  return (text: string): number => {
+    const value = Number(text)
+    if (/^\d+$/.test(text) && value >= low && value <= high) return value
+    throw new InputError(`${name}: must be a whole number from ${low} to ${high}, got ${text}`)
+  }
+}
+
+function names<T extends string>(name: string, known: readonly T[]) {
+  return (text: string): T[] => {
+    const given = text.split(',').map((word) => word.trim())
+    for (const word of given) {
+      if (!(known as readonly string[]).includes(word)) {
+        throw new InputError(`${name}: must be among ${known.join(', ')}, got ${word || 'nothing'}`)
+      }
+    }
+    return known.filter((word) => given.includes(word))
+  }
+}
+
+/** Reads the flags. Throws InputError or CommanderError. */
+function parse(args: string[], datasets: string[]): Flags {
+  const program = new Command('npm start --')
+    .description('Fine-tunes a small pre-trained vision transformer five ways on real images and writes a report.')
+    .helpOption('--help', 'show this')
+    .option('--seeds <n>', 'repeat everything with this many seeds', whole('--seeds', 1, 100), 1)
+    .option('--methods <list>', `of ${experimentMethods.join(',')}`, names('--methods', experimentMethods))
+    .option('--datasets <list>', `of ${datasets.join(',')}`, names('--datasets', datasets))
+    .option('--epochs <n>', 'epochs of every run', whole('--epochs', 1, 1000), epochs)
+    .option(
+      '--train-per-class <n>',
+      `training images of each class (default: ${trainPerClass})`,
+      whole('--train-per-class', 1, 200),
+    )
+    .option('--threads <n>', 'threads (default: one for each processor)', whole('--threads', 1, 64))
+    .option('--out <dir>', 'folder for report.html and results.json', 'runs/start')
+    .option('--json', 'print the results as JSON in place of the table')
+    .option('--export-data <dir>', 'write the images as class folders and stop')
+    .addHelpText('after', examples)
+    .allowExcessArguments(false)
+    .exitOverride()
+    .configureOutput({ outputError: () => {} })
+  const flags = program.parse(args, { from: 'user' }).opts<Flags>()
+  return { ...flags, methods: flags.methods ?? [...experimentMethods] }
+}
+
+/** The images of a start data set as the experiment wants them. */
+function asDataset(whole: StartDataset, perClass: number): ExperimentDataset {
+  const { name, source, classes } = whole
+  const { test } = subset(whole, 0, perClass, testPerClass)
+  const train = (seed: number) => memoryDataset({ ...subset(whole, seed, perClass, testPerClass).train, classes })
+  return { name, source, train, test: memoryDataset({ ...test, classes }) }
+}
+
+/** The first paragraph of the README beside the weights: what they are and how good. */
+async function modelSource(folder: string): Promise<string> {
+  const text = await readFile(join(folder, 'README.md'), 'utf8')
+  const paragraph = text.split(/\n\s*\n/).find((part) => !part.startsWith('#')) ?? ''
+  return paragraph.replace(/\s+/g, ' ').trim()
+}
+
+async function exportData(datasets: StartDataset[], dir: string, perClass: number | undefined): Promise<void> {
+  for (const dataset of datasets) {
+    const folder = join(dir, dataset.name)
+    if (existsSync(folder)) throw new InputError(`--export-data: ${folder} is already there; choose another folder`)
+  }
+  for (const dataset of datasets) {
+    const part = perClass === undefined ? dataset : subset(dataset, 0, perClass, testPerClass)
+    const folder = join(dir, dataset.name)
+    await writeImageFolder(part, folder)
+    console.log(
+      `${folder}: ${count(part.train.images.length)} training and ${count(part.test.images.length)} test images. ${part.source}`,
+    )
+  }
+  const [first] = datasets
+  console.log(`
+Train on them:
+  npx vitune train --data ${join(dir, first!.name)} --model ${modelFolder ?? 'facebook/dinov2-small'} --no-augment --out runs/${first!.name}`)
+}
+
+const times = (n: number, what: string) => `${count(n)} ${what}${n === 1 ? '' : 's'}`
+
+/** The command that was typed, for the report. */
+function commandOf(args: string[]): string {
+  const quoted = args.map((arg) => (/^[\w./,=:-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", "'\\''")}'`))
+  return ['npm start', ...(quoted.length > 0 ? ['--', ...quoted] : [])].join(' ')
+}
+
+/** Runs the experiment on the screen; Ctrl-C ends it after the step in hand, a second one at once. */
+async function run(options: ExperimentOptions, seeds: number): Promise<{ result: ExperimentResult; stopped: boolean }> {
+  const { datasets, methods = experimentMethods } = options
+  const screen = startScreen(process.stderr, seeds, { methods: [...methods], datasets: datasets.map((d) => d.name) })
+  const controller = new AbortController()
+  const stop = () => {
+    if (controller.signal.aborted) process.exit(130)
+    controller.abort()
+    screen.line('Stopping after this step; once more ends it at once.')
+  }
+  process.on('SIGINT', stop)
+  try {
+    const events = experiment({ ...options, signal: controller.signal })
+    let next = await events.next()
+    for (; !next.done; next = await events.next()) screen.show(next.value)
+    return { result: next.value, stopped: controller.signal.aborted }
+  } finally {
+    screen.clear()
+    process.off('SIGINT', stop)
+  }
+}
+
+/** Writes both files; returns their paths. */
+async function write(result: ExperimentResult, out: string) {
+  const paths = { report: resolve(out, 'report.html'), results: resolve(out, 'results.json') }
+  await writeFileAtomic(paths.results, `${JSON.stringify(result, null, 2)}\n`)
+  await writeFileAtomic(paths.report, await renderReport(result))
+  return paths
+}
+
+/** Everything; returns the exit code. */
+async function main(args: string[]): Promise<number> {
+  const begun = performance.now()
+  const all = await loadStartDatasets()
+  const flags = parse(
+    args,
+    all.map((d) => d.name),
+  )
+  const chosen = all.filter(({ name }) => (flags.datasets ?? [name]).includes(name))
+  if (flags.exportData !== undefined) {
+    await exportData(chosen, flags.exportData, flags.trainPerClass)
+    return 0
+  }
+  if (!modelFolder) throw new InputError('model: benchmarks/vit-cifar100/ must hold the weights; run from a clone')
+  const { out } = flags
+  await mkdir(out, { recursive: true }).catch(() => {
+    throw new InputError(`--out: must be a folder that can be made, got ${out}`)
+  })
+  const perClass = flags.trainPerClass ?? trainPerClass
+  const datasets = chosen.map((dataset) => asDataset(dataset, perClass))
+  const title = `Fine-tuning a small vision transformer on ${list(chosen.map((d) => d.name))}`
+  const images = datasets.map(
+    (d) => `${d.name} (${d.test.classes.length * perClass} training, ${d.test.length} test images)`,
+  )
+  console.error(
+    `Training ${list(flags.methods.map(methodName))} on ${list(images)}, ${times(flags.epochs, 'epoch')} each.\n`,
+  )
+  const { result, stopped } = await run(
+    {
+      model: modelFolder,
+      modelName: 'vit-cifar100',
+      modelSource: await modelSource(modelFolder),
+      datasets,
+      methods: flags.methods,
+      seeds: Array.from({ length: flags.seeds }, (_, i) => i),
+      ...settings,
+      epochs: flags.epochs,
+      perMethod,
+      title,
+      command: commandOf(args),
+      ...(flags.threads === undefined ? {} : { threads: flags.threads }),
+    },
+    flags.seeds,
+  )
+  if (result.runs.length === 0) {
+    console.error('No run was finished, so there is no report.')
+    return 130
+  }
+  const paths = await write(result, out)
+  console.error('')
+  console.log(flags.json ? JSON.stringify(result, null, 2) : renderTable(result, { color: colorful(process.stdout) }))
+  // With --json, standard output holds nothing but JSON.
+  const say = flags.json ? console.error : console.log
+  say(`
+${stopped ? `Stopped after ${times(result.runs.length, 'run')} and` : 'Took'} ${seconds((performance.now() - begun) / 1000)}.
+Report:   open ${pathToFileURL(paths.report)} in a browser
+Numbers:  ${paths.results}
+
+Next:
+  npm start -- --seeds 3     the spread over seeds
+  npm start -- --help        other methods, images and lengths
+  npx vitune train --data MY-IMAGES --model facebook/dinov2-small --out runs/mine
+                             your own images: a folder of JPEG, PNG or WebP files for each class`)
+  return stopped ? 130 : 0
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2))
+} catch (error) {
+  if (error instanceof CommanderError) {
+    if (error.exitCode !== 0) console.error(error.message.replace(/^error: /, '').replace(/\s+/g, ' '))
+    process.exitCode = error.exitCode === 0 ? 0 : 2
+  } else if (error instanceof InputError) {
+    console.error(error.message)
+    process.exitCode = 2
+  } else throw error
+}
