@@ -2,7 +2,7 @@
 // `#platform` becomes platform/node.ts or platform/browser.ts; `wasm:<variant>` becomes the compiled kernels in base64.
 // Type declarations are not made here (.ci/tsconfig.types.json).
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import asc from 'assemblyscript/asc'
@@ -75,11 +75,12 @@ const platform = (name) => ({
 /** Every package and every node: module stays an import; only our own files are bundled. */
 const external = (id) => !/^[./#\0]/.test(id) && !id.startsWith('wasm:')
 
-/** Shared chunks of an earlier build would otherwise stay in the package. */
-const prune = {
-  name: 'prune',
+/** Shared chunks of an earlier build would otherwise stay in the package; `npx vitune` in a clone needs a file that may run. */
+const tidy = {
+  name: 'tidy',
   writeBundle({ dir }, bundle) {
     for (const name of readdirSync(dir)) if (/^shared-/.test(name) && !(name in bundle)) rmSync(join(dir, name))
+    if ('cli.js' in bundle) chmodSync(join(dir, 'cli.js'), 0o755)
   },
 }
 
@@ -113,7 +114,7 @@ export default [
       banner: (chunk) => (chunk.name === 'cli' ? '#!/usr/bin/env node' : ''),
     },
     external,
-    plugins: [...plugins('node'), prune],
+    plugins: [...plugins('node'), tidy],
   },
   {
     input: 'src/index.ts',
