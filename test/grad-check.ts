@@ -64,20 +64,19 @@ export async function take(tensors: readonly Tensor[]): Promise<ArrayLike<number
 const step = 1e-5
 
 /**
- * Compares the gradients of `fn` with central differences in f64 (error about 1e-9), then trains every subset of the
- * inputs alone: each gradient must stay what it was, and no buffer may be left.
+ * Compares the gradients of `fn`, a function of the tensors `xs` on the f64 reference, with central differences (error
+ * about 1e-9), then trains every subset of them alone: each gradient must stay what it was, and no buffer may be left.
  */
-export async function checkGradients(what: string, fn: (...xs: Tensor[]) => Tensor, inputs: Input[]): Promise<void> {
-  const backend = createReference({ precision: 'f64' })
-  const values = inputs.map((input, i) => numbers(input, i + 1))
-  const xs = inputs.map(({ shape }, i) => tensor(backend, values[i]!, shape))
+export async function checkTensors(what: string, fn: () => Tensor, xs: readonly Tensor[]): Promise<void> {
+  const { backend } = xs[0]!
+  const { buffers } = backend.memory()
   const weigh = (y: Tensor): Float64Array => numbers({ shape: y.shape }, 99)
   const project = () => {
-    const y = fn(...xs)
+    const y = fn()
     return sum(mul(reshape(y, [y.size]), tensor(backend, weigh(y), [y.size])), 0)
   }
   const value = async (): Promise<number> => {
-    const y = scope(() => fn(...xs))
+    const y = scope(fn)
     const weights = weigh(y)
     const data = await y.data()
     if (!xs.includes(y)) y.dispose()
@@ -88,9 +87,9 @@ export async function checkGradients(what: string, fn: (...xs: Tensor[]) => Tens
     value.dispose()
     return take(grads)
   }
-  const all = await gradients(xs)
+  const all = await gradients([...xs])
   for (const [at, x] of xs.entries()) {
-    const moved = values[at]!.slice()
+    const moved = (await x.data()).slice()
     const want = new Float64Array(moved.length)
     for (let i = 0; i < moved.length; i++) {
       const here = moved[i]!
@@ -113,8 +112,15 @@ export async function checkGradients(what: string, fn: (...xs: Tensor[]) => Tens
       near(alone[at]!, all[i]!, 1e-12, `${what}: gradient of input ${i} when only ${chosen} train`)
     })
   }
+  assert.is(backend.memory().buffers, buffers, `${what}: buffers left`)
+}
+
+/** The same for a function of fresh tensors. */
+export async function checkGradients(what: string, fn: (...xs: Tensor[]) => Tensor, inputs: Input[]): Promise<void> {
+  const backend = createReference({ precision: 'f64' })
+  const xs = inputs.map((input, i) => tensor(backend, numbers(input, i + 1), input.shape))
+  await checkTensors(what, () => fn(...xs), xs)
   for (const x of xs) x.dispose()
-  assert.is(backend.memory().buffers, 0, `${what}: buffers left`)
 }
 
 /** A backend that works as it did and notes what it is asked. */

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { suite } from 'uvu'
+import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
   type Backend,
@@ -31,15 +31,19 @@ import {
 import { near, take } from './grad-check.ts'
 import { checkpoints, fixtures, json, load, logitsFor, pixels, smallVit, weightsOf } from './small-vit.ts'
 
-const test = suite<{ folder: string; backend: Backend }>('models')
-test.before.each((context) => {
-  context.folder = mkdtempSync(join(tmpdir(), 'vitune-models-'))
-  context.backend = createReference()
-})
-test.after.each(({ folder, backend }) => {
-  assert.is(backend.memory().buffers, 0, 'buffers left')
-  rmSync(folder, { recursive: true })
-})
+/** A test with a folder and a backend of its own, which it must leave empty. */
+function check(sentence: string, body: (own: { folder: string; backend: Backend }) => Promise<void> | void): void {
+  test(sentence, async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'vitune-models-'))
+    const backend = createReference()
+    try {
+      await body({ folder, backend })
+      assert.is(backend.memory().buffers, 0, 'buffers left')
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
+}
 
 type Config = Record<string, unknown>
 
@@ -75,7 +79,7 @@ const imagesFor = ({ config }: Vit, count = 2) => {
   return pixels(count * h * w, 3, 1)
 }
 
-test('position embeddings are interpolated as PyTorch does', async () => {
+check('position embeddings are interpolated as PyTorch does', async () => {
   const file = await openSafetensors(`${fixtures}interpolation/values.safetensors`)
   const [, channels, gh, gw] = file.info('grid').shape as [number, number, number, number]
   // Stored channels first, embeddings are channels last.
@@ -93,7 +97,7 @@ test('position embeddings are interpolated as PyTorch does', async () => {
   }
 })
 
-test('every stored checkpoint saves and loads again bit for bit', async ({ folder, backend }) => {
+check('every stored checkpoint saves and loads again bit for bit', async ({ folder, backend }) => {
   for (const name of checkpoints) {
     const checkpoint = await openCheckpoint(fixtures + name)
     const { model, dialect } = await loadVit(backend, checkpoint)
@@ -125,7 +129,7 @@ test('every stored checkpoint saves and loads again bit for bit', async ({ folde
   }
 })
 
-test('a model for other images and classes saves and loads again bit for bit', async ({ folder, backend }) => {
+check('a model for other images and classes saves and loads again bit for bit', async ({ folder, backend }) => {
   for (const name of checkpoints) {
     const checkpoint = await openCheckpoint(fixtures + name)
     const { patchSize } = (await loadOnce(backend, name)).config
@@ -149,7 +153,7 @@ async function loadOnce(backend: Backend, name: string): Promise<Vit> {
   return model
 }
 
-test('a saved folder keeps the preprocessor and names the class that reads it', async ({ folder, backend }) => {
+check('a saved folder keeps the preprocessor and names the class that reads it', async ({ folder, backend }) => {
   const model = await load(backend, 'checkpoints/deit-distilled')
   await saveVit(model, folder, 'huggingface', { preprocessor: { image_mean: [0, 0, 0] } })
   const checkpoint = await openCheckpoint(folder)
@@ -159,30 +163,30 @@ test('a saved folder keeps the preprocessor and names the class that reads it', 
   disposeModule(model)
 })
 
-test("a timm model is saved under Hugging Face's names where its library has such a model", async ({
-  folder,
-  backend,
-}) => {
-  for (const name of checkpoints.filter((n) => n.startsWith('timm/'))) {
-    const model = await load(backend, name)
-    if (name.includes('dinov2')) {
-      let said = ''
-      await saveVit(model, join(folder, name)).catch((error) => {
-        assert.instance(error, InputError)
-        said = error.message
-      })
-      assert.match(said, /^save: Hugging Face's dinov2\w* cannot hold this model, which differs in .*pooling/)
-    } else {
-      await saveVit(model, join(folder, name))
-      const again = (await loadVit(backend, await openCheckpoint(join(folder, name)))).model
-      assert.equal(await logitsFor(again, imagesFor(model)), await logitsFor(model, imagesFor(model)), name)
-      disposeModule(again)
+check(
+  "a timm model is saved under Hugging Face's names where its library has such a model",
+  async ({ folder, backend }) => {
+    for (const name of checkpoints.filter((n) => n.startsWith('timm/'))) {
+      const model = await load(backend, name)
+      if (name.includes('dinov2')) {
+        let said = ''
+        await saveVit(model, join(folder, name)).catch((error) => {
+          assert.instance(error, InputError)
+          said = error.message
+        })
+        assert.match(said, /^save: Hugging Face's dinov2\w* cannot hold this model, which differs in .*pooling/)
+      } else {
+        await saveVit(model, join(folder, name))
+        const again = (await loadVit(backend, await openCheckpoint(join(folder, name)))).model
+        assert.equal(await logitsFor(again, imagesFor(model)), await logitsFor(model, imagesFor(model)), name)
+        disposeModule(again)
+      }
+      disposeModule(model)
     }
-    disposeModule(model)
-  }
-})
+  },
+)
 
-test('widths that hidden_size times mlp_ratio rounds away are kept', () => {
+check('widths that hidden_size times mlp_ratio rounds away are kept', () => {
   for (const [hidden, mlpHidden] of [
     [28, 61],
     [88, 120],
@@ -196,39 +200,39 @@ test('widths that hidden_size times mlp_ratio rounds away are kept', () => {
   assert.is(parseVitConfig(configJson(none)).registers, 0)
 })
 
-test('a bare backbone loads, without its class name before the tensors and without a classifier', async ({
-  folder,
-  backend,
-}) => {
-  for (const [name, prefix] of [
-    ['vit', 'vit.'],
-    ['dinov2-registers', 'dinov2_with_registers.'],
-    ['deit', 'deit.'],
-  ] as const) {
-    const whole = await load(backend, `checkpoints/${name}`)
-    const out = await rewrite(`checkpoints/${name}`, mkdtempSync(join(folder, 'bare-')), {
-      tensors: (all) =>
-        all.filter((t) => t.name.startsWith(prefix)).map((t) => ({ ...t, name: t.name.slice(prefix.length) })),
-    })
-    const { model, unused } = await loadVit(backend, await openCheckpoint(out))
-    assert.is(model.head, undefined)
-    assert.equal(model.config.classes, [])
-    assert.equal(
-      unused.filter((n) => n !== 'embeddings.mask_token'),
-      [],
-    )
-    const want = await weightsOf(whole)
-    for (const [key, values] of await weightsOf(model)) assert.equal(values, want.get(key), key)
-    const message = /^vit: the model has no classifier; call setHead with the class names first$/
-    assert.throws(() => model.classify(model.norm.weight, undefined as never), message)
-    assert.ok(fitHead(model, ['a', 'b'], truncatedNormal(new Rng(1), 0.1)))
-    assert.is((await logitsFor(model, imagesFor(model))).length, 4)
-    disposeModule(model)
-    disposeModule(whole)
-  }
-})
+check(
+  'a bare backbone loads, without its class name before the tensors and without a classifier',
+  async ({ folder, backend }) => {
+    for (const [name, prefix] of [
+      ['vit', 'vit.'],
+      ['dinov2-registers', 'dinov2_with_registers.'],
+      ['deit', 'deit.'],
+    ] as const) {
+      const whole = await load(backend, `checkpoints/${name}`)
+      const out = await rewrite(`checkpoints/${name}`, mkdtempSync(join(folder, 'bare-')), {
+        tensors: (all) =>
+          all.filter((t) => t.name.startsWith(prefix)).map((t) => ({ ...t, name: t.name.slice(prefix.length) })),
+      })
+      const { model, unused } = await loadVit(backend, await openCheckpoint(out))
+      assert.is(model.head, undefined)
+      assert.equal(model.config.classes, [])
+      assert.equal(
+        unused.filter((n) => n !== 'embeddings.mask_token'),
+        [],
+      )
+      const want = await weightsOf(whole)
+      for (const [key, values] of await weightsOf(model)) assert.equal(values, want.get(key), key)
+      const message = /^vit: the model has no classifier; call setHead with the class names first$/
+      assert.throws(() => model.classify(model.norm.weight, undefined as never), message)
+      assert.ok(fitHead(model, ['a', 'b'], truncatedNormal(new Rng(1), 0.1)))
+      assert.is((await logitsFor(model, imagesFor(model))).length, 4)
+      disposeModule(model)
+      disposeModule(whole)
+    }
+  },
+)
 
-test('a head is kept for the same classes and replaced for others', async ({ backend }) => {
+check('a head is kept for the same classes and replaced for others', async ({ backend }) => {
   for (const name of ['checkpoints/vit', 'checkpoints/dinov2', 'checkpoints/deit-distilled', 'timm/vit']) {
     const model = await load(backend, name)
     const images = imagesFor(model)
@@ -247,25 +251,25 @@ test('a head is kept for the same classes and replaced for others', async ({ bac
   }
 })
 
-test('two nameless classes, which Hugging Face leaves out of config.json, keep their head', async ({
-  folder,
-  backend,
-}) => {
-  await rewrite('checkpoints/vit', folder, {
-    config: { id2label: undefined, label2id: undefined },
-    tensors: (all) =>
-      all.map((t) => {
-        if (!t.name.startsWith('classifier.')) return t
-        return { ...t, shape: [2, ...t.shape.slice(1)], data: t.data.slice(0, (t.data.length / 5) * 2) }
-      }),
-  })
-  const { model } = await loadVit(backend, await openCheckpoint(folder))
-  assert.equal(model.config.classes, ['LABEL_0', 'LABEL_1'])
-  assert.is(model.head!.outFeatures, 2)
-  disposeModule(model)
-})
+check(
+  'two nameless classes, which Hugging Face leaves out of config.json, keep their head',
+  async ({ folder, backend }) => {
+    await rewrite('checkpoints/vit', folder, {
+      config: { id2label: undefined, label2id: undefined },
+      tensors: (all) =>
+        all.map((t) => {
+          if (!t.name.startsWith('classifier.')) return t
+          return { ...t, shape: [2, ...t.shape.slice(1)], data: t.data.slice(0, (t.data.length / 5) * 2) }
+        }),
+    })
+    const { model } = await loadVit(backend, await openCheckpoint(folder))
+    assert.equal(model.config.classes, ['LABEL_0', 'LABEL_1'])
+    assert.is(model.head!.outFeatures, 2)
+    disposeModule(model)
+  },
+)
 
-test('missing tensors are listed in one error', async ({ folder, backend }) => {
+check('missing tensors are listed in one error', async ({ folder, backend }) => {
   const few = ['vit.embeddings.cls_token', 'vit.encoder.layer.1.output.dense.weight', 'vit.layernorm.bias']
   await rewrite('checkpoints/vit', folder, { tensors: (all) => all.filter((t) => !few.includes(t.name)) })
   assert.is(await refusal(backend, folder), `3 tensors are missing: ${few.join(', ')}`)
@@ -280,7 +284,7 @@ test('missing tensors are listed in one error', async ({ folder, backend }) => {
   assert.is(await refusal(backend, folder), `3 tensors are missing: ${parts}`)
 })
 
-test('tensors of other shapes are refused with what config.json asks for', async ({ folder, backend }) => {
+check('tensors of other shapes are refused with what config.json asks for', async ({ folder, backend }) => {
   const cut = (name: string) => (all: TensorToWrite[]) =>
     all.map((t) => (t.name === name ? { ...t, shape: [t.data.length], data: t.data } : t))
   const said: [string, string, RegExp][] = [
@@ -309,7 +313,7 @@ test('tensors of other shapes are refused with what config.json asks for', async
   assert.is(await refusal(backend, folder), 'classifier.weight must be (2, 32) for this config.json, got (5, 32)')
 })
 
-test('a config.json that claims huge sizes is refused before memory is asked for', async ({ folder }) => {
+check('a config.json that claims huge sizes is refused before memory is asked for', async ({ folder }) => {
   const huge: Config[] = [
     { hidden_size: 16384 },
     { intermediate_size: 65536 },
@@ -327,7 +331,7 @@ test('a config.json that claims huge sizes is refused before memory is asked for
   }
 })
 
-test('an input size that no grid of patches fits is refused', async ({ backend }) => {
+check('an input size that no grid of patches fits is refused', async ({ backend }) => {
   const folder = `${fixtures}checkpoints/vit`
   for (const inputSize of [3, 0, -8, 20.5, Number.NaN, [16, 2]]) {
     assert.match(
@@ -337,7 +341,7 @@ test('an input size that no grid of patches fits is refused', async ({ backend }
   }
 })
 
-test('every bad field of config.json is refused by name', () => {
+check('every bad field of config.json is refused by name', () => {
   const good = { model_type: 'vit' }
   const bad: [Config, RegExp][] = [
     [{ model_type: 'bert' }, /model_type must be one of vit, dinov2, dinov2_with_registers, deit, got "bert"/],
@@ -387,7 +391,7 @@ test('every bad field of config.json is refused by name', () => {
   for (const value of [null, 7, 'text', []]) assert.throws(() => parseVitConfig(value), /^config\.json: /)
 })
 
-test('a timm checkpoint whose parts do not fit together is refused', async ({ folder, backend }) => {
+check('a timm checkpoint whose parts do not fit together is refused', async ({ folder, backend }) => {
   const args = json('timm/vit/config.json').model_args
   const bad: [Config, (all: TensorToWrite[]) => TensorToWrite[], RegExp][] = [
     [{ model_args: { ...args, num_heads: 5 } }, (all) => all, /model_args\.num_heads must divide 24, got 5/],
@@ -411,13 +415,13 @@ test('a timm checkpoint whose parts do not fit together is refused', async ({ fo
   }
 })
 
-test('images of another size or without a batch are refused', async ({ backend }) => {
+check('images of another size or without a batch are refused', async ({ backend }) => {
   const model = smallVit(backend)
   assert.throws(() => model.forward(model.norm.weight), /^vit: images must be \(B, 3, 8, 8\), got \(16\)$/)
   disposeModule(model)
 })
 
-test('recomputing blocks or naming all patches changes no logit, and their order hardly any', async () => {
+check('recomputing blocks or naming all patches changes no logit, and their order hardly any', async () => {
   const kinds: Partial<VitConfig>[] = [
     {},
     { pooling: 'cls+mean', layerScale: true, registers: 2, family: 'dinov2_with_registers' },

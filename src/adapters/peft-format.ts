@@ -258,7 +258,7 @@ function targetsToWrite(model: Vit, config: LoraConfig, transformers: 4 | 5): st
   // PEFT writes what 'all-linear' stood for.
   const named = config.targetModules === 'all-linear' ? linearLayers(model) : adaptedLayers(model)
   const names = named.map((l) => l.name).sort()
-  if (transformers === 5) return names.map((name) => modernName(name, model.config))
+  if (transformers === 5) return names.map((name) => modernName(name, model.config)).sort()
   return config.targetModules === 'all-linear' ? names : config.targetModules
 }
 

@@ -1,6 +1,6 @@
 // Makes a loaded model ready for a fine-tuning method and a set of classes.
 import { type LoraConfig, loraConfig } from '../adapters/config.ts'
-import { freezeBackbone, headModules, injectLora, type Method } from '../adapters/inject.ts'
+import { freezeBackbone, injectLora, markTrainable, type Method, withHead } from '../adapters/inject.ts'
 import { fitHead } from '../models/load.ts'
 import type { Vit } from '../models/vit.ts'
 import { truncatedNormal } from '../nn/layers.ts'
@@ -31,18 +31,16 @@ export function prepare(
   options: { seed: number; lora?: Partial<LoraConfig>; adapter?: LoraConfig | undefined },
 ): Prepared {
   const newHead = fitHead(model, classes, truncatedNormal(new Rng(options.seed, headStream), 0.02))
-  if (options.adapter) return { lora: withHead(options.adapter, model), newHead }
+  if (options.adapter) {
+    const lora = withHead(options.adapter, model)
+    markTrainable(model, lora)
+    return { lora, newHead }
+  }
   if (method === 'full') setTrainable(model, true)
   else if (method === 'linear') freezeBackbone(model)
   else {
-    const lora = withHead(loraConfig({ ...options.lora, useDora: method === 'dora' }), model)
-    injectLora(model, lora, options.seed)
-    return { lora, newHead }
+    const config = loraConfig({ ...options.lora, useDora: method === 'dora' })
+    return { lora: injectLora(model, config, options.seed), newHead }
   }
   return { newHead }
-}
-
-/** PEFT saves only what modules_to_save names: without the classifier an adapter would come back with a random one. */
-function withHead(config: LoraConfig, model: Vit): LoraConfig {
-  return { ...config, modulesToSave: [...new Set([...(config.modulesToSave ?? []), ...headModules(model)])] }
 }
