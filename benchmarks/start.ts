@@ -5,6 +5,8 @@ import { mkdir, readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { Command, CommanderError } from 'commander'
+import { duration, plural, quoted } from '../src/cli/format.ts'
+import { createUi } from '../src/cli/ui.ts'
 import {
   type ExperimentDataset,
   type ExperimentMethod,
@@ -19,9 +21,10 @@ import {
   renderTable,
   writeFileAtomic,
 } from '../src/index.ts'
-import { count, list, methodName, seconds } from '../src/train/report/format.ts'
+import { terminal } from '../src/platform/terminal-node.ts'
+import { count, list, methodName } from '../src/train/report/format.ts'
 import { loadStartDatasets, type StartDataset, subset, writeImageFolder } from './data/datasets.ts'
-import { colorful, startScreen } from './start-screen.ts'
+import { startScreen } from './start-screen.ts'
 
 interface Flags {
   seeds: number
@@ -34,6 +37,8 @@ interface Flags {
   json?: boolean
   exportData?: string
 }
+
+const ui = createUi()
 
 /** Test images of each class; the same for every run. */
 const testPerClass = 50
@@ -82,7 +87,7 @@ function names<T extends string>(name: string, known: readonly T[]) {
 }
 
 /** Reads the flags. Throws InputError or CommanderError. */
-function parse(args: string[], datasets: string[]): Flags {
+function parse(args: readonly string[], datasets: string[]): Flags {
   const program = new Command('npm start --')
     .description('Fine-tunes a small pre-trained vision transformer five ways on real images and writes a report.')
     .helpOption('--help', 'show this')
@@ -103,7 +108,7 @@ function parse(args: string[], datasets: string[]): Flags {
     .allowExcessArguments(false)
     .exitOverride()
     .configureOutput({ outputError: () => {} })
-  const flags = program.parse(args, { from: 'user' }).opts<Flags>()
+  const flags = program.parse([...args], { from: 'user' }).opts<Flags>()
   return { ...flags, methods: flags.methods ?? [...experimentMethods] }
 }
 
@@ -131,43 +136,45 @@ async function exportData(datasets: StartDataset[], dir: string, perClass: numbe
     const part = perClass === undefined ? dataset : subset(dataset, 0, perClass, testPerClass)
     const folder = join(dir, dataset.name)
     await writeImageFolder(part, folder)
-    console.log(
+    ui.result(
       `${folder}: ${count(part.train.images.length)} training and ${count(part.test.images.length)} test images. ${part.source}`,
     )
   }
   const [first] = datasets
-  console.log(`
+  ui.result(`
 Train on them:
   npx vitune train --data ${join(dir, first!.name)} --model ${modelFolder ?? 'facebook/dinov2-small'} --no-augment --out runs/${first!.name}`)
 }
 
-const times = (n: number, what: string) => `${count(n)} ${what}${n === 1 ? '' : 's'}`
-
 /** The command that was typed, for the report. */
-function commandOf(args: string[]): string {
-  const quoted = args.map((arg) => (/^[\w./,=:-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", "'\\''")}'`))
-  return ['npm start', ...(quoted.length > 0 ? ['--', ...quoted] : [])].join(' ')
-}
+const commandOf = (args: readonly string[]) =>
+  ['npm start', ...(args.length > 0 ? ['--', ...args.map(quoted)] : [])].join(' ')
 
-/** Runs the experiment on the screen; Ctrl-C ends it after the step in hand, a second one at once. */
-async function run(options: ExperimentOptions, seeds: number): Promise<{ result: ExperimentResult; stopped: boolean }> {
+/** Runs the experiment on the screen; Ctrl-C ends it after the step in hand with its exit code, a second one at once. */
+async function run(options: ExperimentOptions, seeds: number): Promise<{ result: ExperimentResult; code: number }> {
   const { datasets, methods = experimentMethods } = options
-  const screen = startScreen(process.stderr, seeds, { methods: [...methods], datasets: datasets.map((d) => d.name) })
+  const show = startScreen(
+    ui,
+    seeds,
+    methods,
+    datasets.map((d) => d.name),
+  )
   const controller = new AbortController()
-  const stop = () => {
-    if (controller.signal.aborted) process.exit(130)
+  let code = 0
+  const undo = terminal.onStop((signal) => {
+    code = signal === 'SIGINT' ? 130 : 143
+    if (controller.signal.aborted) terminal.exitNow(code)
     controller.abort()
-    screen.line('Stopping after this step; once more ends it at once.')
-  }
-  process.on('SIGINT', stop)
+    ui.note('Stopping after this step; once more ends it at once.')
+  })
   try {
     const events = experiment({ ...options, signal: controller.signal })
     let next = await events.next()
-    for (; !next.done; next = await events.next()) screen.show(next.value)
-    return { result: next.value, stopped: controller.signal.aborted }
+    for (; !next.done; next = await events.next()) show(next.value)
+    return { result: next.value, code }
   } finally {
-    screen.clear()
-    process.off('SIGINT', stop)
+    ui.clear()
+    undo()
   }
 }
 
@@ -180,7 +187,7 @@ async function write(result: ExperimentResult, out: string) {
 }
 
 /** Everything; returns the exit code. */
-async function main(args: string[]): Promise<number> {
+async function main(args: readonly string[]): Promise<number> {
   const begun = performance.now()
   const all = await loadStartDatasets()
   const flags = parse(
@@ -203,10 +210,10 @@ async function main(args: string[]): Promise<number> {
   const images = datasets.map(
     (d) => `${d.name} (${d.test.classes.length * perClass} training, ${d.test.length} test images)`,
   )
-  console.error(
-    `Training ${list(flags.methods.map(methodName))} on ${list(images)}, ${times(flags.epochs, 'epoch')} each.\n`,
+  ui.note(
+    `Training ${list(flags.methods.map(methodName))} on ${list(images)}, ${plural(flags.epochs, 'epoch')} each.\n`,
   )
-  const { result, stopped } = await run(
+  const { result, code } = await run(
     {
       model: modelFolder,
       modelName: 'vit-cifar100',
@@ -224,16 +231,17 @@ async function main(args: string[]): Promise<number> {
     flags.seeds,
   )
   if (result.runs.length === 0) {
-    console.error('No run was finished, so there is no report.')
-    return 130
+    ui.note('No run was finished, so there is no report.')
+    return code
   }
   const paths = await write(result, out)
-  console.error('')
-  console.log(flags.json ? JSON.stringify(result, null, 2) : renderTable(result, { color: colorful(process.stdout) }))
+  ui.note('')
+  if (flags.json) ui.json(result, 2)
+  else ui.result(renderTable(result, { color: terminal.colour.out }))
   // With --json, standard output holds nothing but JSON.
-  const say = flags.json ? console.error : console.log
+  const say = flags.json ? ui.note : ui.result
   say(`
-${stopped ? `Stopped after ${times(result.runs.length, 'run')} and` : 'Took'} ${seconds((performance.now() - begun) / 1000)}.
+${code ? `Stopped after ${plural(result.runs.length, 'run')} and` : 'Took'} ${duration((performance.now() - begun) / 1000)}.
 Report:   open ${pathToFileURL(paths.report)} in a browser
 Numbers:  ${paths.results}
 
@@ -242,17 +250,14 @@ Next:
   npm start -- --help        other methods, images and lengths
   npx vitune train --data MY-IMAGES --model facebook/dinov2-small --out runs/mine
                              your own images: a folder of JPEG, PNG or WebP files for each class`)
-  return stopped ? 130 : 0
+  return code
 }
 
 try {
-  process.exitCode = await main(process.argv.slice(2))
+  terminal.exitWith(await main(terminal.args))
 } catch (error) {
-  if (error instanceof CommanderError) {
-    if (error.exitCode !== 0) console.error(error.message.replace(/^error: /, '').replace(/\s+/g, ' '))
-    process.exitCode = error.exitCode === 0 ? 0 : 2
-  } else if (error instanceof InputError) {
-    console.error(error.message)
-    process.exitCode = 2
-  } else throw error
+  const wrongFlag = error instanceof CommanderError
+  if (!wrongFlag && !(error instanceof InputError)) throw error
+  if (!wrongFlag || error.exitCode !== 0) ui.note(error.message.replace(/^error: /, '').replace(/\s+/g, ' '))
+  terminal.exitWith(wrongFlag && error.exitCode === 0 ? 0 : 2)
 }

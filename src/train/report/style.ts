@@ -73,6 +73,11 @@ summary { cursor: pointer; font-weight: 600; }
   dl { grid-template-columns: 1fr; gap: 0; }
   dd { margin-bottom: 10px; }
 }
+@media (max-width: 430px) {
+  table { font-size: 0.79rem; }
+  th, td { padding-left: 6px; }
+  .swatch { width: 8px; height: 8px; margin-right: 5px; }
+}
 @media print {
   main { max-width: none; padding: 0; }
   section, figure { break-inside: avoid; border-color: #cccccc; }

@@ -83,12 +83,13 @@ function againstScratch(summaries: MethodSummary[]): string | undefined {
 
 function costs(summaries: MethodSummary[]): string | undefined {
   if (summaries.length < 2) return undefined
-  const by = (key: 'peakBytes' | 'seconds') => [...summaries].sort((a, b) => a[key] - b[key])
   const ranges = (['peakBytes', 'seconds'] as const).map((key) => {
-    const sorted = by(key)
-    const show = (s: MethodSummary) =>
-      `${key === 'peakBytes' ? bytes(s.peakBytes) : seconds(s.seconds)} (${methodName(s.method)})`
-    return `${show(sorted[0]!)} to ${show(sorted.at(-1)!)}`
+    const show = (s: MethodSummary) => (key === 'peakBytes' ? bytes(s.peakBytes) : seconds(s.seconds))
+    // Whoever reads the same number belongs in the same brackets.
+    const end = (at: MethodSummary) =>
+      `${show(at)} (${list(summaries.filter((s) => show(s) === show(at)).map((s) => methodName(s.method)))})`
+    const sorted = [...summaries].sort((a, b) => a[key] - b[key])
+    return `${end(sorted[0]!)} to ${end(sorted.at(-1)!)}`
   })
   return `Peak memory went from ${ranges[0]}, the mean time of a run from ${ranges[1]}.`
 }
