@@ -29,19 +29,18 @@ function coloured(stream: NodeJS.WriteStream): boolean {
   return stream.isTTY === true && TERM !== 'dumb'
 }
 
-let closed = false
+const closed = new Set<NodeJS.WriteStream>()
 let onClosed: () => void = () => process.exit(0)
 
 function write(stream: NodeJS.WriteStream, text: string): void {
-  if (!closed && text !== '') stream.write(text)
+  if (!closed.has(stream) && text !== '') stream.write(text)
 }
 
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error
-    if (closed) return
-    closed = true
-    onClosed()
+    if (closed.size === 0) onClosed()
+    closed.add(stream)
   })
 }
 

@@ -1,0 +1,409 @@
+// The verbs of vitune other than train, run as a program: results on standard output, notes on standard error, codes.
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import {
+  createBackend,
+  decodeFile,
+  disposeModule,
+  evalTransform,
+  logitsOf,
+  type OpenModel,
+  openModel,
+  predict,
+  Rng,
+} from 'vitune'
+import { fixtures, images, model, output, picture, refusal, start, temporary, vitune } from './cli-tools.ts'
+
+const { folder, clean } = temporary()
+test.after(clean)
+
+const data = await images(join(folder, 'data'), 6)
+const run = join(folder, 'run')
+const fast = ['--threads', '1']
+// Long enough to tell the three colours apart.
+await output('train', '--data', data, '--model', model, '--out', run, '--epochs', '12', '--lr', '0.01', ...fast)
+const full = join(folder, 'full run')
+await output('train', '--data', data, '--model', model, '--out', full, '--epochs', '2', '--peft', 'full', ...fast)
+const photo = join(data, 'red', '0.png')
+
+/** Logits as the SDK gives them, image by image. */
+async function logits(files: readonly string[], base: string, adapter?: string): Promise<number[][]> {
+  const backend = await createBackend({ threads: 1 })
+  const opened: OpenModel = await openModel(backend, base, { adapter })
+  const transform = evalTransform(opened.preprocess)
+  const { height, width } = transform
+  const rows: number[][] = []
+  for (const file of files) {
+    const values = new Float32Array(3 * height * width)
+    transform.apply(await decodeFile(file), new Rng(0), values)
+    rows.push(Array.from(await logitsOf(opened.model, { images: values, shape: [1, 3, height, width] })))
+  }
+  disposeModule(opened.model)
+  assert.is(backend.memory().buffers, 0)
+  await backend.dispose()
+  return rows
+}
+
+const near = (a: readonly number[], b: readonly number[], tolerance = 1e-5) => {
+  assert.is(a.length, b.length)
+  for (const [i, x] of a.entries()) assert.ok(Math.abs(x - b[i]!) <= tolerance, `${x} and ${b[i]}`)
+}
+
+test('test prints accuracy, each class and the confusion matrix', async () => {
+  const text = await output('test', '--run', run, '--data', data, ...fast)
+  assert.match(text, /^accuracy +100\.0 % \(18 of 18 images\)\nloss +\d\.\d{4}\n/)
+  assert.match(text, /\nred +100\.0 % +6\/6\n/)
+  assert.match(
+    text,
+    /Confusion matrix\ntrue \\ predicted +blue +green +red\nblue +6 +0 +0\ngreen +0 +6 +0\nred +0 +0 +6\n$/,
+  )
+})
+
+test('test --json gives everything; a class in the wrong folder is counted where it belongs', async () => {
+  const swapped = join(folder, 'swapped')
+  cpSync(join(data, 'red'), join(swapped, 'green'), { recursive: true })
+  cpSync(join(data, 'blue'), join(swapped, 'blue'), { recursive: true })
+  writeFileSync(join(swapped, 'blue', 'broken.png'), 'x')
+  const { code, out, err } = await vitune(
+    'test',
+    '--run',
+    run,
+    '--data',
+    swapped,
+    '--json',
+    '--batch-size',
+    '4',
+    ...fast,
+  )
+  assert.is(code, 0, err)
+  const result = JSON.parse(out)
+  assert.is(result.accuracy, 0.5)
+  assert.is(result.images, 12)
+  assert.ok(result.loss > 0.1)
+  assert.equal(result.classes, ['blue', 'green', 'red'])
+  assert.equal(result.confusion, [
+    [6, 0, 0],
+    [0, 0, 6],
+    [0, 0, 0],
+  ])
+  assert.equal(
+    result.per_class.map((c: { accuracy: number | null }) => c.accuracy),
+    [1, 0, null],
+  )
+  assert.is(result.predictions.length, 12)
+  assert.equal(Object.keys(result.predictions[0]), ['file', 'label', 'target', 'score'])
+  assert.match(result.skipped[0].file, /broken\.png$/)
+  assert.match(err, /^skipped 1 image that could not be read$/m)
+
+  assert.match(
+    await refusal('test', '--run', run, '--data', swapped, '--strict', ...fast),
+    /broken\.png: cannot be decoded/,
+  )
+  const strange = await images(join(folder, 'strange'), 1, ['purple', 'red'])
+  assert.match(await refusal('test', '--run', data, '--data', data), /must be a run folder that vitune train wrote/)
+  assert.match(await refusal('test', '--run', run, '--data', strange), /its classes must be among those trained on/)
+  assert.match(
+    await refusal('test', '--data', data),
+    /^required option '--run <dir>' not specified; see vitune test --help$/,
+  )
+})
+
+test('predict --json --logits prints exactly files, labels, scores and logits', async () => {
+  const files = [photo, join(data, 'green', '1.jpg')]
+  const text = await output('predict', '--run', run, ...files, '--json', '--logits', ...fast)
+  assert.is(text.trimEnd().split('\n').length, 1)
+  const result = JSON.parse(text)
+  assert.equal(Object.keys(result), ['predictions'])
+  const expected = await logits(files, model, run)
+  for (const [i, prediction] of result.predictions.entries()) {
+    assert.equal(Object.keys(prediction), ['file', 'label', 'score', 'logits'])
+    assert.is(prediction.file, files[i])
+    assert.is(prediction.label, ['red', 'green'][i])
+    near(prediction.logits, expected[i]!)
+    const raised = prediction.logits.map(Math.exp)
+    near([prediction.score], [Math.max(...raised) / raised.reduce((a: number, b: number) => a + b)])
+  }
+  assert.equal(Object.keys(JSON.parse(await output('predict', '--run', run, photo, '--json')).predictions[0]), [
+    'file',
+    'label',
+    'score',
+  ])
+})
+
+test('predict reads a plain model, a model with an adapter that PEFT wrote, and a fully trained run', async () => {
+  const adapter = join(fixtures, 'adapters/vit-dora')
+  const of = async (...flags: string[]) => {
+    const text = await output('predict', ...flags, photo, '--json', '--logits', ...fast)
+    return JSON.parse(text).predictions[0].logits as number[]
+  }
+  near(await of('--model', model), (await logits([photo], model))[0]!)
+  near(await of('--model', model, '--adapter', adapter), (await logits([photo], model, adapter))[0]!)
+  near(await of('--run', full), (await logits([photo], full))[0]!)
+  assert.equal(await of('--model', model, '--adapter', run), await of('--run', run))
+})
+
+test('predict takes folders, ranks classes, and skips what it cannot read', async () => {
+  const place = join(folder, 'photos')
+  mkdirSync(join(place, 'deeper', '.hidden'), { recursive: true })
+  await picture('blue', 2)
+    .webp()
+    .toFile(join(place, 'deeper', 'b.WEBP'))
+  await picture('red', 2).png().toFile(join(place, 'a.png'))
+  await picture('red', 2)
+    .png()
+    .toFile(join(place, 'deeper', '.hidden', 'c.png'))
+  writeFileSync(join(place, 'deeper', 'z.jpg'), 'x')
+  writeFileSync(join(place, 'notes.txt'), 'x')
+  const { code, out, err } = await vitune(
+    'predict',
+    '--run',
+    run,
+    place,
+    join(place, 'gone.png'),
+    '--top',
+    '2',
+    ...fast,
+  )
+  assert.is(code, 0, err)
+  assert.match(out, /^\S+a\.png +red +[\d.]+ % +(blue|green) +[\d.]+ %\n\S+deeper\/b\.WEBP +blue +[\d.]+ % .*\n$/)
+  assert.match(err, /^skipped \S+z\.jpg: .+\nskipped \S+gone\.png: .+\nskipped 2 files of 4 that could not be read\n$/)
+
+  const ranked = JSON.parse(await output('predict', '--run', run, photo, '--json', '--top', '3')).predictions[0]
+  assert.equal(Object.keys(ranked), ['file', 'label', 'score', 'top'])
+  assert.is(ranked.top.length, 3)
+  assert.equal(ranked.top[0], { label: ranked.label, score: ranked.score })
+  near([ranked.top.reduce((sum: number, t: { score: number }) => sum + t.score, 0)], [1])
+
+  const broken = join(place, 'deeper', 'z.jpg')
+  assert.match(await refusal('predict', '--run', run, photo, broken, '--strict'), /z\.jpg: cannot be decoded/)
+  const none = await vitune('predict', '--run', run, broken)
+  assert.is(none.code, 2)
+  assert.match(none.err, /^vitune: images: not one of 1 could be decoded/m)
+})
+
+test('predict says which model it wants, and what a model lacks', async () => {
+  const empty = join(folder, 'empty')
+  mkdirSync(empty)
+  assert.match(await refusal('predict', photo), /^which model\? give --run RUN, or --model DIR$/)
+  assert.match(await refusal('predict', '--run', run, '--model', model, photo), /^--run and --model: give one of them/)
+  assert.match(await refusal('predict', '--run', run, '--adapter', run, photo), /^--adapter: goes with --model/)
+  assert.match(
+    await refusal('predict', '--run', run, '--top', '0', photo),
+    /^--top: must be a whole number from 1, got 0$/,
+  )
+  assert.match(
+    await refusal('predict', '--run', run, '--batch-size', '1.5', photo),
+    /^--batch-size: must be a whole number/,
+  )
+  assert.match(await refusal('predict', '--run', run), /^missing required argument 'files'; see vitune predict --help$/)
+  assert.match(await refusal('predict', '--run', run, empty), /empty: has no images in it/)
+  const headless = join(folder, 'headless')
+  cpSync(join(fixtures, 'checkpoints/vit'), headless, { recursive: true })
+  const config = JSON.parse(readFileSync(join(headless, 'config.json'), 'utf8'))
+  const weights = readFileSync(join(headless, 'model.safetensors'))
+  // Renaming the classifier makes it a stranger's tensor, as in a bare backbone.
+  writeFileSync(
+    join(headless, 'model.safetensors'),
+    Buffer.from(weights.toString('latin1').replaceAll('"classifier.', '"klassifier.'), 'latin1'),
+  )
+  writeFileSync(join(headless, 'config.json'), JSON.stringify({ ...config, id2label: undefined, label2id: undefined }))
+  assert.match(
+    await refusal('predict', '--model', headless, photo),
+    /headless: has no classifier to predict with; train one first/,
+  )
+})
+
+test('merge writes a plain model with the same outputs, and says how far they differ', async () => {
+  const out = join(folder, 'merged')
+  const result = JSON.parse(await output('merge', '--run', run, '--out', out, '--json', ...fast))
+  assert.equal(Object.keys(result), ['out', 'layers', 'largest_difference'])
+  assert.is(result.layers, 4)
+  assert.ok(result.largest_difference >= 0 && result.largest_difference < 1e-4)
+  assert.equal(readdirSync(out).sort(), ['config.json', 'model.safetensors', 'preprocessor_config.json'])
+  const config = JSON.parse(readFileSync(join(out, 'config.json'), 'utf8'))
+  assert.equal(Object.values(config.id2label), ['blue', 'green', 'red'])
+  assert.match(await output('predict', '--model', out, photo, ...fast), / red +[\d.]+ %\n$/)
+  near((await logits([photo], out))[0]!, (await logits([photo], model, run))[0]!, 1e-4)
+
+  const dora = join(folder, 'merged dora')
+  const adapter = join(fixtures, 'adapters/vit-dora')
+  const text = await output('merge', '--model', model, '--adapter', adapter, '--out', dora, ...fast)
+  assert.match(text, /^merged \d layers into a plain model in .*\nlargest output difference on random images: \d/)
+  near((await logits([photo], dora))[0]!, (await logits([photo], model, adapter))[0]!, 1e-4)
+})
+
+test('merge refuses what has no adapter and places that are taken, and writes nothing then', async () => {
+  const out = join(folder, 'not merged')
+  assert.match(await refusal('merge', '--run', full, '--out', out), /has no adapter to merge, its method is full/)
+  assert.match(await refusal('merge', '--model', model, '--out', out), /^--model: needs --adapter DIR/)
+  const bias = join(fixtures, 'adapters/vit-lora-b-bias')
+  assert.match(await refusal('merge', '--model', model, '--adapter', bias, '--out', out), /lora_bias cannot be merged/)
+  assert.not.ok(existsSync(out))
+  assert.match(await refusal('merge', '--run', run, '--out', run), /^--out: must be a new or empty folder/)
+  assert.match(await refusal('merge', '--run', run, '--out', photo), /^--out: must be a folder, got the file/)
+})
+
+test('a run at another input size is predicted, and merged, at that size', async () => {
+  const sized = join(folder, 'sized')
+  await output(
+    'train',
+    '--data',
+    data,
+    '--model',
+    model,
+    '--out',
+    sized,
+    '--epochs',
+    '1',
+    '--input-size',
+    '24',
+    ...fast,
+  )
+  const merged = join(folder, 'sized merged')
+  await output('merge', '--run', sized, '--out', merged, ...fast)
+  assert.is(JSON.parse(readFileSync(join(merged, 'config.json'), 'utf8')).image_size, 24)
+  const of = async (...flags: string[]) =>
+    JSON.parse(await output('predict', ...flags, photo, '--json', '--logits', ...fast)).predictions[0].logits
+  const expected = await of('--run', sized)
+  assert.equal(await of('--model', model, '--adapter', sized), expected)
+  near(await of('--model', merged), expected, 1e-4)
+})
+
+test('benchmark --json prints one object with exactly its fields', async () => {
+  for (const [method, more] of [
+    ['lora', []],
+    ['full', ['--checkpointing']],
+  ] as const) {
+    const flags = ['--peft', method, '--batch', '2', '--size', '24', '--steps', '3', ...more]
+    const result = JSON.parse(await output('benchmark', '--model', model, ...flags, '--threads', '1', '--json'))
+    assert.equal(Object.keys(result), [
+      'forward_ms_per_image',
+      'step_ms_per_image',
+      'peak_bytes',
+      'trainable',
+      'total',
+      'device',
+      'threads',
+    ])
+    assert.ok(result.forward_ms_per_image > 0 && result.step_ms_per_image > 0)
+    assert.ok(result.peak_bytes > 4 * result.total && result.peak_bytes < 1e8)
+    assert.is(result.trainable === result.total, method === 'full')
+    assert.equal([result.device, result.threads], ['wasm', 1])
+  }
+  const text = await output(
+    'benchmark',
+    '--model',
+    model,
+    '--peft',
+    'dora',
+    '--steps',
+    '1',
+    '--rank',
+    '2',
+    '--device',
+    'reference',
+  )
+  assert.match(text, /^method +dora +trains \d+ of 2\d\.\d k parameters/m)
+  assert.match(text, /^training step +[\d.]+ ms an image/m)
+  assert.match(await refusal('benchmark', '--model', model, '--steps', '0'), /^--steps: must be a whole number from 1/)
+  assert.match(await refusal('benchmark', '--model', model, '--size', '2'), /at least one patch/)
+  assert.match(await refusal('benchmark', '--json'), /^required option '--model <dir\|name>' not specified/)
+})
+
+test('devices names every backend, and why one is not there', async () => {
+  const { auto, devices } = JSON.parse(await output('devices', '--json'))
+  assert.is(auto, 'wasm')
+  assert.equal(
+    devices.map((d: { name: string }) => d.name),
+    ['wasm', 'webgpu', 'reference'],
+  )
+  for (const d of devices) assert.ok(d.available ? d.threads >= 1 : d.reason.length > 10, d.name)
+  assert.match(await output('devices'), /^device +works +with\nwasm +yes +\d+ threads?/)
+})
+
+test('help names every verb and flag with examples; the version is the package', async () => {
+  const top = await output('--help')
+  assert.is(await output(), top)
+  const verbs = ['train', 'test', 'predict', 'merge', 'benchmark', 'devices']
+  for (const verb of verbs) {
+    assert.match(top, new RegExp(`^  ${verb} `, 'm'))
+    const help = await output(verb, '--help')
+    assert.is(await output('help', verb), help)
+    assert.match(help, new RegExp(`\nExamples:\n  vitune ${verb}`))
+    assert.match(help, /--json/)
+    assert.ok(help.split('\n').every((line) => line.length <= 120))
+  }
+  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+  assert.is((await output('--version')).trim(), version)
+})
+
+test('an unknown verb or flag is answered with one sentence and a suggestion', async () => {
+  assert.is(await refusal('trian'), "unknown command 'trian'; did you mean train?")
+  assert.is(await refusal('quantise'), "unknown command 'quantise'; see vitune --help")
+  assert.is(
+    await refusal('predict', '--model', model, '--logit', photo),
+    "unknown option '--logit'; did you mean --logits?",
+  )
+  assert.is(await refusal('--frobnicate'), "unknown option '--frobnicate'; see vitune --help")
+  assert.is(await refusal('predict', '--run'), "option '--run <dir>' argument missing; see vitune predict --help")
+})
+
+test('colours come only where they are wanted', async () => {
+  const of = async (env: Record<string, string>, ...flags: string[]) =>
+    (await start(['test', '--run', run, '--data', data, ...flags], { env }).ended).out
+  assert.ok((await of({ FORCE_COLOR: '1' })).includes('\x1b[1m100.0 %\x1b[0m'))
+  for (const text of [
+    await of({}),
+    await of({ FORCE_COLOR: '1', NO_COLOR: '1' }),
+    await of({ FORCE_COLOR: '1' }, '--no-color'),
+  ]) {
+    assert.match(text, /100\.0 %/)
+    assert.not.ok(text.includes('\x1b'))
+  }
+})
+
+test('a reader that goes away (| head) is no error', async () => {
+  const { child, ended } = start(['predict', '--run', run, data, '--logits'])
+  child.stdout!.destroy()
+  const { code, err } = await ended
+  assert.is(code, 0)
+  assert.is(err, '')
+})
+
+test('names of files and classes cannot steer the terminal', async () => {
+  const odd = join(folder, 'odd')
+  mkdirSync(odd)
+  const file = join(odd, 'a\x1b[31m\nb.png')
+  writeFileSync(file, 'x')
+  const { out, err } = await vitune('predict', '--run', run, photo, file)
+  assert.not.ok((out + err).includes('\x1b'))
+  assert.match(err, /^skipped \S+a \[31m b\.png: /)
+})
+
+test('predict() of the SDK takes files and decoded images alike', async () => {
+  const backend = await createBackend({ threads: 1 })
+  const opened = await openModel(backend, model, { adapter: run })
+  const seen: string[] = []
+  const broken = join(folder, 'empty.png')
+  writeFileSync(broken, '')
+  const progress: number[] = []
+  const found = await predict(opened, [photo, broken, await decodeFile(photo)], {
+    batchSize: 2,
+    onBroken: (file) => seen.push(file),
+    onProgress: (done) => progress.push(done),
+  })
+  assert.equal(
+    found.map((p) => p.file),
+    [photo, 'image 2'],
+  )
+  assert.equal(found[0]!.logits, found[1]!.logits)
+  assert.is(found[0]!.label, 'red')
+  assert.equal([seen, progress], [[broken], [2, 3]])
+  disposeModule(opened.model)
+  assert.is(backend.memory().buffers, 0)
+  await backend.dispose()
+})
+
+test.run()
