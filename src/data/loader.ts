@@ -124,7 +124,8 @@ export async function* loadBatches(
     seen += batch.labels.length
     yield batch
   }
-  if (batches.length > 0 && seen === 0) {
+  // After a start in the middle, the images before it have been read.
+  if (batches.length > 0 && seen === 0 && !options.start) {
     throw new InputError(`images: not one of ${batches.flat().length} could be decoded; are they JPEG, PNG or WebP?`)
   }
 }

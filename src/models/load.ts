@@ -235,7 +235,8 @@ function swigluRatio(config: VitConfig): number {
 function timmConfigJson(loaded: Readonly<Record<string, unknown>>, config: VitConfig): Record<string, unknown> {
   const { classes, imageSize } = config
   const args = { ...(loaded.model_args as object | undefined), num_classes: classes.length, img_size: imageSize }
-  return { ...loaded, num_classes: classes.length, label_names: classes, model_args: args }
+  const pretrained = { ...(loaded.pretrained_cfg as object | undefined), input_size: [config.channels, ...imageSize] }
+  return { ...loaded, num_classes: classes.length, label_names: classes, model_args: args, pretrained_cfg: pretrained }
 }
 
 const shapeFields = [

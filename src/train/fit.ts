@@ -7,6 +7,7 @@ import { decayGroups, isVector, type Optimizer } from '../optim/optimizer.ts'
 import { Plateau, rateFactor } from '../optim/schedules.ts'
 import { sgd } from '../optim/sgd.ts'
 import { affine } from '../ops/elementwise.ts'
+import { InputError } from '../platform/errors.ts'
 import { Rng } from '../tensor/philox.ts'
 import { scope } from '../tensor/scope.ts'
 import { valueAndGrad } from '../tensor/tape.ts'
@@ -46,8 +47,8 @@ export interface FitOptions {
   signal?: AbortSignal | undefined
   /** Continue from this state. */
   resume?: FitState | undefined
-  /** Called after every epoch, and when the signal stops training, with all that a resume needs. */
-  save?: (state: FitState) => Promise<void>
+  /** Called after every epoch, and where the signal or a `break` stops training, with all that a resume needs. */
+  save?: (state: FitState, epoch?: EpochEvent) => Promise<void>
   /** Called when an epoch is the best so far (every epoch without validation data). */
   saveBest?: (epoch: EpochEvent) => Promise<void>
 }
@@ -65,7 +66,7 @@ export interface FitState {
     bestEpoch: number
     sinceBest: number
     plateau: { factor: number; best: number; bad: number }
-    /** Sums of the running epoch: loss by image, right answers are counted by the task again from here on. */
+    /** Sums of the running epoch: loss and accuracy by image. */
     lossSum: number
     images: number
     accuracySum: number
@@ -179,9 +180,10 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
     tensors: [...params.map(([name, p]): [string, Tensor] => [`weight.${name}`, p]), ...prefixed(optimizer.state().tensors)],
   })
 
-  /** One step over up to `accumulate` batches: reads back the loss and counts right answers. */
-  const step = async (batches: Batch[], metrics: ReturnType<Task['metrics']>) => {
+  /** One step over up to `accumulate` batches: reads back the loss and the accuracy before it. */
+  const step = async (batches: Batch[]) => {
     const lr = rate(now.step)
+    const metrics = task.metrics()
     let loss = 0
     let images = 0
     let sums: Tensor[] = []
@@ -217,9 +219,11 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
     for (const g of sums) g.dispose()
     const gradNorm = norm ? await norm.item() : undefined
     norm?.dispose()
-    return { loss, images, lr, gradNorm }
+    return { loss, images, lr, gradNorm, accuracy: metrics.result().accuracy }
   }
 
+  // Whether the caller has the word after a step; with a `break` it keeps it.
+  let away = false
   try {
     if (resume) {
       restore(state().tensors, resume.tensors)
@@ -230,10 +234,12 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
       step: now.step, epochs: now.epoch, best: now.best, bestEpoch: now.bestEpoch, ended,
     })
     if (patience > 0 && now.sinceBest >= patience) return end('patience')
+    if (signal?.aborted && now.epoch < epochs) {
+      await options.save?.(state())
+      return end('signal')
+    }
     while (now.epoch < epochs) {
       const started = performance.now()
-      const metrics = task.metrics()
-      const before = { accuracySum: now.accuracySum, images: now.images }
       let pending: Batch[] = []
       let position = now.batch
       for await (const batch of train.epoch(now.epoch, now.batch)) {
@@ -241,18 +247,20 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
         if (batch.labels.length > 0) pending.push(batch)
         if (pending.length === 0 || (pending.length < accumulate && position < train.batches)) continue
         const begun = performance.now()
-        const done = await step(pending, metrics)
+        const done = await step(pending)
         pending = []
         now.step++
         now.batch = position
         now.lossSum += done.loss * done.images
         now.images += done.images
-        now.accuracySum = before.accuracySum + metrics.result().accuracy * (now.images - before.images)
+        now.accuracySum += done.accuracy * done.images
+        away = true
         yield {
           kind: 'step', step: now.step, steps, epoch: now.epoch + 1, epochs, loss: done.loss, lr: done.lr,
           accuracy: now.accuracySum / now.images, images: done.images, seconds: (performance.now() - begun) / 1000,
           ...(done.gradNorm === undefined ? {} : { gradNorm: done.gradNorm }),
         }
+        away = false
         if (signal?.aborted) {
           await options.save?.(state())
           return end('signal')
@@ -280,15 +288,19 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
       now.images = 0
       now.accuracySum = 0
       if (better) await options.saveBest?.(event)
-      await options.save?.(state())
+      await options.save?.(state(), event)
       yield event
-      if (signal?.aborted) return end('signal')
+      if (signal?.aborted && now.epoch < epochs) return end('signal')
       if (patience > 0 && now.sinceBest >= patience) return end('patience')
     }
     return end('epochs')
   } finally {
-    optimizer.dispose()
-    dropoutSeed.dispose()
+    try {
+      if (away) await options.save?.(state())
+    } finally {
+      optimizer.dispose()
+      dropoutSeed.dispose()
+    }
   }
 }
 
@@ -305,7 +317,7 @@ function restore(live: [string, Tensor][], saved: [string, Tensor][]): void {
   const from = new Map(saved)
   for (const [name, t] of live) {
     const source = from.get(name)
-    if (!source || source.size !== t.size) throw new Error(`resume: the saved state has no fitting ${name}; was it made with other options?`)
+    if (!source || source.size !== t.size) throw new InputError(`resume: the saved state has no fitting ${name}; was it made with other options?`)
     t.backend.dispatch('copy', { y: t.buf, x: source.buf }, flat(t.size))
   }
 }

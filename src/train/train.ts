@@ -62,6 +62,8 @@ export interface TrainSettings {
   rslora?: boolean
   bias?: LoraConfig['bias']
   modulesToSave?: string[]
+  /** Further LoRA and DoRA settings. */
+  lora?: Partial<LoraConfig>
   /** Whose module names the adapter is written with: transformers 4's (default) or 5's. */
   transformers?: 4 | 5
   /** Start from this adapter folder instead of a new adapter. */
@@ -81,8 +83,6 @@ export interface TrainOptions extends TrainSettings {
   resume?: boolean
   signal?: AbortSignal
   hub?: ResolveOptions
-  /** Further LoRA settings. */
-  lora?: Partial<LoraConfig>
 }
 
 /** The first event: what is about to be trained. */
@@ -158,7 +158,15 @@ function checkNumbers(s: TrainSettings): void {
       throw new InputError(`${name}: must be ${rule}, got ${value}`)
     }
   }
-  if (s.peft !== undefined && !methods.includes(s.peft)) throw new InputError(`peft: must be one of ${methods.join(', ')}, got ${s.peft}`)
+  const choices = {
+    peft: methods, optimizer: ['adamw', 'sgd'], schedule: ['constant', 'cosine', 'plateau'],
+    interpolation: ['bicubic', 'bilinear', 'bicubic-antialias'],
+  } as const
+  for (const name of Object.keys(choices) as (keyof typeof choices)[]) {
+    const value = s[name]
+    const known: readonly string[] = choices[name]
+    if (value !== undefined && !known.includes(value)) throw new InputError(`${name}: must be one of ${known.join(', ')}, got ${value}`)
+  }
   if (s.transformers !== undefined && s.transformers !== 4 && s.transformers !== 5) {
     throw new InputError(`transformers: must be 4 or 5, got ${s.transformers}`)
   }
@@ -167,9 +175,22 @@ function checkNumbers(s: TrainSettings): void {
   }
 }
 
+/** Paths in full, so that run.json means the same from any folder. A model that is no folder here is a name. */
+async function inFull(settings: TrainSettings): Promise<TrainSettings> {
+  const disk = localFiles('training')
+  const full: TrainSettings = { ...settings }
+  for (const name of ['data', 'val', 'adapter'] as const) {
+    if (settings[name] !== undefined) full[name] = disk.resolve(settings[name])
+  }
+  const { model } = settings
+  if (model !== undefined && (await disk.kind(model)) === 'folder') full.model = disk.resolve(model)
+  return full
+}
+
 /** The settings to train with: those of the run that is continued, or the given ones. */
 async function settingsOf(options: TrainOptions): Promise<TrainSettings> {
-  const { resume, signal: _signal, hub: _hub, lora: _lora, ...given } = options
+  const { resume, signal: _signal, hub: _hub, ...rest } = options
+  const given = await inFull(rest)
   if (!resume) return given
   if (!given.out) throw new InputError('resume: needs the run folder, give out')
   const run = await readRun(given.out)
@@ -185,16 +206,27 @@ async function settingsOf(options: TrainOptions): Promise<TrainSettings> {
   return { ...saved, ...kept }
 }
 
-/** Makes the run folder, refusing one that already holds a run. */
-async function claim(out: string): Promise<void> {
+/** What a run writes, and what would make a model folder of it. */
+const written = [
+  ...Object.values(files), 'adapter_model.safetensors', 'adapter_config.json', 'model.safetensors',
+  'model.safetensors.index.json', 'config.json', 'preprocessor_config.json',
+]
+
+/** Refuses a run folder that already holds a run or a model. */
+async function checkUnused(out: string): Promise<void> {
   const disk = localFiles(out)
-  const kind = await disk.kind(out)
-  if (kind === 'file') throw new InputError(`out: must be a folder, got the file ${out}`)
-  for (const name of [files.run, files.checkpoint, 'adapter_model.safetensors', 'model.safetensors']) {
+  if ((await disk.kind(out)) === 'file') throw new InputError(`out: must be a folder, got the file ${out}`)
+  for (const name of written) {
     if ((await disk.kind(disk.join(out, name))) === undefined) continue
     throw new InputError(`out: ${out} already holds ${name}; continue it with resume, or choose another folder`)
   }
-  await disk.makeFolder(out)
+}
+
+/** Refuses to continue a run on other classes: its head would not fit, or mean something else. */
+async function checkClasses(out: string, classes: readonly string[]): Promise<void> {
+  const { classes: before } = await readRun(out)
+  if (JSON.stringify(before) === JSON.stringify(classes)) return
+  throw new InputError(`resume: the run in ${out} has the classes ${before.join(', ')}, got ${classes.join(', ')}; restore the images or start a new run`)
 }
 
 /** Keeps the lines of metrics.jsonl up to a step, so that a resumed run does not repeat itself. */
@@ -222,17 +254,29 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, 
   checkNumbers(options)
   const settings: TrainSettings = { ...defaults, ...defined(await settingsOf(options)) }
   checkNumbers(settings)
+  for (const name of ['data', 'model'] as const) {
+    if (typeof settings[name] !== 'string') throw new InputError(`${name}: must be given, a ${name === 'data' ? 'folder of images' : 'model folder or name'}`)
+  }
   const { out, seed = defaults.seed, epochs = defaults.epochs, batchSize = defaults.batchSize } = settings
+  if (out !== undefined && !options.resume) await checkUnused(out)
   const folder = await openImageFolder(settings.data, { seed, ...(settings.val === undefined ? {} : { val: settings.val }) })
+  if (options.resume) await checkClasses(out!, folder.classes)
   const backend = await createBackend(settings)
   let opened: OpenModel | undefined
   let state: FitState | undefined
+  let loop: ReturnType<typeof fit> | undefined
+  const forget = () => {
+    for (const [, t] of state?.tensors ?? []) t.dispose()
+  }
   try {
     opened = await openModel(backend, settings.model, { ...options.hub, ...pick(settings, 'inputSize', 'interpolation', 'adapter') })
     const { model } = opened
     const method: Method = opened.lora ? (opened.lora.useDora ? 'dora' : 'lora') : (settings.peft ?? defaults.peft)
+    if (opened.lora && options.peft !== undefined && options.peft !== method) {
+      throw new InputError(`adapter: ${settings.adapter} is a ${method} adapter, got peft ${options.peft}; leave peft out`)
+    }
     const lora = defined({
-      ...options.lora, r: settings.rank, alpha: settings.alpha, targetModules: settings.targets, dropout: settings.loraDropout,
+      ...settings.lora, r: settings.rank, alpha: settings.alpha, targetModules: settings.targets, dropout: settings.loraDropout,
       useRslora: settings.rslora, bias: settings.bias, modulesToSave: settings.modulesToSave,
     })
     model.setDropout(settings)
@@ -241,10 +285,10 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, 
     const counts = countParameters(model)
     const disk = out === undefined ? undefined : localFiles(out)
     const at = (name: string) => disk!.join(out!, name)
-    if (options.resume) {
-      if ((await disk!.kind(at(files.checkpoint))) !== 'file') throw new InputError(`resume: ${out} has no ${files.checkpoint}; start the run again without resume`)
+    // A run that ended before its first checkpoint is begun again.
+    if (options.resume && (await disk!.kind(at(files.checkpoint))) !== undefined) {
       state = await readCheckpoint(backend, at(files.checkpoint))
-    } else if (out !== undefined) await claim(out)
+    }
 
     const skipped = new Map<string, string>()
     const told = new Set<string>()
@@ -261,31 +305,37 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, 
     const started = performance.now()
     const record = {
       vitune: version, created: new Date().toISOString(), method, model: settings.model, classes: folder.classes,
-      ...pick(settings, 'inputSize', 'interpolation'), settings: { ...settings, lr }, seed,
+      ...pick(settings, 'inputSize', 'interpolation'), settings: { ...settings, peft: method, lr }, seed,
       lora: prepared.lora, preprocess: opened.preprocess, versions: platform.describe(), device: backend.name,
       threads: backend.caps.threads, images: { train: folder.train.length, val: folder.val?.length ?? 0 },
       trainable: counts.trainable, total: counts.total,
     }
     const writeRun = (more: Record<string, unknown>) => disk!.writeAtomic(at(files.run), `${JSON.stringify({ ...record, ...more }, null, 2)}\n`)
+    const note = async (event: StepEvent | EpochEvent) => disk?.append(at(files.metrics), `${JSON.stringify(metricsLine(event))}\n`)
     if (disk) {
-      if (state) await trimMetrics(at(files.metrics), state.numbers.step)
+      await disk.makeFolder(out!)
+      await trimMetrics(at(files.metrics), state?.numbers.step ?? 0)
       await writeRun({ finished: false })
     }
     yield {
-      kind: 'start', method, model: settings.model, classes: folder.classes, train: folder.train.length, val: folder.val?.length ?? 0,
+      kind: 'start', method, model: options.model ?? settings.model, classes: folder.classes, train: folder.train.length, val: folder.val?.length ?? 0,
       valSource: folder.valSource, ignored: folder.ignored, ...counts, lr, device: backend.name, threads: backend.caps.threads,
       notes: backend.caps.notes, step: state?.numbers.step ?? 0,
     }
 
     backend.resetPeak()
     const { schedule, warmup, optimizer, weightDecay, clip, accumulate, labelSmoothing, patience, checkpointing, patchKeep } = settings
-    const loop = fit({
+    loop = fit({
       model, task: multiclass(folder.classes), train: source(folder.train, true), val: folder.val && source(folder.val, false),
       epochs, lr, seed, signal: options.signal, resume: state,
       ...defined({ schedule, warmup, optimizer, weightDecay, clip, accumulate, labelSmoothing, patience, checkpointing, patchKeep }),
       ...(disk
         ? {
-            save: (s: FitState) => writeCheckpoint(at(files.checkpoint), s),
+            // The line comes before the checkpoint: one without the other is cut off again when the run is resumed.
+            save: async (s: FitState, epoch?: EpochEvent) => {
+              if (epoch) await note(epoch)
+              await writeCheckpoint(at(files.checkpoint), s)
+            },
             saveBest: () =>
               prepared.lora
                 ? saveAdapter(model, out!, prepared.lora, { baseModel: settings.model, transformers: settings.transformers })
@@ -296,13 +346,14 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, 
         : {}),
     } satisfies FitOptions)
     let result = await loop.next()
+    forget()
     for (; !result.done; result = await loop.next()) {
+      if (result.value.kind === 'step') await note(result.value)
       for (const [file, reason] of skipped) {
         if (told.has(file)) continue
         told.add(file)
         yield { kind: 'skip', file, reason }
       }
-      await disk?.append(at(files.metrics), `${JSON.stringify(metricsLine(result.value))}\n`)
       yield result.value
     }
     const seconds = (performance.now() - started) / 1000
@@ -322,9 +373,14 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, 
     yield done
     return done
   } finally {
-    for (const [, t] of state?.tensors ?? []) t.dispose()
-    if (opened) disposeModule(opened.model)
-    await backend.dispose()
+    try {
+      // After a `break` the loop still has its last step to save.
+      await loop?.return(undefined as never)
+    } finally {
+      forget()
+      if (opened) disposeModule(opened.model)
+      await backend.dispose()
+    }
   }
 }
 
