@@ -795,6 +795,23 @@ test('another input size is kept with the model', async () => {
   }
 })
 
+test('a ViT without a preprocessor file is trained at its own size, and what it saves has one', async () => {
+  for (const name of ['vit', 'deit']) {
+    const [model, out] = [fresh(), fresh()]
+    cpSync(checkpoint(`checkpoints/${name}`), model, { recursive: true })
+    rmSync(join(model, 'preprocessor_config.json'))
+    await collect({ model, out, peft: 'linear' })
+    await onBackend(async (backend) => {
+      const [before, after] = [await openModel(backend, model), await openModel(backend, out)]
+      assert.equal(before.model.config.imageSize, [16, 16])
+      assert.equal(after.preprocess, before.preprocess)
+      assert.equal(runOf(out).preprocess, before.preprocess)
+      disposeModule(before.model)
+      disposeModule(after.model)
+    })
+  }
+})
+
 test('the same settings give the same bits in every run and for one thread and two', async () => {
   const runs: string[] = []
   for (const threads of [1, 1, 2, 2]) {

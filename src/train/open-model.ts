@@ -39,8 +39,10 @@ export async function openModel(backend: Backend, nameOrFolder: string, options:
   const timm = isTimm(checkpoint.names())
   const type = String(checkpoint.config.model_type ?? '')
   let preprocess = timm ? parseTimmPreprocessor(checkpoint.config.pretrained_cfg) : parsePreprocessor(checkpoint.preprocessor, type)
-  // Without a preprocessor file the model's own input size is the best guess for a plain ViT.
-  if (options.inputSize !== undefined) preprocess = withInputSize(preprocess, options.inputSize)
+  // Without a preprocessor file a ViT takes images of its own size. DINOv2's is 518, but it is used at 224.
+  const own = /^(vit|deit)$/.test(type) && !timm && !checkpoint.preprocessor ? checkpoint.config.image_size : undefined
+  const wanted = options.inputSize ?? (typeof own === 'number' ? own : undefined)
+  if (wanted !== undefined) preprocess = withInputSize(preprocess, wanted)
   const size = preprocess.crop ?? (preprocess.resize && 'height' in preprocess.resize ? preprocess.resize : undefined)
   const { model, dialect } = await loadVit(backend, checkpoint, {
     ...(size ? { inputSize: [size.height, size.width] as [number, number] } : {}),
