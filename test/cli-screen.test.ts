@@ -2,6 +2,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { EpochEvent, StartEvent, StepEvent } from 'vitune'
+import { downloads } from '../src/cli/downloads.ts'
 import { bytes, count, duration, oneLine, percent, plural, quoted, table } from '../src/cli/format.ts'
 import { trainProgress } from '../src/cli/train-progress.ts'
 import { bar, createUi } from '../src/cli/ui.ts'
@@ -152,6 +153,20 @@ test('a note or a result goes above the progress line, which stays', () => {
   assert.equal(shown(kept.err), ['a note', ''])
   ui.progress(() => 'a name with\x1b[2J and\nmore')
   assert.is(shown(kept.err).at(-1), 'a name with [2J and more')
+})
+
+test('a download shows its bar and goes; without a terminal it is one line a file', () => {
+  const kept = screen()
+  const tell = downloads(createUi({}, kept.terminal))
+  tell({ file: 'model.safetensors', done: 22e6, total: 88e6 })
+  assert.equal(shown(kept.err), ['downloading model.safetensors [=====>                  ] 22.0 MB of 88.0 MB'])
+  tell({ file: 'model.safetensors', done: 88e6, total: 88e6 })
+  assert.equal(shown(kept.err), [''])
+
+  const piped = screen(80, false)
+  const say = downloads(createUi({}, piped.terminal))
+  for (const done of [0, 22e6, 88e6]) say({ file: 'model.safetensors', done, total: 88e6 })
+  assert.is(piped.err, 'downloading model.safetensors (88.0 MB)\n')
 })
 
 test('bars fill from empty to full', () => {

@@ -362,10 +362,22 @@ const bad: [string, (out: string) => string[], RegExp][] = [
   ['a resume without a run', () => ['--resume'], /must be a run folder that vitune train wrote/],
   ['one argument too many', () => ['extra'], /^too many arguments for 'train'/],
 ]
-for (const [what, args, message] of bad) {
-  test(`${what}: one sentence, code 2, nothing written`, async () => {
+/** Starts one refusal after the other, two at a time, from the first time that one is asked for. */
+const refusals: { out: string; message: Promise<string> }[] = []
+function startRefusals(): void {
+  const lanes: Promise<unknown>[] = [Promise.resolve(), Promise.resolve()]
+  for (const [i, [, args]] of bad.entries()) {
     const out = fresh()
-    assert.match(await refusal('train', ...args(out), '--out', out), message)
+    const message = lanes[i % 2]!.then(() => refusal('train', ...args(out), '--out', out))
+    lanes[i % 2] = message.catch(() => {})
+    refusals.push({ out, message })
+  }
+}
+for (const [i, [what, , expected]] of bad.entries()) {
+  test(`${what}: one sentence, code 2, nothing written`, async () => {
+    if (refusals.length === 0) startRefusals()
+    const { out, message } = refusals[i]!
+    assert.match(await message, expected)
     assert.not.ok(existsSync(out))
   })
 }

@@ -2,15 +2,14 @@
 import type { Command } from 'commander'
 import type { Backend } from '../backend/backend.ts'
 import { createBackend, type Device } from '../backend/create.ts'
-import type { DownloadProgress } from '../io/hub.ts'
 import { localFiles } from '../io/local-files.ts'
 import { disposeModule } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import { type OpenModel, openModel, openRun, readRun } from '../train/open-model.ts'
 import { taskOf } from '../train/predict.ts'
 import { multiclass, type Task } from '../train/task.ts'
-import { bytes } from './format.ts'
-import { bar, type Ui } from './ui.ts'
+import { downloads } from './downloads.ts'
+import type { Ui } from './ui.ts'
 
 export interface ModelFlags {
   run?: string
@@ -35,19 +34,6 @@ export function addModel(command: Command): Command {
     .option('--run <dir>', 'a folder that vitune train wrote')
     .option('--model <dir|name>', 'a model folder, or a name on the hub, instead of a run')
     .option('--adapter <dir>', 'an adapter folder (PEFT format) to put on --model')
-}
-
-/** Shows downloads: a bar on a terminal, else one line a file. */
-export function downloads(ui: Ui): (progress: DownloadProgress) => void {
-  return ({ file, done, total }) => {
-    if (!ui.live) {
-      // The first report of a file says that nothing has come yet.
-      if (done === 0) ui.note(`downloading ${file} (${bytes(total)})`)
-      return
-    }
-    ui.progress(() => `downloading ${file} ${bar(total > 0 ? done / total : 0)} ${bytes(done)} of ${bytes(total)}`)
-    if (done >= total) ui.clear()
-  }
 }
 
 /** Checks which model is meant. Throws an InputError on too many or too few of the three flags. */

@@ -60,10 +60,11 @@ export function trainProgress(ui: Ui, clock: () => number = () => performance.no
       ui.note(
         `trains ${count(e.trainable)} of ${count(e.total)} parameters (${share}), lr ${e.lr}, ${e.device} with ${threads}`,
       )
-      if (e.ignored > 0)
+      if (e.ignored > 0) {
         ui.note(
-          `passed over ${plural(e.ignored, 'entry').replace('entrys', 'entries')} in the data folder that are no images`,
+          `passed over ${count(e.ignored)} ${e.ignored === 1 ? 'entry' : 'entries'} of the data that are no images`,
         )
+      }
       for (const note of e.notes) ui.note(`note: ${oneLine(note)}`)
       if (e.step > 0) ui.note(`continues after step ${e.step}`)
     },

@@ -4,8 +4,8 @@ import { localFiles } from '../io/local-files.ts'
 import { InputError } from '../platform/errors.ts'
 import { terminal } from '../platform/terminal-node.ts'
 import { type DoneEvent, type SkipEvent, type StartEvent, type TrainOptions, train } from '../train/train.ts'
+import { downloads } from './downloads.ts'
 import { bytes, count, duration, oneLine, percent, plural, quoted, table } from './format.ts'
-import { downloads } from './open.ts'
 import {
   addDevice,
   addOutput,
