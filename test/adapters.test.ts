@@ -7,6 +7,7 @@ import {
   countParameters,
   createReference,
   disposeModule,
+  dropout,
   freezeBackbone,
   InputError,
   injectLora,
@@ -370,6 +371,47 @@ test('gradients of every kind of adapted layer equal central differences', async
     }
   }
   for (const t of [x, scale, residual, seed]) t.dispose()
+  assert.is(backend.memory().buffers, 0)
+})
+
+test('in training LoRA drops inputs of its own branch only, DoRA as PEFT does', async () => {
+  const backend = createReference({ precision: 'f64' })
+  const learnt = (shape: number[], seed: number) => parameter(backend, numbers({ shape }, seed), shape)
+  const seed = tensor(backend, Int32Array.of(3, 4), [2])
+  const x = tensor(backend, numbers({ shape: [5, 8] }, 1), [5, 8])
+  for (const useDora of [false, true]) {
+    const base = new Linear(learnt([4, 8], 4), learnt([4], 5))
+    const options = {
+      r: 2,
+      scaling: 0.7,
+      dropout: 0.5,
+      useDora,
+      doraNormGradient: false,
+      loraBias: false,
+      init: true,
+    } as const
+    const layer = new LoraLinear(base, options, new Rng(1))
+    layer.loraB.assign(numbers({ shape: [4, 2] }, 6))
+    layer.magnitude?.assign(numbers({ shape: [4] }, 7))
+    // PEFT: W x + b + s B A x', and with DoRA W x + b + (c - 1) W x' + c s B A x', where c = m / |W + s B A|.
+    const [plain, dropped] = await take([x.alias(), scope(() => dropout(x, 0.5, seed, 0))])
+    const [w, sum] = [await base.weight.data(), await plainSum(layer)]
+    const [b, m] = [await base.bias!.data(), await layer.magnitude?.data()]
+    const rows = (data: ArrayLike<number>, i: number) => Array.from({ length: 8 }, (_, c) => data[i * 8 + c]!)
+    const dot = (p: ArrayLike<number>, q: readonly number[]) => q.reduce((total, v, i) => total + v * p[i]!, 0)
+    const want = Array.from({ length: 20 }, (_, at) => {
+      const [i, o] = [Math.floor(at / 4), at % 4]
+      const [input, kept, weight] = [rows(plain!, i), rows(dropped!, i), rows(w, o)]
+      const c = m ? m[o]! / Math.hypot(...sum[o]!) : 1
+      return dot(weight, input) + b[o]! + c * dot(sum[o]!, kept) - dot(weight, kept)
+    })
+    assert.ok(Array.from(dropped!).includes(0))
+    near((await take([scope(() => layer.forward(x, new Context(true, seed)))]))[0]!, want, 1e-6, `DoRA ${useDora}`)
+    layer.disposeAdapter()
+    disposeModule(base)
+  }
+  x.dispose()
+  seed.dispose()
   assert.is(backend.memory().buffers, 0)
 })
 

@@ -187,39 +187,44 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
     let loss = 0
     let images = 0
     let sums: Tensor[] = []
-    for (const [micro, batch] of batches.entries()) {
-      const count = batch.labels.length
-      dropoutSeed.assign(Int32Array.of(seed, now.step * accumulate + micro))
-      const { value, aux, grads } = valueAndGrad<Tensor>(() => {
-        const images = tensor(backend, batch.images, batch.shape)
-        const rng = new Rng(seed, 2 ** 31 + now.step * accumulate + micro)
-        const keep = patchKeep < 1 ? { keep: keptPatches(model, count, patchKeep, rng) } : {}
-        const context = new Context(true, dropoutSeed)
-        const logits = model.forward(images, context, { checkpoint: options.checkpointing ?? false, ...keep })
-        const value = task.loss(logits, task.targets(backend, batch.labels), labelSmoothing)
-        return [batches.length > 1 ? affine(value, 1 / batches.length) : value, logits]
-      }, weights)
-      sums = sums.length === 0 ? grads : sums.map((sum, i) => accumulateInto(sum, grads[i]!))
-      const [lossNow, logits] = await Promise.all([value.item(), aux.data() as Promise<Float32Array>])
-      value.dispose()
-      aux.dispose()
-      loss += lossNow
-      images += count
-      metrics.add(logits, batch.labels)
+    // Whatever fails on the way, this is freed.
+    const own: Tensor[] = []
+    try {
+      for (const [micro, batch] of batches.entries()) {
+        const count = batch.labels.length
+        dropoutSeed.assign(Int32Array.of(seed, now.step * accumulate + micro))
+        const { value, aux, grads } = valueAndGrad<Tensor>(() => {
+          const images = tensor(backend, batch.images, batch.shape)
+          const rng = new Rng(seed, 2 ** 31 + now.step * accumulate + micro)
+          const keep = patchKeep < 1 ? { keep: keptPatches(model, count, patchKeep, rng) } : {}
+          const context = new Context(true, dropoutSeed)
+          const logits = model.forward(images, context, { checkpoint: options.checkpointing ?? false, ...keep })
+          const value = task.loss(logits, task.targets(backend, batch.labels), labelSmoothing)
+          return [batches.length > 1 ? affine(value, 1 / batches.length) : value, logits]
+        }, weights)
+        own.push(value, aux, ...grads)
+        sums = sums.length === 0 ? grads : sums.map((sum, i) => accumulateInto(sum, grads[i]!))
+        const [lossNow, logits] = await Promise.all([value.item(), aux.data() as Promise<Float32Array>])
+        value.dispose()
+        aux.dispose()
+        loss += lossNow
+        images += count
+        metrics.add(logits, batch.labels)
+      }
+      if (!Number.isFinite(loss)) {
+        throw new Error(`fit: the loss became ${loss} at step ${now.step + 1}; lower the learning rate (now ${lr}) or clip gradients`)
+      }
+      const norm = scope(() => {
+        const clip = options.clip === undefined ? undefined : clipFactor(sums, options.clip)
+        optimizer.step(new Map(params.map(([name], i) => [name, sums[i]!])), lr, clip?.factor)
+        return clip?.norm
+      })
+      if (norm) own.push(norm)
+      const gradNorm = norm ? await norm.item() : undefined
+      return { loss, images, lr, gradNorm, accuracy: metrics.result().accuracy }
+    } finally {
+      for (const t of own) t.dispose()
     }
-    if (!Number.isFinite(loss)) {
-      for (const g of sums) g.dispose()
-      throw new Error(`fit: the loss became ${loss} at step ${now.step + 1}; lower the learning rate (now ${lr}) or clip gradients`)
-    }
-    const norm = scope(() => {
-      const clip = options.clip === undefined ? undefined : clipFactor(sums, options.clip)
-      optimizer.step(new Map(params.map(([name], i) => [name, sums[i]!])), lr, clip?.factor)
-      return clip?.norm
-    })
-    for (const g of sums) g.dispose()
-    const gradNorm = norm ? await norm.item() : undefined
-    norm?.dispose()
-    return { loss, images, lr, gradNorm, accuracy: metrics.result().accuracy }
   }
 
   // Whether the caller has the word after a step; with a `break` it keeps it.
