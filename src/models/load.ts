@@ -102,9 +102,6 @@ function openSource(checkpoint: Checkpoint): Source {
   }
 }
 
-/** Weights that a classifier is made of; a checkpoint may lack them. */
-const isHead = (name: string): boolean => /^(head|distillationHead)\./.test(name)
-
 /** Names of all parameters of such a model, from one whose every size is 1. */
 function parameterNames(backend: Backend, c: VitConfig): string[] {
   const one = { hidden: 1, heads: 1, mlpHidden: 1, channels: 1, patchSize: 1, imageSize: [1, 1] as [number, number] }

@@ -43,7 +43,7 @@ let current: Tape | undefined
 
 /** Whether the gradient of this tensor is wanted by the tape now recording. */
 export function isTracked(t: Tensor | undefined): boolean {
-  return t !== undefined && current !== undefined && current.tracked.has(t.id)
+  return t !== undefined && current?.tracked.has(t.id) === true
 }
 
 /** Runs `fn` without recording. */
