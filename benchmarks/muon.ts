@@ -4,11 +4,11 @@ import {
   adamw,
   add,
   affine,
-  copyStrided,
   linear,
   matmul,
   mul,
   type Optimizer,
+  overwrite,
   type Parameter,
   reshape,
   rsqrt,
@@ -35,15 +35,16 @@ function orthogonal(g: Tensor): Tensor {
   return x
 }
 
-function overwrite(to: Tensor, from: Tensor): void {
-  copyStrided(to, from, { sizes: [to.size], ys: [1], xs: [1] })
-}
-
 /** `rate` multiplies the learning rate for the matrices. */
-export function muon(params: readonly [string, Parameter][], options: { rate: number; weightDecay: number; momentum?: number }): Optimizer {
+export function muon(
+  params: readonly [string, Parameter][],
+  options: { rate: number; weightDecay: number; momentum?: number },
+): Optimizer {
   const { rate, weightDecay, momentum = 0.95 } = options
   const isMatrix = ([name, p]: [string, Parameter]) => p.shape.length === 2 && name.startsWith('blocks.')
-  const matrices = params.filter(isMatrix).map(([name, p]) => ({ name, p, m: tensor(p.backend, new Float32Array(p.size), p.shape) }))
+  const matrices = params
+    .filter(isMatrix)
+    .map(([name, p]) => ({ name, p, m: tensor(p.backend, new Float32Array(p.size), p.shape) }))
   const rest = adamw([{ params: params.filter((entry) => !isMatrix(entry)), weightDecay: 0 }])
   return {
     step(grads, lr, gradScale) {
@@ -62,7 +63,10 @@ export function muon(params: readonly [string, Parameter][], options: { rate: nu
     },
     state: () => {
       const { steps, tensors } = rest.state()
-      return { steps, tensors: [...tensors, ...matrices.map(({ name, m }): [string, Tensor] => [`${name}.momentum`, m])] }
+      return {
+        steps,
+        tensors: [...tensors, ...matrices.map(({ name, m }): [string, Tensor] => [`${name}.momentum`, m])],
+      }
     },
     setSteps: (n) => rest.setSteps(n),
     dispose() {

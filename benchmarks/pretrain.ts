@@ -7,6 +7,8 @@ import sharp from 'sharp'
 import {
   createWasm,
   encodeSafetensors,
+  epochOrder,
+  evalTransform,
   evaluate,
   type FitState,
   fit,
@@ -20,12 +22,10 @@ import {
   type RgbImage,
   Rng,
   saveVit,
-  tensor,
   type Transform,
+  tensor,
   truncatedNormal,
   Vit,
-  evalTransform,
-  epochOrder,
 } from 'vitune'
 import { muon } from './muon.ts'
 
@@ -53,11 +53,14 @@ async function tiles(split: 'train' | 'test', count: number, classes: readonly s
   const images: RgbImage[] = []
   const labels: number[] = []
   for (const [label, name] of classes.entries()) {
-    const { data: sheet, info } = await sharp(join(data!, split, `${name}.webp`)).removeAlpha().raw().toBuffer({ resolveWithObject: true })
+    const { data: sheet, info } = await sharp(join(data!, split, `${name}.webp`))
+      .removeAlpha()
+      .raw()
+      .toBuffer({ resolveWithObject: true })
     for (let t = 0; t < count; t++) {
       const tile = new Uint8Array(32 * 32 * 3)
       for (let y = 0; y < 32; y++) {
-        const from = (((Math.floor(t / 25) * 32 + y) * info.width) + (t % 25) * 32) * 3
+        const from = ((Math.floor(t / 25) * 32 + y) * info.width + (t % 25) * 32) * 3
         tile.set(sheet.subarray(from, from + 96), y * 96)
       }
       images.push({ width: 32, height: 32, data: tile })
@@ -67,17 +70,35 @@ async function tiles(split: 'train' | 'test', count: number, classes: readonly s
   return memoryDataset({ images, labels, classes })
 }
 
-const classes = readdirSync(join(data, 'train')).map((file) => file.replace(/\.webp$/, '')).sort()
+const classes = readdirSync(join(data, 'train'))
+  .map((file) => file.replace(/\.webp$/, ''))
+  .sort()
 const train = await tiles('train', 500, classes)
 const test = await tiles('test', 100, classes)
 const preprocessor = {
-  do_resize: true, size: { height: 32, width: 32 }, resample: 3, do_rescale: true, rescale_factor: 1 / 255, do_normalize: true,
-  image_mean: [0.5071, 0.4865, 0.4409], image_std: [0.2673, 0.2564, 0.2762], image_processor_type: 'ViTImageProcessor',
+  do_resize: true,
+  size: { height: 32, width: 32 },
+  resample: 3,
+  do_rescale: true,
+  rescale_factor: 1 / 255,
+  do_normalize: true,
+  image_mean: [0.5071, 0.4865, 0.4409],
+  image_std: [0.2673, 0.2564, 0.2762],
+  image_processor_type: 'ViTImageProcessor',
 }
 const preprocess = parsePreprocessor(preprocessor, 'vit')
 const config = parseVitConfig({
-  model_type: 'vit', hidden_size: 128, num_hidden_layers: 6, num_attention_heads: 4, intermediate_size: 512, hidden_act: 'gelu',
-  layer_norm_eps: 1e-6, image_size: 32, patch_size: 4, num_channels: 3, qkv_bias: true,
+  model_type: 'vit',
+  hidden_size: 128,
+  num_hidden_layers: 6,
+  num_attention_heads: 4,
+  intermediate_size: 512,
+  hidden_act: 'gelu',
+  layer_norm_eps: 1e-6,
+  image_size: 32,
+  patch_size: 4,
+  num_channels: 3,
+  qkv_bias: true,
   id2label: Object.fromEntries(classes.map((name, i) => [String(i), name])),
 })
 const backend = await createWasm({ threads: Number(flags.threads) })
@@ -111,7 +132,14 @@ const source = {
   batches: Math.floor(train.length / batchSize),
   async *epoch(epoch: number, start: number) {
     const order = epochOrder(labels, { mode: 'shuffle', seed, epoch })
-    for await (const b of loadBatches(train, order, { transform: augment, seed, epoch, batchSize, start, dropLast: true })) {
+    for await (const b of loadBatches(train, order, {
+      transform: augment,
+      seed,
+      epoch,
+      batchSize,
+      start,
+      dropLast: true,
+    })) {
       yield b
     }
   },
@@ -129,7 +157,9 @@ const val = {
 mkdirSync(out, { recursive: true })
 const statePath = join(out, 'state.safetensors')
 async function save(state: FitState): Promise<void> {
-  const tensors = await Promise.all(state.tensors.map(async ([name, t]) => ({ name, shape: t.shape, data: (await t.data()) as Float32Array })))
+  const tensors = await Promise.all(
+    state.tensors.map(async ([name, t]) => ({ name, shape: t.shape, data: (await t.data()) as Float32Array })),
+  )
   writeFileSync(`${statePath}.tmp`, encodeSafetensors(tensors, { state: JSON.stringify(state.numbers) }))
   renameSync(`${statePath}.tmp`, statePath)
 }
@@ -154,8 +184,20 @@ for (const { until, patchKeep } of phases) {
   // One schedule over all epochs: each phase stops at its own last epoch.
   const controller = new AbortController()
   const run = fit({
-    model, task, train: source, epochs, lr: Number(flags.lr), optimizer: (params) => muon(params, { rate: Number(flags.rate), weightDecay: 0.05 }), schedule: 'cosine',
-    warmup: 100, clip: 1, labelSmoothing: 0.1, seed, patchKeep, resume, signal: controller.signal,
+    model,
+    task,
+    train: source,
+    epochs,
+    lr: Number(flags.lr),
+    optimizer: (params) => muon(params, { rate: Number(flags.rate), weightDecay: 0.05 }),
+    schedule: 'cosine',
+    warmup: 100,
+    clip: 1,
+    labelSmoothing: 0.1,
+    seed,
+    patchKeep,
+    resume,
+    signal: controller.signal,
     save: async (state) => {
       resume = { numbers: structuredClone(state.numbers), tensors: state.tensors }
       await save(state)
@@ -167,11 +209,15 @@ for (const { until, patchKeep } of phases) {
   })
   for await (const event of run) {
     if (event.kind === 'step' && event.step % 50 === 0) {
-      console.log(`step ${event.step}/${event.steps} loss ${event.loss.toFixed(3)} acc ${event.accuracy.toFixed(3)} lr ${event.lr.toExponential(2)} ${(event.images / event.seconds).toFixed(0)} img/s`)
+      console.log(
+        `step ${event.step}/${event.steps} loss ${event.loss.toFixed(3)} acc ${event.accuracy.toFixed(3)} lr ${event.lr.toExponential(2)} ${(event.images / event.seconds).toFixed(0)} img/s`,
+      )
     }
     if (event.kind !== 'epoch') continue
     const eventResult = event.epoch % 4 === 0 || event.epoch >= until ? await evaluate(model, task, val) : undefined
-    console.log(`epoch ${event.epoch} train ${event.trainLoss.toFixed(3)} ${event.trainAccuracy.toFixed(3)} ${event.seconds.toFixed(0)} s${eventResult ? ` test ${(eventResult.accuracy * 100).toFixed(2)} %` : ''} total ${((performance.now() - started) / 60000).toFixed(1)} min`)
+    console.log(
+      `epoch ${event.epoch} train ${event.trainLoss.toFixed(3)} ${event.trainAccuracy.toFixed(3)} ${event.seconds.toFixed(0)} s${eventResult ? ` test ${(eventResult.accuracy * 100).toFixed(2)} %` : ''} total ${((performance.now() - started) / 60000).toFixed(1)} min`,
+    )
     await saveVit(model, out, 'huggingface', { preprocessor })
     if (Number(flags.stop) > 0 && performance.now() - started > Number(flags.stop) * 60000) process.exit(0)
   }

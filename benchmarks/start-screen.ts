@@ -3,7 +3,7 @@
 import { duration } from '../src/cli/format.ts'
 import { bar, type Ui } from '../src/cli/ui.ts'
 import type { ExperimentEvent } from '../src/index.ts'
-import { methodName, percent } from '../src/train/report/format.ts'
+import { methodName, percent, seconds } from '../src/train/report/format.ts'
 
 /** Called with every event of an experiment of `seeds` seeds. */
 export function startScreen(ui: Ui, seeds: number, methods: readonly string[], datasets: readonly string[]) {
@@ -41,8 +41,8 @@ export function startScreen(ui: Ui, seeds: number, methods: readonly string[], d
     } else if (event.kind === 'test') {
       live(event, 1, [`testing on ${event.images} images`])
     } else if (event.kind === 'done') {
-      const { accuracy, seconds } = event.run
-      const trained = ui.err('dim', `trained in ${duration(seconds)}`)
+      const { accuracy, seconds: time } = event.run
+      const trained = ui.err('dim', `trained in ${seconds(time)}`)
       ui.clear()
       ui.note(`${head(event)}  ${ui.err('bold', percent(accuracy).padStart(7))}  ${trained}`)
     }

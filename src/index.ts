@@ -60,7 +60,7 @@ export { type LinearOptions, linear, matmul } from './ops/linear.ts'
 export { crossEntropy } from './ops/loss.ts'
 export { layerNorm, softmax } from './ops/normalise.ts'
 export { mean, meanAll, sum, sumSquares } from './ops/reduce.ts'
-export { concat, copyStrided, gather, permute, reshape, slice, transpose } from './ops/view.ts'
+export { concat, gather, overwrite, permute, reshape, slice, transpose } from './ops/view.ts'
 
 // optim
 export { type AdamwOptions, adamw } from './optim/adamw.ts'

@@ -25,12 +25,17 @@ function run(command: string, args: string[]): string {
 
 test.before(async () => {
   const rng = new Rng(1)
-  for (const [name, r, g] of [['rose', 200, 40], ['tulip', 60, 190]] as const) {
+  for (const [name, r, g] of [
+    ['rose', 200, 40],
+    ['tulip', 60, 190],
+  ] as const) {
     mkdirSync(join(folder, 'photos', name), { recursive: true })
     for (let i = 1; i <= 10; i++) {
       const noise = () => rng.below(50)
       const data = Buffer.from(Array.from({ length: 40 * 30 }, () => [r + noise(), g + noise(), 60 + noise()]).flat())
-      await sharp(data, { raw: { width: 40, height: 30, channels: 3 } }).jpeg().toFile(join(folder, 'photos', name, `${i}.jpg`))
+      await sharp(data, { raw: { width: 40, height: 30, channels: 3 } })
+        .jpeg()
+        .toFile(join(folder, 'photos', name, `${i}.jpg`))
     }
   }
   // The tiny DINOv2 of the fixtures stands in the cache under the README's name.
@@ -47,7 +52,9 @@ test.before(async () => {
 test.after(() => rmSync(folder, { recursive: true }))
 
 test('the commands run in the order in which they stand', () => {
-  const commands = blocks('sh').flatMap((text) => text.trim().split('\n')).filter((line) => line.startsWith('npx vitune'))
+  const commands = blocks('sh')
+    .flatMap((text) => text.trim().split('\n'))
+    .filter((line) => line.startsWith('npx vitune'))
   assert.ok(commands.length >= 4)
   for (const line of commands) {
     const out = run('npx', ['--no-install', ...line.split(' ').slice(1)])
@@ -70,7 +77,8 @@ test('the Node example runs and predicts', () => {
 
 test('the npm scripts that it names exist', () => {
   const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  for (const [, name] of readme.matchAll(/npm (?:run )?(start|test|[a-z]+)\b/g)) assert.ok(name === 'install' || scripts[name!], name)
+  for (const [, name] of readme.matchAll(/npm (?:run )?(start|test|[a-z]+)\b/g))
+    assert.ok(name === 'install' || scripts[name!], name)
 })
 
 test.run()

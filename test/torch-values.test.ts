@@ -34,7 +34,10 @@ import {
 
 const root = new URL('fixtures/', import.meta.url).pathname
 const json = (path: string) => JSON.parse(readFileSync(root + path, 'utf8'))
-const folders = (path: string) => readdirSync(root + path, { withFileTypes: true }).filter((d) => d.isDirectory()).map((d) => d.name)
+const folders = (path: string) =>
+  readdirSync(root + path, { withFileTypes: true })
+    .filter((d) => d.isDirectory())
+    .map((d) => d.name)
 
 const backends: [string, () => Promise<Backend>][] = [
   ['reference', async () => createReference()],
@@ -70,7 +73,12 @@ async function logits(model: Vit, file: SafetensorsFile, name: string): Promise<
 function savedName(path: string, model: Vit): string {
   const found = /^(.*)\.(loraA|loraB|loraBias|magnitude)$/.exec(path)
   if (!found) return huggingFaceName(path, model.config)
-  const tail = { loraA: 'lora_A.weight', loraB: 'lora_B.weight', loraBias: 'lora_B.bias', magnitude: 'lora_magnitude_vector' }
+  const tail = {
+    loraA: 'lora_A.weight',
+    loraB: 'lora_B.weight',
+    loraBias: 'lora_B.bias',
+    magnitude: 'lora_magnitude_vector',
+  }
   return `${huggingFaceName(found[1]!, model.config)}.${tail[found[2] as keyof typeof tail]}`
 }
 
@@ -83,7 +91,12 @@ for (const [backendName, make] of backends) {
         for (const prefix of ['', 'other.'].filter((p) => values.has(`${p}pixel_values`))) {
           const [, , h, w] = values.info(`${prefix}pixel_values`).shape as [number, number, number, number]
           const model = await load(backend, `${family}/${name}`, [h, w])
-          near(await logits(model, values, `${prefix}pixel_values`), await values.read(`${prefix}logits`), 1e-5, `${family}/${name} ${prefix}`)
+          near(
+            await logits(model, values, `${prefix}pixel_values`),
+            await values.read(`${prefix}logits`),
+            1e-5,
+            `${family}/${name} ${prefix}`,
+          )
           disposeModule(model)
         }
       }
@@ -107,10 +120,13 @@ for (const [backendName, make] of backends) {
       const task = multiclass(model.config.classes)
       const pixels = await values.read('pixel_values')
       const labels = Int32Array.from(await values.read('labels'))
-      const { value, grads } = valueAndGrad(() => {
-        const images = tensor(backend, pixels, values.info('pixel_values').shape)
-        return task.loss(model.forward(images, new Context(true)), task.targets(backend, labels), 0)
-      }, params.map(([, p]) => p))
+      const { value, grads } = valueAndGrad(
+        () => {
+          const images = tensor(backend, pixels, values.info('pixel_values').shape)
+          return task.loss(model.forward(images, new Context(true)), task.targets(backend, labels), 0)
+        },
+        params.map(([, p]) => p),
+      )
       near([await value.item()], [facts.loss], 1e-5, `${name} loss`)
       value.dispose()
       const wanted = new Set(values.names().filter((n) => n.startsWith('grad.')))
@@ -228,7 +244,10 @@ for (const [backendName, make] of backends) {
   })
 }
 
-for (const [family, transformers] of [['adapters', 4], ['adapters-v5', 5]] as const) {
+for (const [family, transformers] of [
+  ['adapters', 4],
+  ['adapters-v5', 5],
+] as const) {
   test(`an adapter written for transformers ${transformers} is the file that PEFT wrote, byte for byte`, async () => {
     const backend = createReference()
     // PEFT stores what its configuration does not ask for, or halves: these come back in full and in f32.
@@ -239,7 +258,10 @@ for (const [family, transformers] of [['adapters', 4], ['adapters-v5', 5]] as co
       const config = await applyAdapter(model, await openAdapter(`${root}${family}/${name}`))
       await saveAdapter(model, out, config, { transformers })
       const file = 'adapter_model.safetensors'
-      assert.ok(readFileSync(join(out, file)).equals(readFileSync(`${root}${family}/${name}/${file}`)), `${family}/${name}`)
+      assert.ok(
+        readFileSync(join(out, file)).equals(readFileSync(`${root}${family}/${name}/${file}`)),
+        `${family}/${name}`,
+      )
       rmSync(out, { recursive: true })
       disposeModule(model)
     }

@@ -114,7 +114,8 @@ export function loraConfig(partial: Partial<LoraConfig> = {}): LoraConfig {
   rank(c.r, 'rank')
   for (const [key, value] of Object.entries(c.rankPattern)) rank(value, `rankPattern ${key}`)
   for (const [key, value] of [['alpha', c.alpha] as const, ...Object.entries(c.alphaPattern)]) {
-    if (!Number.isFinite(value) || value <= 0) throw new InputError(`alpha: must be a number above 0, got ${value} for ${key}`)
+    if (!Number.isFinite(value) || value <= 0)
+      throw new InputError(`alpha: must be a number above 0, got ${value} for ${key}`)
   }
   if (!(c.dropout >= 0 && c.dropout < 1)) throw new InputError(`dropout: must be in [0, 1), got ${c.dropout}`)
   if (!['none', 'all', 'lora_only'].includes(c.bias)) {

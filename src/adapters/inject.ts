@@ -1,8 +1,9 @@
 // Putting adapters into a model and choosing what trains: full, linear (frozen backbone), LoRA, DoRA.
-import { Linear } from '../nn/layers.ts'
-import { namedModules, namedParameters, replaceModule, setTrainable } from '../nn/module.ts'
+
 import { huggingFaceName } from '../models/names.ts'
 import type { Vit } from '../models/vit.ts'
+import { Linear } from '../nn/layers.ts'
+import { namedModules, namedParameters, replaceModule, setTrainable } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import { Rng } from '../tensor/philox.ts'
 import { isTarget, type LoraConfig, strength } from './config.ts'
@@ -22,14 +23,17 @@ export function headModules(model: Vit): string[] {
 export function linearLayers(model: Vit): { path: string; name: string; layer: Linear }[] {
   const found: { path: string; name: string; layer: Linear }[] = []
   for (const [path, layer] of namedModules(model)) {
-    if (layer instanceof Linear && path !== 'patch') found.push({ path, name: huggingFaceName(path, model.config), layer })
+    if (layer instanceof Linear && path !== 'patch')
+      found.push({ path, name: huggingFaceName(path, model.config), layer })
   }
   return found
 }
 
 /** The adapted layers of a model. */
 export function adaptedLayers(model: Vit): { path: string; name: string; layer: LoraLinear }[] {
-  return linearLayers(model).filter((l): l is { path: string; name: string; layer: LoraLinear } => l.layer instanceof LoraLinear)
+  return linearLayers(model).filter(
+    (l): l is { path: string; name: string; layer: LoraLinear } => l.layer instanceof LoraLinear,
+  )
 }
 
 /** PEFT saves only what modules_to_save names: without the classifier an adapter would come back with a random one. */
@@ -44,15 +48,19 @@ export function withHead(config: LoraConfig, model: Vit): LoraConfig {
  */
 export function injectLora(model: Vit, config: LoraConfig, seed: number): LoraConfig {
   const layers = linearLayers(model)
-  if (layers.some((l) => l.layer instanceof LoraLinear)) throw new Error('inject: the model already has adapters; merge or remove them first')
+  if (layers.some((l) => l.layer instanceof LoraLinear))
+    throw new Error('inject: the model already has adapters; merge or remove them first')
   const targets = layers.filter((l) => isTarget(config, l.name, isHead(l.path)))
   if (targets.length === 0) {
     const endings = [...new Set(layers.map((l) => l.name.slice(l.name.lastIndexOf('.') + 1)))]
-    throw new InputError(`targets: no linear layer matches ${JSON.stringify(config.targetModules)}; layer names end in ${endings.join(', ')}`)
+    throw new InputError(
+      `targets: no linear layer matches ${JSON.stringify(config.targetModules)}; layer names end in ${endings.join(', ')}`,
+    )
   }
   if (Array.isArray(config.targetModules)) {
     const idle = config.targetModules.filter((t) => !layers.some((l) => l.name === t || l.name.endsWith(`.${t}`)))
-    if (idle.length > 0) throw new InputError(`targets: no linear layer is called ${idle.join(', ')}; check the spelling`)
+    if (idle.length > 0)
+      throw new InputError(`targets: no linear layer is called ${idle.join(', ')}; check the spelling`)
   }
   const saved = withHead(config, model)
   adaptLayers(model, targets, saved, seed)

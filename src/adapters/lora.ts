@@ -1,11 +1,12 @@
 // The adapted linear layer: LoRA (Hu et al., arXiv:2106.09685) and DoRA (Liu et al., arXiv:2402.09353), PEFT's meanings.
 // It takes a Linear's place and keeps its weight and bias under the same names.
-import { type ForwardOptions, Linear } from '../nn/layers.ts'
+
 import type { Context } from '../nn/context.ts'
+import { type ForwardOptions, Linear } from '../nn/layers.ts'
 import { abs, add, affine, div, gelu, mul, sqrt, sub } from '../ops/elementwise.ts'
 import { linear, matmul } from '../ops/linear.ts'
 import { sum, sumSquares } from '../ops/reduce.ts'
-import { copyStrided, reshape } from '../ops/view.ts'
+import { overwrite, reshape } from '../ops/view.ts'
 import type { Rng } from '../tensor/philox.ts'
 import { keep, scope } from '../tensor/scope.ts'
 import { untracked } from '../tensor/tape.ts'
@@ -63,7 +64,7 @@ export class LoraLinear extends Linear {
     if (!this.magnitude) return
     this.weightSquares?.dispose()
     this.weightSquares = undefined
-    scope(() => copyStrided(this.magnitude!, this.norm(), { sizes: [this.outFeatures], ys: [1], xs: [1] }))
+    scope(() => overwrite(this.magnitude!, this.norm()))
   }
 
   /**

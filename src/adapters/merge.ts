@@ -1,8 +1,9 @@
 // Merging adapters into the weights for inference without their cost, and taking them out again exactly.
+
+import type { Vit } from '../models/vit.ts'
 import { Linear } from '../nn/layers.ts'
 import { replaceModule } from '../nn/module.ts'
-import type { Vit } from '../models/vit.ts'
-import { copyStrided } from '../ops/view.ts'
+import { overwrite } from '../ops/view.ts'
 import { keep, scope } from '../tensor/scope.ts'
 import { empty, type Tensor } from '../tensor/tensor.ts'
 import { adaptedLayers } from './inject.ts'
@@ -16,18 +17,15 @@ export interface Merged {
   seal(): void
 }
 
-function copyInto(to: Tensor, from: Tensor): void {
-  copyStrided(to, from, { sizes: [to.size], ys: [1], xs: [1] })
-}
-
 /** Replaces each adapted layer by a plain Linear of the merged weight. The originals are kept for `unmerge`. */
 export function merge(model: Vit): Merged {
   const layers = adaptedLayers(model)
   const originals = layers.map(({ layer, path }) => {
-    if (layer.loraBias) throw new Error('merge: layers with a LoRA bias are not supported; predict with the adapter in place')
+    if (layer.loraBias)
+      throw new Error('merge: layers with a LoRA bias are not supported; predict with the adapter in place')
     const original = keep(empty(layer.weight.backend, layer.weight.shape))
-    copyInto(original, layer.weight)
-    scope(() => copyInto(layer.weight, layer.mergedWeight()))
+    overwrite(original, layer.weight)
+    scope(() => overwrite(layer.weight, layer.mergedWeight()))
     replaceModule(model, path, new Linear(layer.weight, layer.bias))
     return original
   })
@@ -42,7 +40,7 @@ export function merge(model: Vit): Merged {
     unmerge() {
       if (!open) throw new Error('merge: this merge was already undone or sealed')
       layers.forEach(({ path, layer }, i) => {
-        copyInto(layer.weight, originals[i]!)
+        overwrite(layer.weight, originals[i]!)
         replaceModule(model, path, layer)
       })
       close()

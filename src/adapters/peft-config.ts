@@ -9,8 +9,18 @@ const peftVersion = '0.20.0'
 
 // Fields that change the arithmetic in ways that this library does not follow: they must be at PEFT's "off" value.
 const foreign = [
-  'layer_replication', 'target_parameters', 'trainable_token_indices', 'alora_invocation_tokens', 'arrow_config',
-  'megatron_config', 'use_qalora', 'use_bdlora', 'velora_config', 'monteclora_config', 'kasa_config', 'fan_in_fan_out',
+  'layer_replication',
+  'target_parameters',
+  'trainable_token_indices',
+  'alora_invocation_tokens',
+  'arrow_config',
+  'megatron_config',
+  'use_qalora',
+  'use_bdlora',
+  'velora_config',
+  'monteclora_config',
+  'kasa_config',
+  'fan_in_fan_out',
 ] as const
 
 const isOff = (value: unknown): boolean =>
@@ -47,7 +57,11 @@ export function parseAdapterConfig(json: Json): LoraConfig {
   // PiSSA and its like change the base weights at load; PEFT can convert such an adapter to plain LoRA when saving.
   const init = json.init_lora_weights ?? true
   if (typeof init !== 'boolean' && init !== 'gaussian') {
-    fail('init_lora_weights', 'true, false or "gaussian" (save with path_initial_model_for_weight_conversion in PEFT)', init)
+    fail(
+      'init_lora_weights',
+      'true, false or "gaussian" (save with path_initial_model_for_weight_conversion in PEFT)',
+      init,
+    )
   }
   const number = (field: string, fallback: number) => {
     const value = json[field] ?? fallback

@@ -35,14 +35,17 @@ export async function openAdapter(folder: string): Promise<Adapter> {
   const weightsPath = files.join(folder, 'adapter_model.safetensors')
   for (const path of [configPath, weightsPath]) {
     if ((await files.kind(path)) !== 'file') {
-      throw new InputError(`${folder}: an adapter folder must have adapter_config.json and adapter_model.safetensors, got no ${files.baseName(path)}`)
+      throw new InputError(
+        `${folder}: an adapter folder must have adapter_config.json and adapter_model.safetensors, got no ${files.baseName(path)}`,
+      )
     }
   }
   const json = await readJsonObject(configPath)
   const config = parseAdapterConfig(json)
   const runPath = files.join(folder, 'run.json')
   const run = (await files.kind(runPath)) === 'file' ? await readJsonObject(runPath) : {}
-  const classes = Array.isArray(run.classes) && run.classes.every((c) => typeof c === 'string') ? run.classes : undefined
+  const classes =
+    Array.isArray(run.classes) && run.classes.every((c) => typeof c === 'string') ? run.classes : undefined
   const baseModel = typeof json.base_model_name_or_path === 'string' ? json.base_model_name_or_path : undefined
   return { folder, config, classes, baseModel, tensors: await openSafetensors(weightsPath) }
 }
@@ -52,9 +55,16 @@ export function classicName(name: string, config: VitConfig): string {
   const plain = config.family === 'vit' || config.family === 'deit'
   const old = name
     .replace(/^(vit|deit)\.layers\./, '$1.encoder.layer.')
-    .replace(/\.attention\.([qkv])_proj\b/, (_, l: 'q' | 'k' | 'v') => `.attention.attention.${{ q: 'query', k: 'key', v: 'value' }[l]}`)
+    .replace(
+      /\.attention\.([qkv])_proj\b/,
+      (_, l: 'q' | 'k' | 'v') => `.attention.attention.${{ q: 'query', k: 'key', v: 'value' }[l]}`,
+    )
     .replace(/\.attention\.o_proj\b/, '.attention.output.dense')
-  return plain ? old.replace(/(layer\.\d+)\.mlp\.fc1\b/, '$1.intermediate.dense').replace(/(layer\.\d+)\.mlp\.fc2\b/, '$1.output.dense') : old
+  return plain
+    ? old
+        .replace(/(layer\.\d+)\.mlp\.fc1\b/, '$1.intermediate.dense')
+        .replace(/(layer\.\d+)\.mlp\.fc2\b/, '$1.output.dense')
+    : old
 }
 
 /** The reverse: what transformers 5 calls a module. */
@@ -73,7 +83,8 @@ export function modernName(name: string, config: VitConfig): string {
 
 /** A stored name without PEFT's prefix, with the base model's prefix, in classic spelling. */
 function innerName(key: string, config: VitConfig): string {
-  if (!key.startsWith(root)) throw new InputError(`adapter: tensor names must start with ${root}, got ${key.slice(0, 80)}`)
+  if (!key.startsWith(root))
+    throw new InputError(`adapter: tensor names must start with ${root}, got ${key.slice(0, 80)}`)
   const name = key.slice(root.length)
   const known = [`${config.family}.`, 'classifier', 'cls_classifier', 'distillation_classifier']
   return classicName(known.some((k) => name.startsWith(k)) ? name : `${config.family}.${name}`, config)
@@ -95,11 +106,13 @@ function findTensors(model: Vit, { tensors, folder }: Adapter, layers: ReadonlyM
   for (const key of tensors.names()) {
     const found = /^(.*)\.(lora_A|lora_B|lora_magnitude_vector)(?:\.(weight|bias))?$/.exec(key)
     if (!found) {
-      if (!/\.(modules_to_save|original_module)\./.test(key)) others.set(innerName(key, model.config).replace('.base_layer.', '.'), key)
+      if (!/\.(modules_to_save|original_module)\./.test(key))
+        others.set(innerName(key, model.config).replace('.base_layer.', '.'), key)
       continue
     }
     const name = innerName(found[1]!, model.config)
-    if (!layers.has(name)) throw new InputError(`${folder}: adapts ${name}, which this model does not have; is it for another model?`)
+    if (!layers.has(name))
+      throw new InputError(`${folder}: adapts ${name}, which this model does not have; is it for another model?`)
     const entry = adapted.get(name) ?? { stored: found[1]!.slice(root.length), keys: new Map<Part, string>() }
     const part = found[2] === 'lora_B' && found[3] === 'bias' ? 'loraBias' : parts[found[2] as keyof typeof parts]
     entry.keys.set(part, key)
@@ -116,13 +129,15 @@ function findTensors(model: Vit, { tensors, folder }: Adapter, layers: ReadonlyM
  */
 export async function applyAdapter(model: Vit, adapter: Adapter, seed = 0): Promise<LoraConfig> {
   const { tensors, folder } = adapter
-  if (adaptedLayers(model).length > 0) throw new Error('applyAdapter: the model already has an adapter; merge or remove it first')
+  if (adaptedLayers(model).length > 0)
+    throw new Error('applyAdapter: the model already has an adapter; merge or remove it first')
   const layers = new Map(linearLayers(model).map((l) => [l.name, l]))
   const { adapted, others } = findTensors(model, adapter, layers)
   const values = new Map<string, Float32Array>()
   const read = async (key: string, shape: readonly number[]) => {
     const got = tensors.info(key).shape
-    if (sizeOf(got) !== sizeOf(shape)) throw new InputError(`${folder}: ${key} must be ${showShape(shape)}, got ${showShape(got)}`)
+    if (sizeOf(got) !== sizeOf(shape))
+      throw new InputError(`${folder}: ${key} must be ${showShape(shape)}, got ${showShape(got)}`)
     values.set(key, await tensors.read(key))
   }
 
@@ -131,7 +146,8 @@ export async function applyAdapter(model: Vit, adapter: Adapter, seed = 0): Prom
     const target = layers.get(name)!
     const { r, alpha, scaling } = strength(adapter.config, stored)
     const rank = keys.has('loraA') ? tensors.info(keys.get('loraA')!).shape[0] : r
-    if (rank !== r) throw new InputError(`${folder}: adapter_config.json gives ${name} rank ${r}, but its weights have rank ${rank}`)
+    if (rank !== r)
+      throw new InputError(`${folder}: adapter_config.json gives ${name} rank ${r}, but its weights have rank ${rank}`)
     const { inFeatures, outFeatures } = target.layer
     const shapes: [Part, boolean, number[]][] = [
       ['loraA', true, [r, inFeatures]],
@@ -143,7 +159,9 @@ export async function applyAdapter(model: Vit, adapter: Adapter, seed = 0): Prom
       const key = keys.get(part)
       if (asked !== (key !== undefined)) {
         const [has, does] = asked ? ['no', 'asks'] : ['a', 'does not ask']
-        throw new InputError(`${folder}: ${name} has ${has} ${storedPart[part]}, though adapter_config.json ${does} for it`)
+        throw new InputError(
+          `${folder}: ${name} has ${has} ${storedPart[part]}, though adapter_config.json ${does} for it`,
+        )
       }
       if (key) await read(key, shape)
     }
@@ -161,7 +179,8 @@ export async function applyAdapter(model: Vit, adapter: Adapter, seed = 0): Prom
   }
   for (const [name, key] of others) {
     const shape = sizes.get(name)
-    if (!shape) throw new InputError(`${folder}: holds ${key}, which this model does not have; is it for another model?`)
+    if (!shape)
+      throw new InputError(`${folder}: holds ${key}, which this model does not have; is it for another model?`)
     await read(key, shape)
   }
 
@@ -183,7 +202,10 @@ export async function applyAdapter(model: Vit, adapter: Adapter, seed = 0): Prom
 }
 
 const storedPart: Record<Part, string> = {
-  loraA: 'lora_A', loraB: 'lora_B', loraBias: 'lora_B.bias', magnitude: 'lora_magnitude_vector',
+  loraA: 'lora_A',
+  loraB: 'lora_B',
+  loraBias: 'lora_B.bias',
+  magnitude: 'lora_magnitude_vector',
 }
 
 /** Class names of the stored classifier, where the model needs a new one for it. */
@@ -202,7 +224,8 @@ function ownNames(
   targets: readonly { name: string; r: number; alpha: number }[],
 ): LoraConfig {
   if ([...adapted].every(([name, { stored }]) => name === stored)) return config
-  const other = (of: 'r' | 'alpha') => Object.fromEntries(targets.filter((t) => t[of] !== config[of]).map((t) => [t.name, t[of]]))
+  const other = (of: 'r' | 'alpha') =>
+    Object.fromEntries(targets.filter((t) => t[of] !== config[of]).map((t) => [t.name, t[of]]))
   return {
     ...config,
     targetModules: targets.map((t) => t.name),
@@ -224,7 +247,11 @@ export interface SaveAdapterOptions {
 }
 
 /** The adapter's tensors under PEFT's names, in f32. Throws where something trains that PEFT would not save. */
-export async function adapterTensors(model: Vit, config: LoraConfig, transformers: 4 | 5 = 4): Promise<TensorToWrite[]> {
+export async function adapterTensors(
+  model: Vit,
+  config: LoraConfig,
+  transformers: 4 | 5 = 4,
+): Promise<TensorToWrite[]> {
   const out: TensorToWrite[] = []
   const spelt = (name: string) => (transformers === 5 ? modernName(name, model.config) : name)
   const put = async (name: string, p: Parameter, shape: readonly number[] = p.shape) => {
@@ -276,12 +303,24 @@ function respelt(model: Vit, config: LoraConfig): LoraConfig {
 }
 
 /** Writes both files of an adapter folder, weights first, each whole or not at all. */
-export async function saveAdapter(model: Vit, folder: string, config: LoraConfig, options: SaveAdapterOptions = {}): Promise<void> {
+export async function saveAdapter(
+  model: Vit,
+  folder: string,
+  config: LoraConfig,
+  options: SaveAdapterOptions = {},
+): Promise<void> {
   const { baseModel, transformers = 4 } = options
   const files = localFiles(folder)
   await files.makeFolder(folder)
-  await writeSafetensors(files.join(folder, 'adapter_model.safetensors'), await adapterTensors(model, config, transformers))
+  await writeSafetensors(
+    files.join(folder, 'adapter_model.safetensors'),
+    await adapterTensors(model, config, transformers),
+  )
   const base = { name: baseModel, architecture: architectureOf(model.config), family: model.config.family }
-  const text = adapterConfigText(transformers === 5 ? respelt(model, config) : config, targetsToWrite(model, config, transformers), base)
+  const text = adapterConfigText(
+    transformers === 5 ? respelt(model, config) : config,
+    targetsToWrite(model, config, transformers),
+    base,
+  )
   await files.writeAtomic(files.join(folder, 'adapter_config.json'), text)
 }

@@ -1,8 +1,8 @@
 // Vision transformers from and to model folders: Hugging Face names, or timm's.
 import type { Backend } from '../backend/backend.ts'
 import type { Checkpoint } from '../io/checkpoint.ts'
-import { type TensorToWrite, writeSafetensors } from '../io/safetensors-write.ts'
 import { localFiles } from '../io/local-files.ts'
+import { type TensorToWrite, writeSafetensors } from '../io/safetensors-write.ts'
 import { type Init, zeros } from '../nn/layers.ts'
 import { disposeModule, namedParameters } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
@@ -45,7 +45,9 @@ function openSource(checkpoint: Checkpoint): Source {
     const got = checkpoint.info(name).shape
     const plain = (s: readonly number[]) => s.filter((d, i) => d !== 1 || i === s.length - 1)
     if (!sameShape(plain(got), plain(shape))) {
-      throw new InputError(`${checkpoint.folder}: ${name} must be ${showShape(shape)} for this config.json, got ${showShape(got)}`)
+      throw new InputError(
+        `${checkpoint.folder}: ${name} must be ${showShape(shape)} for this config.json, got ${showShape(got)}`,
+      )
     }
   }
   if (isTimm(names)) {
@@ -105,7 +107,11 @@ function openSource(checkpoint: Checkpoint): Source {
 /** Names of all parameters of such a model, from one whose every size is 1. */
 function parameterNames(backend: Backend, c: VitConfig): string[] {
   const one = { hidden: 1, heads: 1, mlpHidden: 1, channels: 1, patchSize: 1, imageSize: [1, 1] as [number, number] }
-  const model = new Vit(backend, { ...c, ...one, registers: Math.min(1, c.registers), classes: c.classes.slice(0, 1) }, zeros)
+  const model = new Vit(
+    backend,
+    { ...c, ...one, registers: Math.min(1, c.registers), classes: c.classes.slice(0, 1) },
+    zeros,
+  )
   const names = [...namedParameters(model)].map(([name]) => name)
   disposeModule(model)
   return names
@@ -113,13 +119,15 @@ function parameterNames(backend: Backend, c: VitConfig): string[] {
 
 /** Compares the sizes that config.json claims with what is stored, before memory for them is asked for. */
 function checkSizes(source: Source): void {
-  const { hidden, layers, mlpHidden, swiglu, channels, patchSize, registers, classes, pooling, positionPrefix } = source.config
+  const { hidden, layers, mlpHidden, swiglu, channels, patchSize, registers, classes, pooling, positionPrefix } =
+    source.config
   const grid = source.config.positionGrid
   source.check('patch.weight', [hidden, channels * patchSize ** 2])
   source.check('positions', [positionPrefix + grid[0] * grid[1], hidden])
   if (registers > 0) source.check('registerTokens', [registers, hidden])
   if (classes.length > 0) source.check('head.weight', [classes.length, pooling === 'cls+mean' ? 2 * hidden : hidden])
-  for (let i = 0; i < layers; i++) source.check(`blocks.${i}.mlp.fc1.weight`, [swiglu ? 2 * mlpHidden : mlpHidden, hidden])
+  for (let i = 0; i < layers; i++)
+    source.check(`blocks.${i}.mlp.fc1.weight`, [swiglu ? 2 * mlpHidden : mlpHidden, hidden])
 }
 
 /** Builds the model that a checkpoint describes and fills in its weights. Throws InputError naming everything missing. */
@@ -130,14 +138,20 @@ export async function loadVit(backend: Backend, checkpoint: Checkpoint, options:
   config.imageSize = typeof size === 'number' ? [size, size] : size
   if (options.interpolation) config.positionInterpolation = options.interpolation
   if (!config.imageSize.every((side) => Number.isInteger(side) && side >= config.patchSize)) {
-    throw new InputError(`input size: must be whole pixels, at least one patch of ${config.patchSize}, got ${config.imageSize.join(' x ')}`)
+    throw new InputError(
+      `input size: must be whole pixels, at least one patch of ${config.patchSize}, got ${config.imageSize.join(' x ')}`,
+    )
   }
   if (config.classes.length > 0 && !source.has('head.weight')) config.classes = []
   const missing = parameterNames(backend, config).filter((name) => !source.has(name))
   if (missing.length > 0) {
-    const names = [...new Set(missing.map((n) => (source.dialect === 'timm' ? timmName(n).name : huggingFaceName(n, config))))]
+    const names = [
+      ...new Set(missing.map((n) => (source.dialect === 'timm' ? timmName(n).name : huggingFaceName(n, config)))),
+    ]
     const count = names.length === 1 ? 'one tensor is' : `${names.length} tensors are`
-    throw new InputError(`${checkpoint.folder}: ${count} missing: ${names.slice(0, 8).join(', ')}${names.length > 8 ? ', ...' : ''}`)
+    throw new InputError(
+      `${checkpoint.folder}: ${count} missing: ${names.slice(0, 8).join(', ')}${names.length > 8 ? ', ...' : ''}`,
+    )
   }
   checkSizes(source)
   const model = new Vit(backend, config, zeros)
@@ -157,17 +171,27 @@ async function positionsFor(source: Source, model: Vit): Promise<Float32Array> {
   const stored = await source.read('positions', [positionPrefix + positionGrid[0] * positionGrid[1], hidden])
   const grid: [number, number] = [Math.floor(imageSize[0] / patchSize), Math.floor(imageSize[1] / patchSize)]
   const prefix = stored.subarray(0, positionPrefix * hidden)
-  const patches = interpolatePositions(stored.subarray(prefix.length), hidden, positionGrid, grid, positionInterpolation)
+  const patches = interpolatePositions(
+    stored.subarray(prefix.length),
+    hidden,
+    positionGrid,
+    grid,
+    positionInterpolation,
+  )
   const all = new Float32Array(prefix.length + patches.length)
   all.set(prefix)
   all.set(patches, prefix.length)
-  if (all.length !== model.positions.size) throw new Error(`positions: must have ${model.positions.size} values, got ${all.length}`)
+  if (all.length !== model.positions.size)
+    throw new Error(`positions: must have ${model.positions.size} values, got ${all.length}`)
   return all
 }
 
 /** A classifier for `classes`: the loaded one when it names exactly these, a fresh one otherwise. Returns whether it is new. */
 export function fitHead(model: Vit, classes: readonly string[], init: Init): boolean {
-  const same = model.head && model.config.classes.length === classes.length && classes.every((c, i) => model.config.classes[i] === c)
+  const same =
+    model.head &&
+    model.config.classes.length === classes.length &&
+    classes.every((c, i) => model.config.classes[i] === c)
   if (same) return false
   model.setHead([...classes], init)
   return true
@@ -237,7 +261,17 @@ function timmConfigJson(loaded: Readonly<Record<string, unknown>>, config: VitCo
 }
 
 const shapeFields = [
-  'hidden', 'layers', 'heads', 'mlpHidden', 'swiglu', 'qkvBias', 'layerScale', 'registers', 'distillationToken', 'pooling', 'positionPrefix',
+  'hidden',
+  'layers',
+  'heads',
+  'mlpHidden',
+  'swiglu',
+  'qkvBias',
+  'layerScale',
+  'registers',
+  'distillationToken',
+  'pooling',
+  'positionPrefix',
 ] as const
 
 /** Throws where Hugging Face's class of this family would be built otherwise than this model (timm's DINOv2, say). */
@@ -245,7 +279,9 @@ function checkHuggingFace(config: VitConfig): void {
   const read = parseVitConfig(configJson(config))
   const other = shapeFields.filter((field) => read[field] !== config[field])
   if (other.length > 0) {
-    throw new InputError(`save: Hugging Face's ${config.family} cannot hold this model, which differs in ${other.join(', ')}; save it under timm's names`)
+    throw new InputError(
+      `save: Hugging Face's ${config.family} cannot hold this model, which differs in ${other.join(', ')}; save it under timm's names`,
+    )
   }
 }
 
@@ -276,7 +312,7 @@ export async function exportTensors(
   }
   for (const [name, parts] of fused) {
     const data = new Float32Array(parts.reduce((n, p) => n + p.length, 0))
-    parts.reduce((at, p) => (data.set(p, at), at + p.length), 0)
+    for (const [third, part] of parts.entries()) data.set(part, third * part.length)
     const [rows, ...rest] = shapes.get(name)!
     out.push({ name, shape: [rows! * 3, ...rest], data })
   }
@@ -300,6 +336,9 @@ export async function saveVit(
   const config = dialect === 'timm' ? timmConfigJson(extra.config ?? {}, model.config) : configJson(model.config)
   await files.writeAtomic(files.join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`)
   if (extra.preprocessor) {
-    await files.writeAtomic(files.join(folder, 'preprocessor_config.json'), `${JSON.stringify(extra.preprocessor, null, 2)}\n`)
+    await files.writeAtomic(
+      files.join(folder, 'preprocessor_config.json'),
+      `${JSON.stringify(extra.preprocessor, null, 2)}\n`,
+    )
   }
 }

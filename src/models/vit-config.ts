@@ -49,7 +49,13 @@ export function numberField(json: Json, name: string, fallback: number | undefin
 }
 
 /** A whole number field within limits. */
-export function integerField(json: Json, name: string, fallback: number | undefined, low: number, high: number): number {
+export function integerField(
+  json: Json,
+  name: string,
+  fallback: number | undefined,
+  low: number,
+  high: number,
+): number {
   const value = numberField(json, name, fallback, low, high)
   if (!Number.isInteger(value)) throw new InputError(`config.json: ${name} must be a whole number, got ${value}`)
   return value
@@ -59,7 +65,10 @@ function pair(json: Json, name: string, fallback: number): [number, number] {
   const value = json[name]
   if (Array.isArray(value)) {
     const [h, w] = value
-    return [integerField({ [name]: h }, name, undefined, 1, 8192), integerField({ [name]: w }, name, undefined, 1, 8192)]
+    return [
+      integerField({ [name]: h }, name, undefined, 1, 8192),
+      integerField({ [name]: w }, name, undefined, 1, 8192),
+    ]
   }
   const side = integerField(json, name, fallback, 1, 8192)
   return [side, side]
@@ -67,7 +76,8 @@ function pair(json: Json, name: string, fallback: number): [number, number] {
 
 function flag(json: Json, name: string, fallback: boolean): boolean {
   const value = json[name] ?? fallback
-  if (typeof value !== 'boolean') throw new InputError(`config.json: ${name} must be true or false, got ${JSON.stringify(value)}`)
+  if (typeof value !== 'boolean')
+    throw new InputError(`config.json: ${name} must be true or false, got ${JSON.stringify(value)}`)
   return value
 }
 
@@ -81,7 +91,8 @@ export function classesOf(json: Json): string[] {
   const count = Object.keys(map).length
   return Array.from({ length: count }, (_, i) => {
     const name = (map as Json)[String(i)]
-    if (typeof name !== 'string') throw new InputError(`config.json: id2label must name classes 0 to ${count - 1}, got no text for ${i}`)
+    if (typeof name !== 'string')
+      throw new InputError(`config.json: id2label must name classes 0 to ${count - 1}, got no text for ${i}`)
     return name
   })
 }
@@ -94,18 +105,25 @@ export function parseVitConfig(value: unknown): VitConfig {
   const json = value as Json
   const family = json.model_type as Family
   if (!families.includes(family)) {
-    throw new InputError(`config.json: model_type must be one of ${families.join(', ')}, got ${JSON.stringify(json.model_type)}`)
+    throw new InputError(
+      `config.json: model_type must be one of ${families.join(', ')}, got ${JSON.stringify(json.model_type)}`,
+    )
   }
   const dino = family === 'dinov2' || family === 'dinov2_with_registers'
   const act = json.hidden_act ?? 'gelu'
   if (act !== 'gelu') throw new InputError(`config.json: hidden_act must be "gelu", got ${JSON.stringify(act)}`)
   const attentionDropout = numberField(json, 'attention_probs_dropout_prob', 0, 0, 1)
   if (attentionDropout !== 0) {
-    throw new InputError(`config.json: attention_probs_dropout_prob must be 0 (attention weights are never stored), got ${attentionDropout}`)
+    throw new InputError(
+      `config.json: attention_probs_dropout_prob must be 0 (attention weights are never stored), got ${attentionDropout}`,
+    )
   }
   const hidden = integerField(json, 'hidden_size', 768, 1, 16384)
   const heads = integerField(json, 'num_attention_heads', 12, 1, 512)
-  if (hidden % heads !== 0) throw new InputError(`config.json: hidden_size must be a multiple of num_attention_heads, got ${hidden} and ${heads}`)
+  if (hidden % heads !== 0)
+    throw new InputError(
+      `config.json: hidden_size must be a multiple of num_attention_heads, got ${hidden} and ${heads}`,
+    )
   const patchSize = integerField(json, 'patch_size', dino ? 14 : 16, 1, 512)
   const imageSize = pair(json, 'image_size', 224)
   const swiglu = dino && flag(json, 'use_swiglu_ffn', false)

@@ -162,7 +162,8 @@ export class Vit extends Module {
       old?.weight.dispose()
       old?.bias?.dispose()
     }
-    const make = () => (classes.length > 0 ? Linear.create(this.classToken.backend, this.features, classes.length, init) : undefined)
+    const make = () =>
+      classes.length > 0 ? Linear.create(this.classToken.backend, this.features, classes.length, init) : undefined
     this.config.classes = classes
     this.head = make()
     this.distillationHead = this.config.pooling === 'distilled' ? make() : undefined

@@ -65,7 +65,11 @@ export class LayerNorm extends Module {
     this.eps = eps
   }
   static create(backend: Backend, features: number, eps: number): LayerNorm {
-    return new LayerNorm(parameter(backend, ones([features]), [features]), parameter(backend, zeros([features]), [features]), eps)
+    return new LayerNorm(
+      parameter(backend, ones([features]), [features]),
+      parameter(backend, zeros([features]), [features]),
+      eps,
+    )
   }
   forward(x: Tensor): Tensor {
     return layerNorm(x, this.weight, this.bias, this.eps)

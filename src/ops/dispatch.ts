@@ -10,7 +10,8 @@ export function run<K extends KernelName>(kernel: K, tensors: Bufs<K, Tensor>, p
     const t = (tensors as Record<string, Tensor | undefined>)[name]
     if (!t) continue
     backend ??= t.backend
-    if (t.backend !== backend) throw new Error(`${kernel}: all tensors must be on one backend, got ${backend.name} and ${t.backend.name}`)
+    if (t.backend !== backend)
+      throw new Error(`${kernel}: all tensors must be on one backend, got ${backend.name} and ${t.backend.name}`)
     bufs[name] = t.buf
   }
   backend!.dispatch(kernel, bufs as Bufs<K>, params)

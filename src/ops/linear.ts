@@ -1,10 +1,11 @@
 // Matrix products: y = x W^T + b with its epilogues, and plain batched matmul.
+
+import { unaryOps } from '../backend/kernels.ts'
 import { sameShape, showShape, sizeOf } from '../tensor/shape.ts'
 import { isTracked, record } from '../tensor/tape.ts'
 import { empty, type Tensor } from '../tensor/tensor.ts'
 import { run } from './dispatch.ts'
 import { add, mul } from './elementwise.ts'
-import { unaryOps } from '../backend/kernels.ts'
 import { reduceTo } from './reduce.ts'
 
 const plain = { batch: 1, transA: 0, transB: 0, strideA: 0, strideB: 0, alpha: 1, act: 0, accumulate: 0 }
@@ -35,7 +36,8 @@ export function linear(x: Tensor, w: Tensor, options: LinearOptions = {}): Tenso
     throw new Error(`linear: residual must be ${showShape(shape)}, got ${showShape(residual.shape)}`)
   }
   for (const v of [bias, colScale]) {
-    if (v && v.size !== n) throw new Error(`linear: bias and colScale must have ${n} elements, got ${showShape(v.shape)}`)
+    if (v && v.size !== n)
+      throw new Error(`linear: bias and colScale must have ${n} elements, got ${showShape(v.shape)}`)
   }
   // A trained scale needs the value that it multiplies: then it is an op of its own.
   if (isTracked(colScale)) {
@@ -45,9 +47,19 @@ export function linear(x: Tensor, w: Tensor, options: LinearOptions = {}): Tenso
   const y = empty(x.backend, shape)
   const activated = act === 'gelu' && [x, w, bias].some(isTracked)
   const pre = activated ? empty(x.backend, shape) : undefined
-  run('matmul', { y, pre, a: x, b: w, bias, colScale, residual }, {
-    ...plain, m, n, k, transB: 1, alpha, act: act === 'gelu' ? 1 : 0,
-  })
+  run(
+    'matmul',
+    { y, pre, a: x, b: w, bias, colScale, residual },
+    {
+      ...plain,
+      m,
+      n,
+      k,
+      transB: 1,
+      alpha,
+      act: act === 'gelu' ? 1 : 0,
+    },
+  )
   return record(y, [x, w, bias, residual], ([needsX, needsW, needsBias, needsResidual]) => {
     const inner = needsX || needsW || needsBias
     return {
@@ -83,7 +95,11 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   const k = a.shape[rank - 1]!
   const n = b.shape[b.shape.length - 1]!
   const shared = b.shape.length === 2
-  if (rank < 2 || b.shape[b.shape.length - 2] !== k || !(shared || sameShape(a.shape.slice(0, -2), b.shape.slice(0, -2)))) {
+  if (
+    rank < 2 ||
+    b.shape[b.shape.length - 2] !== k ||
+    !(shared || sameShape(a.shape.slice(0, -2), b.shape.slice(0, -2)))
+  ) {
     throw new Error(`matmul: inner sizes must match, got ${showShape(a.shape)} x ${showShape(b.shape)}`)
   }
   const batch = sizeOf(a.shape.slice(0, -2))
@@ -103,9 +119,20 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
       }
       if (needsB) {
         db = empty(dy.backend, b.shape)
-        run('matmul', { y: db, a: savedA!, b: dy }, {
-          ...plain, batch: p.batch, m: k, n, k: p.m, transA: 1, strideA: m * k, strideB: m * n,
-        })
+        run(
+          'matmul',
+          { y: db, a: savedA!, b: dy },
+          {
+            ...plain,
+            batch: p.batch,
+            m: k,
+            n,
+            k: p.m,
+            transA: 1,
+            strideA: m * k,
+            strideB: m * n,
+          },
+        )
       }
       return [da, db]
     },

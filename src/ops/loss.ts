@@ -8,7 +8,9 @@ import { run } from './dispatch.ts'
 export function crossEntropy(x: Tensor, target: Tensor, smoothing = 0): Tensor {
   const [m, n] = x.shape as [number, number]
   if (x.shape.length !== 2 || target.size !== m || target.dtype !== 'i32') {
-    throw new Error(`crossEntropy: needs logits (B, K) and i32 targets (B), got ${showShape(x.shape)} and ${showShape(target.shape)} ${target.dtype}`)
+    throw new Error(
+      `crossEntropy: needs logits (B, K) and i32 targets (B), got ${showShape(x.shape)} and ${showShape(target.shape)} ${target.dtype}`,
+    )
   }
   const params = { m, n, smoothing }
   const loss = empty(x.backend, [m])

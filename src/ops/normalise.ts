@@ -8,7 +8,9 @@ import { run } from './dispatch.ts'
 export function layerNorm(x: Tensor, w: Tensor, b: Tensor, eps: number): Tensor {
   const n = x.shape[x.shape.length - 1]!
   if (w.size !== n || b.size !== n) {
-    throw new Error(`layerNorm: weight and bias must have ${n} elements, got ${showShape(w.shape)} and ${showShape(b.shape)}`)
+    throw new Error(
+      `layerNorm: weight and bias must have ${n} elements, got ${showShape(w.shape)} and ${showShape(b.shape)}`,
+    )
   }
   const m = x.size / n
   const y = empty(x.backend, x.shape)

@@ -64,6 +64,9 @@ export function reduceTo(x: Tensor, shape: readonly number[]): Tensor {
   }
   const { count, inner } = rule
   const outer = sizeOf(x.shape) / (count * inner)
-  const rows = inner === 1 ? x : reduceAround('sum', x, { outer: outer * count, count: inner, inner: 1 }, [outer * count], 1)
-  return outer === 1 ? reshape(rows, shape) : reduceAround('sum', rows, { outer: 1, count: outer, inner: count }, shape, 1)
+  const rows =
+    inner === 1 ? x : reduceAround('sum', x, { outer: outer * count, count: inner, inner: 1 }, [outer * count], 1)
+  return outer === 1
+    ? reshape(rows, shape)
+    : reduceAround('sum', rows, { outer: 1, count: outer, inner: count }, shape, 1)
 }

@@ -1,4 +1,5 @@
 // Moving elements without arithmetic: reshape (free), permute, slice, concat, gather.
+import type { Params } from '../backend/kernels.ts'
 import { aroundAxis, axisOf, showShape, sizeOf, stridesOf } from '../tensor/shape.ts'
 import { record } from '../tensor/tape.ts'
 import { empty, Tensor } from '../tensor/tensor.ts'
@@ -25,15 +26,20 @@ interface Strided {
 /** y[yo + i . ys] = x[xo + i . xs] over at most six sizes. Not recorded. */
 export function copyStrided(y: Tensor, x: Tensor, { sizes, ys, xs, yo = 0, xo = 0 }: Strided): void {
   if (sizes.length > 6) throw new Error(`copy: at most 6 axes, got ${sizes.length}`)
+  const params: Record<string, number> = { yo, xo, accumulate: 0 }
   const pad = 6 - sizes.length
-  const d = (i: number) => (i < pad ? 1 : sizes[i - pad]!)
-  const s = (strides: readonly number[], i: number) => (i < pad ? 0 : strides[i - pad]!)
-  run('copy', { y, x }, {
-    d0: d(0), d1: d(1), d2: d(2), d3: d(3), d4: d(4), d5: d(5),
-    ys0: s(ys, 0), ys1: s(ys, 1), ys2: s(ys, 2), ys3: s(ys, 3), ys4: s(ys, 4), ys5: s(ys, 5),
-    xs0: s(xs, 0), xs1: s(xs, 1), xs2: s(xs, 2), xs3: s(xs, 3), xs4: s(xs, 4), xs5: s(xs, 5),
-    yo, xo, accumulate: 0,
-  })
+  for (let i = 0; i < 6; i++) {
+    params[`d${i}`] = i < pad ? 1 : sizes[i - pad]!
+    params[`ys${i}`] = i < pad ? 0 : ys[i - pad]!
+    params[`xs${i}`] = i < pad ? 0 : xs[i - pad]!
+  }
+  run('copy', { y, x }, params as Params<'copy'>)
+}
+
+/** Copies all elements of `from` into `to`. Not recorded. */
+export function overwrite(to: Tensor, from: Tensor): void {
+  if (to.size !== from.size) throw new Error(`overwrite: sizes must match, got ${to.size} and ${from.size}`)
+  copyStrided(to, from, { sizes: [to.size], ys: [1], xs: [1] })
 }
 
 /** Axes in a new order: axis i of the result is axis order[i] of x. */
@@ -47,7 +53,12 @@ export function permute(x: Tensor, order: readonly number[]): Tensor {
   copyStrided(y, x, { sizes: shape, ys: stridesOf(shape), xs: order.map((axis) => strides[axis]!) })
   return record(y, [x], () => ({
     saved: [],
-    backward: (dy) => [permute(dy, order.map((_, i) => order.indexOf(i)))],
+    backward: (dy) => [
+      permute(
+        dy,
+        order.map((_, i) => order.indexOf(i)),
+      ),
+    ],
   }))
 }
 
@@ -93,7 +104,9 @@ export function concat(parts: readonly Tensor[], axis: number): Tensor {
   const at = axisOf('concat', axis, first.shape.length)
   for (const p of parts) {
     if (p.shape.length !== first.shape.length || p.shape.some((d, i) => i !== at && d !== first.shape[i])) {
-      throw new Error(`concat: shapes must agree outside axis ${at}, got ${parts.map((t) => showShape(t.shape)).join(', ')}`)
+      throw new Error(
+        `concat: shapes must agree outside axis ${at}, got ${parts.map((t) => showShape(t.shape)).join(', ')}`,
+      )
     }
   }
   const shape = first.shape.map((d, i) => (i === at ? parts.reduce((n, p) => n + p.shape[at]!, 0) : d))

@@ -33,7 +33,10 @@ export function adamw(groups: readonly ParameterGroup[], options: AdamwOptions =
     },
     state: () => ({
       steps,
-      tensors: slots.flatMap(({ name, m, v }): [string, Tensor][] => [[`${name}.m`, m], [`${name}.v`, v]]),
+      tensors: slots.flatMap(({ name, m, v }): [string, Tensor][] => [
+        [`${name}.m`, m],
+        [`${name}.v`, v],
+      ]),
     }),
     setSteps(n) {
       steps = n

@@ -22,6 +22,10 @@ export function clipFactor(grads: readonly Tensor[], maxNorm: number): { norm: T
   run('reduce', { y: total, x: squares }, { ...sumSquares, op: reduceOps.indexOf('sum'), count: grads.length })
   const norm = sqrt(total)
   const factor = affine(reciprocal(affine(norm, 1, 1e-6)), maxNorm)
-  run('binary', { y: factor, a: factor, b: tensor(backend, [1], [1]) }, { op: binaryOps.indexOf('min'), n: 1, inner: 1, count: 1 })
+  run(
+    'binary',
+    { y: factor, a: factor, b: tensor(backend, [1], [1]) },
+    { op: binaryOps.indexOf('min'), n: 1, inner: 1, count: 1 },
+  )
   return { norm, factor }
 }

@@ -1,7 +1,12 @@
 // Learning rates over time: warm-up with constant or cosine decay (as in Hugging Face), and reduction on a plateau (as in PyTorch).
 
 /** Factor of the base rate at a step (from 0): linear warm-up over `warmup` steps, then 1, or half a cosine down to 0 at `total`. */
-export function rateFactor(schedule: 'constant' | 'cosine' | 'plateau', step: number, warmup: number, total: number): number {
+export function rateFactor(
+  schedule: 'constant' | 'cosine' | 'plateau',
+  step: number,
+  warmup: number,
+  total: number,
+): number {
   if (step < warmup) return step / Math.max(1, warmup)
   if (schedule !== 'cosine') return 1
   const progress = (step - warmup) / Math.max(1, total - warmup)

@@ -41,7 +41,8 @@ export function scope<T>(fn: () => T): T {
   let result: T
   try {
     result = fn()
-    if (result instanceof Promise) throw new Error('scope: the function must not be async, got a Promise; await outside')
+    if (result instanceof Promise)
+      throw new Error('scope: the function must not be async, got a Promise; await outside')
   } catch (error) {
     stack.pop()
     for (const t of [...made]) t.dispose()

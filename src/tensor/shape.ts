@@ -28,7 +28,8 @@ export function showShape(shape: Shape): string {
 /** An axis counted from the end when negative; throws outside the rank. */
 export function axisOf(op: string, axis: number, rank: number): number {
   const at = axis < 0 ? axis + rank : axis
-  if (!Number.isInteger(at) || at < 0 || at >= rank) throw new Error(`${op}: axis must be within rank ${rank}, got ${axis}`)
+  if (!Number.isInteger(at) || at < 0 || at >= rank)
+    throw new Error(`${op}: axis must be within rank ${rank}, got ${axis}`)
   return at
 }
 

@@ -84,13 +84,10 @@ export function record(
   return out
 }
 
-function addInto(sum: Tensor, t: Tensor): Tensor {
+/** sum + t, in place where nothing shares the memory of `sum`; both handles are given up for the result. */
+export function addInto(sum: Tensor, t: Tensor): Tensor {
   const y = sum.unshared ? sum : empty(sum.backend, sum.shape)
-  sum.backend.dispatch(
-    'binary',
-    { y: y.buf, a: sum.buf, b: t.buf },
-    { op: 0, n: sum.size, inner: 1, count: sum.size },
-  )
+  sum.backend.dispatch('binary', { y: y.buf, a: sum.buf, b: t.buf }, { op: 0, n: sum.size, inner: 1, count: sum.size })
   t.dispose()
   if (y !== sum) sum.dispose()
   return y
@@ -138,7 +135,10 @@ export interface ValueAndGrad<A> {
  * The value of a scalar function and its gradients for `params`. `fn` returns the loss, or [loss, aux] where tensors
  * in aux (arrays, plain objects) are kept for the caller. Throws on a loss that is not one element.
  */
-export function valueAndGrad<A = undefined>(fn: () => Tensor | [Tensor, A], params: readonly Tensor[]): ValueAndGrad<A> {
+export function valueAndGrad<A = undefined>(
+  fn: () => Tensor | [Tensor, A],
+  params: readonly Tensor[],
+): ValueAndGrad<A> {
   if (current) throw new Error('valueAndGrad: cannot be nested, only first-order gradients are supported')
   const tape = new Tape(params)
   return scope(() => {

@@ -62,7 +62,10 @@ export async function evaluate(model: Network, task: Task, source: BatchSource):
     for (let i = 0; i < count; i++) {
       const p: Prediction = task.predict(values.subarray(i * task.outputs, (i + 1) * task.outputs))
       predictions.push({
-        file: batch.files[i] ?? '', label: p.label, target: task.classes[batch.labels[i]!]!, score: p.score,
+        file: batch.files[i] ?? '',
+        label: p.label,
+        target: task.classes[batch.labels[i]!]!,
+        score: p.score,
       })
     }
     lossSum += value * count

@@ -1,16 +1,18 @@
 // The training loop, as an async generator over batches: no files, no printing. train.ts adds those around it.
-import { trainableParameters } from '../nn/module.ts'
+
 import { Context } from '../nn/context.ts'
+import { trainableParameters } from '../nn/module.ts'
+import { affine } from '../ops/elementwise.ts'
+import { overwrite } from '../ops/view.ts'
 import { adamw } from '../optim/adamw.ts'
 import { clipFactor } from '../optim/clip.ts'
 import { decayGroups, isVector, type Optimizer } from '../optim/optimizer.ts'
 import { Plateau, rateFactor } from '../optim/schedules.ts'
 import { sgd } from '../optim/sgd.ts'
-import { affine } from '../ops/elementwise.ts'
 import { InputError } from '../platform/errors.ts'
 import { Rng } from '../tensor/philox.ts'
 import { scope } from '../tensor/scope.ts'
-import { valueAndGrad } from '../tensor/tape.ts'
+import { addInto, valueAndGrad } from '../tensor/tape.ts'
 import { type Parameter, type Tensor, tensor } from '../tensor/tensor.ts'
 import { type Batch, type BatchSource, evaluate, type Network } from './evaluate.ts'
 import type { Task } from './task.ts'
@@ -126,7 +128,13 @@ function keptPatches(model: Network, images: number, fraction: number, rng: Rng)
   const all = Array.from({ length: n }, (_, i) => i)
   for (let b = 0; b < images; b++) {
     rng.shuffle(all)
-    rows.set(all.slice(0, count).sort((x, y) => x - y).map((i) => b * n + i), b * count)
+    rows.set(
+      all
+        .slice(0, count)
+        .sort((x, y) => x - y)
+        .map((i) => b * n + i),
+      b * count,
+    )
   }
   return tensor(model.backend, rows, [rows.length])
 }
@@ -163,8 +171,18 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
   const optimizer = makeOptimizer(options, params)
   const plateau = new Plateau()
   const now: FitState['numbers'] = {
-    step: 0, epoch: 0, batch: 0, optimizerSteps: 0, seed, best: -1, bestEpoch: 0, sinceBest: 0,
-    plateau: { factor: 1, best: -1e308, bad: 0 }, lossSum: 0, images: 0, accuracySum: 0,
+    step: 0,
+    epoch: 0,
+    batch: 0,
+    optimizerSteps: 0,
+    seed,
+    best: -1,
+    bestEpoch: 0,
+    sinceBest: 0,
+    plateau: { factor: 1, best: -1e308, bad: 0 },
+    lossSum: 0,
+    images: 0,
+    accuracySum: 0,
     ...resume?.numbers,
   }
   const stepsPerEpoch = Math.ceil(train.batches / accumulate)
@@ -177,7 +195,10 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
       optimizerSteps: optimizer.state().steps,
       plateau: { factor: plateau.factor, best: plateau.best, bad: plateau.bad },
     },
-    tensors: [...params.map(([name, p]): [string, Tensor] => [`weight.${name}`, p]), ...prefixed(optimizer.state().tensors)],
+    tensors: [
+      ...params.map(([name, p]): [string, Tensor] => [`weight.${name}`, p]),
+      ...prefixed(optimizer.state().tensors),
+    ],
   })
 
   /** One step over up to `accumulate` batches: reads back the loss and the accuracy before it. */
@@ -203,7 +224,8 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
           return [batches.length > 1 ? affine(value, 1 / batches.length) : value, logits]
         }, weights)
         own.push(value, aux, ...grads)
-        sums = sums.length === 0 ? grads : sums.map((sum, i) => accumulateInto(sum, grads[i]!))
+        sums = sums.length === 0 ? grads : sums.map((sum, i) => addInto(sum, grads[i]!))
+        own.push(...sums)
         const [lossNow, logits] = await Promise.all([value.item(), aux.data() as Promise<Float32Array>])
         value.dispose()
         aux.dispose()
@@ -212,7 +234,9 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
         metrics.add(logits, batch.labels)
       }
       if (!Number.isFinite(loss)) {
-        throw new Error(`fit: the loss became ${loss} at step ${now.step + 1}; lower the learning rate (now ${lr}) or clip gradients`)
+        throw new Error(
+          `fit: the loss became ${loss} at step ${now.step + 1}; lower the learning rate (now ${lr}) or clip gradients`,
+        )
       }
       const norm = scope(() => {
         const clip = options.clip === undefined ? undefined : clipFactor(sums, options.clip)
@@ -236,7 +260,11 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
       Object.assign(plateau, resume.numbers.plateau)
     }
     const end = (ended: FitResult['ended']): FitResult => ({
-      step: now.step, epochs: now.epoch, best: now.best, bestEpoch: now.bestEpoch, ended,
+      step: now.step,
+      epochs: now.epoch,
+      best: now.best,
+      bestEpoch: now.bestEpoch,
+      ended,
     })
     if (patience > 0 && now.sinceBest >= patience) return end('patience')
     if (signal?.aborted && now.epoch < epochs) {
@@ -261,8 +289,16 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
         now.accuracySum += done.accuracy * done.images
         away = true
         yield {
-          kind: 'step', step: now.step, steps, epoch: now.epoch + 1, epochs, loss: done.loss, lr: done.lr,
-          accuracy: now.accuracySum / now.images, images: done.images, seconds: (performance.now() - begun) / 1000,
+          kind: 'step',
+          step: now.step,
+          steps,
+          epoch: now.epoch + 1,
+          epochs,
+          loss: done.loss,
+          lr: done.lr,
+          accuracy: now.accuracySum / now.images,
+          images: done.images,
+          seconds: (performance.now() - begun) / 1000,
           ...(done.gradNorm === undefined ? {} : { gradNorm: done.gradNorm }),
         }
         away = false
@@ -284,8 +320,14 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
       now.sinceBest = better ? 0 : now.sinceBest + 1
       if (result && schedule === 'plateau') plateau.update(result.accuracy)
       const event: EpochEvent = {
-        kind: 'epoch', epoch: now.epoch, epochs, step: now.step, best: better, lr,
-        trainLoss: now.lossSum / now.images, trainAccuracy: now.accuracySum / now.images,
+        kind: 'epoch',
+        epoch: now.epoch,
+        epochs,
+        step: now.step,
+        best: better,
+        lr,
+        trainLoss: now.lossSum / now.images,
+        trainAccuracy: now.accuracySum / now.images,
         ...(result ? { loss: result.loss, accuracy: result.accuracy } : {}),
         seconds: (performance.now() - started) / 1000,
       }
@@ -309,25 +351,16 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
   }
 }
 
-const prefixed = (tensors: [string, Tensor][]): [string, Tensor][] => tensors.map(([name, t]) => [`optimizer.${name}`, t])
-
-function accumulateInto(sum: Tensor, g: Tensor): Tensor {
-  sum.backend.dispatch('binary', { y: sum.buf, a: sum.buf, b: g.buf }, { op: 0, n: sum.size, inner: 1, count: sum.size })
-  g.dispose()
-  return sum
-}
+const prefixed = (tensors: [string, Tensor][]): [string, Tensor][] =>
+  tensors.map(([name, t]) => [`optimizer.${name}`, t])
 
 /** Copies a saved state into the live tensors of the same names; throws when they do not correspond. */
 function restore(live: [string, Tensor][], saved: [string, Tensor][]): void {
   const from = new Map(saved)
   for (const [name, t] of live) {
     const source = from.get(name)
-    if (!source || source.size !== t.size) throw new InputError(`resume: the saved state has no fitting ${name}; was it made with other options?`)
-    t.backend.dispatch('copy', { y: t.buf, x: source.buf }, flat(t.size))
+    if (!source || source.size !== t.size)
+      throw new InputError(`resume: the saved state has no fitting ${name}; was it made with other options?`)
+    overwrite(t, source)
   }
 }
-
-const flat = (n: number) => ({
-  d0: 1, d1: 1, d2: 1, d3: 1, d4: 1, d5: n, ys0: 0, ys1: 0, ys2: 0, ys3: 0, ys4: 0, ys5: 1,
-  xs0: 0, xs1: 0, xs2: 0, xs3: 0, xs4: 0, xs5: 1, yo: 0, xo: 0, accumulate: 0,
-})

@@ -2,7 +2,7 @@
 import type { LoraConfig } from '../adapters/config.ts'
 import { applyAdapter, openAdapter } from '../adapters/peft-format.ts'
 import type { Backend } from '../backend/backend.ts'
-import { parsePreprocessor, parseTimmPreprocessor, type Preprocess, withInputSize } from '../data/preprocess.ts'
+import { type Preprocess, parsePreprocessor, parseTimmPreprocessor, withInputSize } from '../data/preprocess.ts'
 import { type Checkpoint, openCheckpoint, readJsonObject } from '../io/checkpoint.ts'
 import { type ResolveOptions, resolveModel } from '../io/hub.ts'
 import { localFiles } from '../io/local-files.ts'
@@ -33,12 +33,18 @@ export interface OpenModel {
 }
 
 /** Opens and loads a model. Throws InputError naming what is wrong before anything is allocated for long. */
-export async function openModel(backend: Backend, nameOrFolder: string, options: OpenModelOptions = {}): Promise<OpenModel> {
+export async function openModel(
+  backend: Backend,
+  nameOrFolder: string,
+  options: OpenModelOptions = {},
+): Promise<OpenModel> {
   const folder = await resolveModel(nameOrFolder, options)
   const checkpoint = await openCheckpoint(folder)
   const timm = isTimm(checkpoint.names())
   const type = String(checkpoint.config.model_type ?? '')
-  let preprocess = timm ? parseTimmPreprocessor(checkpoint.config.pretrained_cfg) : parsePreprocessor(checkpoint.preprocessor, type)
+  let preprocess = timm
+    ? parseTimmPreprocessor(checkpoint.config.pretrained_cfg)
+    : parsePreprocessor(checkpoint.preprocessor, type)
   // Without a preprocessor file a ViT takes images of its own size. DINOv2's is 518, but it is used at 224.
   const own = /^(vit|deit)$/.test(type) && !timm && !checkpoint.preprocessor ? checkpoint.config.image_size : undefined
   const wanted = options.inputSize ?? (typeof own === 'number' ? own : undefined)
@@ -66,7 +72,8 @@ export interface RunFile {
 export async function readRun(folder: string): Promise<RunFile & Record<string, unknown>> {
   const files = localFiles(folder)
   const path = files.join(folder, 'run.json')
-  if ((await files.kind(path)) !== 'file') throw new InputError(`${folder}: must be a run folder that vitune train wrote, got no run.json in it`)
+  if ((await files.kind(path)) !== 'file')
+    throw new InputError(`${folder}: must be a run folder that vitune train wrote, got no run.json in it`)
   const run = await readJsonObject(path)
   const fine = typeof run.method === 'string' && typeof run.model === 'string' && Array.isArray(run.classes)
   if (!fine) throw new InputError(`${path}: must have method, model and classes`)
@@ -81,7 +88,9 @@ export async function openRun(backend: Backend, folder: string, options: Resolve
   const files = localFiles(folder)
   const weights = files.join(folder, adapted ? 'adapter_model.safetensors' : 'model.safetensors')
   if ((await files.kind(weights)) !== 'file') {
-    throw new InputError(`${folder}: has no ${files.baseName(weights)} yet; let its first epoch finish with train --resume`)
+    throw new InputError(
+      `${folder}: has no ${files.baseName(weights)} yet; let its first epoch finish with train --resume`,
+    )
   }
   if (adapted) return openModel(backend, run.model, { ...options, ...shape, adapter: folder })
   return { ...(await openModel(backend, folder, { ...options, ...shape })), source: run.model }
@@ -94,15 +103,27 @@ const resamples = { lanczos: 1, bilinear: 2, bicubic: 3, box: 4, hamming: 5 }
  * What preprocessor_config.json must say to use the model as it is used now: the checkpoint's own unless it had none or
  * the input size was changed. Undefined for timm's models, which say it in config.json.
  */
-export function preprocessorJson({ checkpoint, dialect, preprocess: p }: OpenModel): Readonly<Record<string, unknown>> | undefined {
+export function preprocessorJson({
+  checkpoint,
+  dialect,
+  preprocess: p,
+}: OpenModel): Readonly<Record<string, unknown>> | undefined {
   if (dialect === 'timm') return undefined
   const own = checkpoint.preprocessor
   const type = String(checkpoint.config.model_type ?? '')
   if (own && JSON.stringify(parsePreprocessor(own, type)) === JSON.stringify(p)) return own
   const resize = p.resize && 'shortest' in p.resize ? { shortest_edge: p.resize.shortest } : p.resize
   return {
-    image_processor_type: 'BitImageProcessor', do_resize: resize !== null, ...(resize ? { size: resize } : {}),
-    resample: resamples[p.filter], do_center_crop: p.crop !== null, ...(p.crop ? { crop_size: p.crop } : {}),
-    do_rescale: p.scale !== 1, rescale_factor: p.scale, do_normalize: true, image_mean: p.mean, image_std: p.std,
+    image_processor_type: 'BitImageProcessor',
+    do_resize: resize !== null,
+    ...(resize ? { size: resize } : {}),
+    resample: resamples[p.filter],
+    do_center_crop: p.crop !== null,
+    ...(p.crop ? { crop_size: p.crop } : {}),
+    do_rescale: p.scale !== 1,
+    rescale_factor: p.scale,
+    do_normalize: true,
+    image_mean: p.mean,
+    image_std: p.std,
   }
 }

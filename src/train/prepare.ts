@@ -1,6 +1,6 @@
 // Makes a loaded model ready for a fine-tuning method and a set of classes.
 import { type LoraConfig, loraConfig } from '../adapters/config.ts'
-import { freezeBackbone, injectLora, markTrainable, type Method, withHead } from '../adapters/inject.ts'
+import { freezeBackbone, injectLora, type Method, markTrainable, withHead } from '../adapters/inject.ts'
 import { fitHead } from '../models/load.ts'
 import type { Vit } from '../models/vit.ts'
 import { truncatedNormal } from '../nn/layers.ts'

@@ -4,8 +4,8 @@ import type { LoraConfig } from '../adapters/config.ts'
 import { type Method, methods } from '../adapters/inject.ts'
 import { saveAdapter } from '../adapters/peft-format.ts'
 import { createBackend, type Device } from '../backend/create.ts'
-import { openImageFolder } from '../data/image-folder.ts'
 import type { Dataset } from '../data/dataset.ts'
+import { openImageFolder } from '../data/image-folder.ts'
 import { batchSource } from '../data/loader.ts'
 import { evalTransform, trainTransform } from '../data/transforms.ts'
 import type { ResolveOptions } from '../io/hub.ts'
@@ -159,13 +159,16 @@ function checkNumbers(s: TrainSettings): void {
     }
   }
   const choices = {
-    peft: methods, optimizer: ['adamw', 'sgd'], schedule: ['constant', 'cosine', 'plateau'],
+    peft: methods,
+    optimizer: ['adamw', 'sgd'],
+    schedule: ['constant', 'cosine', 'plateau'],
     interpolation: ['bicubic', 'bilinear', 'bicubic-antialias'],
   } as const
   for (const name of Object.keys(choices) as (keyof typeof choices)[]) {
     const value = s[name]
     const known: readonly string[] = choices[name]
-    if (value !== undefined && !known.includes(value)) throw new InputError(`${name}: must be one of ${known.join(', ')}, got ${value}`)
+    if (value !== undefined && !known.includes(value))
+      throw new InputError(`${name}: must be one of ${known.join(', ')}, got ${value}`)
   }
   if (s.transformers !== undefined && s.transformers !== 4 && s.transformers !== 5) {
     throw new InputError(`transformers: must be 4 or 5, got ${s.transformers}`)
@@ -195,11 +198,14 @@ async function settingsOf(options: TrainOptions): Promise<TrainSettings> {
   if (!given.out) throw new InputError('resume: needs the run folder, give out')
   const run = await readRun(given.out)
   const saved = run.settings as TrainSettings
-  if (saved === null || typeof saved !== 'object') throw new InputError(`${given.out}: run.json has no settings to resume with`)
+  if (saved === null || typeof saved !== 'object')
+    throw new InputError(`${given.out}: run.json has no settings to resume with`)
   for (const [name, value] of Object.entries(given) as [keyof TrainSettings, unknown][]) {
     if (value === undefined || changeable.includes(name)) continue
     if (JSON.stringify(saved[name]) !== JSON.stringify(value)) {
-      throw new InputError(`resume: ${name} was ${JSON.stringify(saved[name])} in this run and cannot become ${JSON.stringify(value)}; leave it out or start a new run`)
+      throw new InputError(
+        `resume: ${name} was ${JSON.stringify(saved[name])} in this run and cannot become ${JSON.stringify(value)}; leave it out or start a new run`,
+      )
     }
   }
   const kept = Object.fromEntries(changeable.filter((n) => given[n] !== undefined).map((n) => [n, given[n]]))
@@ -208,8 +214,13 @@ async function settingsOf(options: TrainOptions): Promise<TrainSettings> {
 
 /** What a run writes, and what would make a model folder of it. */
 const written = [
-  ...Object.values(files), 'adapter_model.safetensors', 'adapter_config.json', 'model.safetensors',
-  'model.safetensors.index.json', 'config.json', 'preprocessor_config.json',
+  ...Object.values(files),
+  'adapter_model.safetensors',
+  'adapter_config.json',
+  'model.safetensors',
+  'model.safetensors.index.json',
+  'config.json',
+  'preprocessor_config.json',
 ]
 
 /** Refuses a run folder that already holds a run or a model. */
@@ -226,20 +237,25 @@ async function checkUnused(out: string): Promise<void> {
 async function checkClasses(out: string, classes: readonly string[]): Promise<void> {
   const { classes: before } = await readRun(out)
   if (JSON.stringify(before) === JSON.stringify(classes)) return
-  throw new InputError(`resume: the run in ${out} has the classes ${before.join(', ')}, got ${classes.join(', ')}; restore the images or start a new run`)
+  throw new InputError(
+    `resume: the run in ${out} has the classes ${before.join(', ')}, got ${classes.join(', ')}; restore the images or start a new run`,
+  )
 }
 
 /** Keeps the lines of metrics.jsonl up to a step, so that a resumed run does not repeat itself. */
 async function trimMetrics(path: string, step: number): Promise<void> {
   const disk = localFiles(path)
   if ((await disk.kind(path)) !== 'file') return
-  const lines = new TextDecoder().decode(await disk.read(path)).split('\n').filter((line) => {
-    try {
-      return JSON.parse(line).step <= step
-    } catch {
-      return false
-    }
-  })
+  const lines = new TextDecoder()
+    .decode(await disk.read(path))
+    .split('\n')
+    .filter((line) => {
+      try {
+        return JSON.parse(line).step <= step
+      } catch {
+        return false
+      }
+    })
   await disk.writeAtomic(path, lines.map((line) => `${line}\n`).join(''))
 }
 
@@ -255,11 +271,15 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, 
   const settings: TrainSettings = { ...defaults, ...defined(await settingsOf(options)) }
   checkNumbers(settings)
   for (const name of ['data', 'model'] as const) {
-    if (typeof settings[name] !== 'string') throw new InputError(`${name}: must be given, a ${name === 'data' ? 'folder of images' : 'model folder or name'}`)
+    if (typeof settings[name] !== 'string')
+      throw new InputError(`${name}: must be given, a ${name === 'data' ? 'folder of images' : 'model folder or name'}`)
   }
   const { out, seed = defaults.seed, epochs = defaults.epochs, batchSize = defaults.batchSize } = settings
   if (out !== undefined && !options.resume) await checkUnused(out)
-  const folder = await openImageFolder(settings.data, { seed, ...(settings.val === undefined ? {} : { val: settings.val }) })
+  const folder = await openImageFolder(settings.data, {
+    seed,
+    ...(settings.val === undefined ? {} : { val: settings.val }),
+  })
   if (options.resume) await checkClasses(out!, folder.classes)
   const backend = await createBackend(settings)
   let opened: OpenModel | undefined
@@ -269,15 +289,26 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, 
     for (const [, t] of state?.tensors ?? []) t.dispose()
   }
   try {
-    opened = await openModel(backend, settings.model, { ...options.hub, ...pick(settings, 'inputSize', 'interpolation', 'adapter') })
+    opened = await openModel(backend, settings.model, {
+      ...options.hub,
+      ...pick(settings, 'inputSize', 'interpolation', 'adapter'),
+    })
     const { model } = opened
     const method: Method = opened.lora ? (opened.lora.useDora ? 'dora' : 'lora') : (settings.peft ?? defaults.peft)
     if (opened.lora && options.peft !== undefined && options.peft !== method) {
-      throw new InputError(`adapter: ${settings.adapter} is a ${method} adapter, got peft ${options.peft}; leave peft out`)
+      throw new InputError(
+        `adapter: ${settings.adapter} is a ${method} adapter, got peft ${options.peft}; leave peft out`,
+      )
     }
     const lora = defined({
-      ...settings.lora, r: settings.rank, alpha: settings.alpha, targetModules: settings.targets, dropout: settings.loraDropout,
-      useRslora: settings.rslora, bias: settings.bias, modulesToSave: settings.modulesToSave,
+      ...settings.lora,
+      r: settings.rank,
+      alpha: settings.alpha,
+      targetModules: settings.targets,
+      dropout: settings.loraDropout,
+      useRslora: settings.rslora,
+      bias: settings.bias,
+      modulesToSave: settings.modulesToSave,
     })
     model.setDropout(settings)
     const prepared = prepare(model, folder.classes, method, { seed, lora, adapter: opened.lora })
@@ -299,36 +330,92 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, 
       batchSource(dataset, {
         transform: training && settings.augment !== false ? trainTransform(opened!.preprocess) : plain,
         order: training && settings.shuffle !== false ? 'shuffle' : 'sequential',
-        batchSize, seed, onBroken, strict,
+        batchSize,
+        seed,
+        onBroken,
+        strict,
       })
 
     const started = performance.now()
     const record = {
-      vitune: version, created: new Date().toISOString(), method, model: settings.model, classes: folder.classes,
-      ...pick(settings, 'inputSize', 'interpolation'), settings: { ...settings, peft: method, lr }, seed,
-      lora: prepared.lora, preprocess: opened.preprocess, versions: platform.describe(), device: backend.name,
-      threads: backend.caps.threads, images: { train: folder.train.length, val: folder.val?.length ?? 0 },
-      trainable: counts.trainable, total: counts.total,
+      vitune: version,
+      created: new Date().toISOString(),
+      method,
+      model: settings.model,
+      classes: folder.classes,
+      ...pick(settings, 'inputSize', 'interpolation'),
+      settings: { ...settings, peft: method, lr },
+      seed,
+      lora: prepared.lora,
+      preprocess: opened.preprocess,
+      versions: platform.describe(),
+      device: backend.name,
+      threads: backend.caps.threads,
+      images: { train: folder.train.length, val: folder.val?.length ?? 0 },
+      trainable: counts.trainable,
+      total: counts.total,
     }
-    const writeRun = (more: Record<string, unknown>) => disk!.writeAtomic(at(files.run), `${JSON.stringify({ ...record, ...more }, null, 2)}\n`)
-    const note = async (event: StepEvent | EpochEvent) => disk?.append(at(files.metrics), `${JSON.stringify(metricsLine(event))}\n`)
+    const writeRun = (more: Record<string, unknown>) =>
+      disk!.writeAtomic(at(files.run), `${JSON.stringify({ ...record, ...more }, null, 2)}\n`)
+    const note = async (event: StepEvent | EpochEvent) =>
+      disk?.append(at(files.metrics), `${JSON.stringify(metricsLine(event))}\n`)
     if (disk) {
       await disk.makeFolder(out!)
       await trimMetrics(at(files.metrics), state?.numbers.step ?? 0)
       await writeRun({ finished: false })
     }
     yield {
-      kind: 'start', method, model: options.model ?? settings.model, classes: folder.classes, train: folder.train.length, val: folder.val?.length ?? 0,
-      valSource: folder.valSource, ignored: folder.ignored, ...counts, lr, device: backend.name, threads: backend.caps.threads,
-      notes: backend.caps.notes, step: state?.numbers.step ?? 0,
+      kind: 'start',
+      method,
+      model: options.model ?? settings.model,
+      classes: folder.classes,
+      train: folder.train.length,
+      val: folder.val?.length ?? 0,
+      valSource: folder.valSource,
+      ignored: folder.ignored,
+      ...counts,
+      lr,
+      device: backend.name,
+      threads: backend.caps.threads,
+      notes: backend.caps.notes,
+      step: state?.numbers.step ?? 0,
     }
 
     backend.resetPeak()
-    const { schedule, warmup, optimizer, weightDecay, clip, accumulate, labelSmoothing, patience, checkpointing, patchKeep } = settings
+    const {
+      schedule,
+      warmup,
+      optimizer,
+      weightDecay,
+      clip,
+      accumulate,
+      labelSmoothing,
+      patience,
+      checkpointing,
+      patchKeep,
+    } = settings
     loop = fit({
-      model, task: multiclass(folder.classes), train: source(folder.train, true), val: folder.val && source(folder.val, false),
-      epochs, lr, seed, signal: options.signal, resume: state,
-      ...defined({ schedule, warmup, optimizer, weightDecay, clip, accumulate, labelSmoothing, patience, checkpointing, patchKeep }),
+      model,
+      task: multiclass(folder.classes),
+      train: source(folder.train, true),
+      val: folder.val && source(folder.val, false),
+      epochs,
+      lr,
+      seed,
+      signal: options.signal,
+      resume: state,
+      ...defined({
+        schedule,
+        warmup,
+        optimizer,
+        weightDecay,
+        clip,
+        accumulate,
+        labelSmoothing,
+        patience,
+        checkpointing,
+        patchKeep,
+      }),
       ...(disk
         ? {
             // The line comes before the checkpoint: one without the other is cut off again when the run is resumed.
@@ -338,9 +425,13 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, 
             },
             saveBest: () =>
               prepared.lora
-                ? saveAdapter(model, out!, prepared.lora, { baseModel: settings.model, transformers: settings.transformers })
+                ? saveAdapter(model, out!, prepared.lora, {
+                    baseModel: settings.model,
+                    transformers: settings.transformers,
+                  })
                 : saveVit(model, out!, opened!.dialect, {
-                    preprocessor: preprocessorJson(opened!), config: { ...opened!.checkpoint.config },
+                    preprocessor: preprocessorJson(opened!),
+                    config: { ...opened!.checkpoint.config },
                   }),
           }
         : {}),
@@ -359,13 +450,23 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, 
     const seconds = (performance.now() - started) / 1000
     const { ended, step, epochs: finished, best, bestEpoch } = result.value
     const summary = {
-      ended, step, epochs: finished, bestEpoch, ...(best >= 0 ? { accuracy: best } : {}), skipped: skipped.size,
-      trainable: counts.trainable, total: counts.total, peakBytes: backend.memory().peak, seconds,
+      ended,
+      step,
+      epochs: finished,
+      bestEpoch,
+      ...(best >= 0 ? { accuracy: best } : {}),
+      skipped: skipped.size,
+      trainable: counts.trainable,
+      total: counts.total,
+      peakBytes: backend.memory().peak,
+      seconds,
     }
     if (disk) {
       const resident = platform.peakResident()
       await writeRun({
-        finished: ended !== 'signal', ...summary, ...(resident === undefined ? {} : { peakResidentBytes: resident }),
+        finished: ended !== 'signal',
+        ...summary,
+        ...(resident === undefined ? {} : { peakResidentBytes: resident }),
         skippedImages: [...skipped].map(([file, reason]) => ({ file, reason })),
       })
     }
@@ -388,14 +489,25 @@ function metricsLine(event: StepEvent | EpochEvent): Record<string, unknown> {
   const { step, epoch, lr } = event
   if (event.kind === 'step') return { step, epoch, loss: event.loss, lr }
   const { trainLoss, trainAccuracy, loss, accuracy } = event
-  return { step, epoch, train_loss: trainLoss, train_accuracy: trainAccuracy, val_loss: loss, val_accuracy: accuracy, lr }
+  return {
+    step,
+    epoch,
+    train_loss: trainLoss,
+    train_accuracy: trainAccuracy,
+    val_loss: loss,
+    val_accuracy: accuracy,
+    lr,
+  }
 }
 
 function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as { [K in keyof T]: Exclude<T[K], undefined> }
+  return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as {
+    [K in keyof T]: Exclude<T[K], undefined>
+  }
 }
 
 function pick<T extends object, K extends keyof T>(value: T, ...keys: K[]): { [P in K]?: Exclude<T[P], undefined> } {
-  return Object.fromEntries(keys.filter((k) => value[k] !== undefined).map((k) => [k, value[k]])) as { [P in K]?: Exclude<T[P], undefined> }
+  return Object.fromEntries(keys.filter((k) => value[k] !== undefined).map((k) => [k, value[k]])) as {
+    [P in K]?: Exclude<T[P], undefined>
+  }
 }
-
