@@ -16,7 +16,6 @@ import {
   experimentMethods,
   InputError,
   memoryDataset,
-  type RunSettings,
   renderReport,
   renderTable,
   writeFileAtomic,
@@ -25,6 +24,7 @@ import { terminal } from '../src/platform/terminal-node.ts'
 import { count, list, methodName } from '../src/train/report/format.ts'
 import { loadStartDatasets, type StartDataset, subset, writeImageFolder } from './data/datasets.ts'
 import { startScreen } from './start-screen.ts'
+import { perMethod, settings, testPerClass, trainPerClass } from './start-settings.ts'
 
 interface Flags {
   seeds: number
@@ -39,20 +39,6 @@ interface Flags {
 }
 
 const ui = createUi()
-
-/** Test images of each class; the same for every run. */
-const testPerClass = 50
-const trainPerClass = 50
-const epochs = 4
-const settings: RunSettings = { batchSize: 32, weightDecay: 0.05, schedule: 'cosine', warmup: 0.1 }
-/** Rates chosen on training images that the tried runs did not train on; the test images had no part in it. */
-const perMethod: Record<ExperimentMethod, RunSettings> = {
-  linear: { lr: 1e-2 },
-  lora: { lr: 1e-2 },
-  dora: { lr: 1e-2 },
-  full: { lr: 1e-3 },
-  scratch: { lr: 1e-3 },
-}
 
 // Beside this file, or seen from dist/ when bundled.
 const modelFolder = ['./vit-cifar100/', '../benchmarks/vit-cifar100/']
@@ -94,7 +80,7 @@ function parse(args: readonly string[], datasets: string[]): Flags {
     .option('--seeds <n>', 'repeat everything with this many seeds', whole('--seeds', 1, 100), 1)
     .option('--methods <list>', `of ${experimentMethods.join(',')}`, names('--methods', experimentMethods))
     .option('--datasets <list>', `of ${datasets.join(',')}`, names('--datasets', datasets))
-    .option('--epochs <n>', 'epochs of every run', whole('--epochs', 1, 1000), epochs)
+    .option('--epochs <n>', 'epochs of every run', whole('--epochs', 1, 1000), settings.epochs)
     .option(
       '--train-per-class <n>',
       `training images of each class (default: ${trainPerClass})`,
