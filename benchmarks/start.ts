@@ -211,6 +211,7 @@ async function main(args: readonly string[]): Promise<number> {
       epochs: flags.epochs,
       perMethod,
       title,
+      remark: 'Learning rates were chosen by benchmarks/start-rates.ts, which sees training images only',
       command: commandOf(args),
       ...(flags.threads === undefined ? {} : { threads: flags.threads }),
     },

@@ -203,6 +203,18 @@ test('the summary follows the numbers: opposite results give opposite sentences'
   assert.match(harmed, 'Pre-training did not help here')
 })
 
+test('pre-training is judged by full training alone where both are there, and equal costs are told of all', () => {
+  const words = summaryWords(
+    experiment([
+      { method: 'lora', dataset: 'digits', accuracies: [0.7], more: lora },
+      { method: 'full', dataset: 'digits', accuracies: [0.6], more: full },
+      { method: 'scratch', dataset: 'digits', accuracies: [0.2], more: full },
+    ]),
+  ).join('\n')
+  assert.match(words, 'Pre-training was worth 40.0 points: Full from the pre-trained weights reached 60.0 %')
+  assert.match(words, 'Peak memory went from 171 MB (LoRA) to 1.46 GB (Full and From scratch), the mean time')
+})
+
 test('a gap within the spread, or with one seed, is called what it is', () => {
   assert.match(
     two([0.6, 0.64], [0.59, 0.63]),

@@ -75,6 +75,8 @@ export interface ExperimentOptions extends RunSettings {
   signal?: AbortSignal
   hub?: ResolveOptions
   title?: string
+  /** A sentence for the report on how the settings were found, without its full stop. */
+  remark?: string
   /** What repeats the experiment. */
   command?: string
 }
@@ -262,6 +264,11 @@ function inWords(options: ExperimentOptions): string {
     augment ? `, random crops of ${(augment.area ?? [0.08, 1]).join(' to ')} of the area` : ', no augmentation',
     augment && (augment.flip ?? 0.5) > 0 ? ' and mirror images' : '',
     adapted.length > 0 ? `; adapters of rank ${r}, alpha ${alpha} on ${[targetModules].flat().join(' and ')}` : '',
+    // What makes its memory and time so small belongs beside the numbers.
+    (options.methods ?? experimentMethods).includes('linear') && !augment
+      ? '. Linear computes the features of the frozen backbone once and trains the classifier on them'
+      : '',
+    options.remark ? `. ${options.remark}` : '',
     '. A run is tested once, after its last epoch; its time and memory are those of training.',
   ].join('')
 }

@@ -74,7 +74,7 @@ summary { cursor: pointer; font-weight: 600; }
   dd { margin-bottom: 10px; }
 }
 @media (max-width: 430px) {
-  table { font-size: 0.79rem; }
+  table, thead th { font-size: 0.77rem; }
   th, td { padding-left: 6px; }
   .swatch { width: 8px; height: 8px; margin-right: 5px; }
 }

@@ -73,7 +73,8 @@ function againstScratch(summaries: MethodSummary[]): string | undefined {
   const scratch = summaries.find((s) => s.method === 'scratch')
   const tuned = summaries.filter((s) => s.method !== 'scratch')
   if (!scratch || tuned.length === 0) return undefined
-  const top = best(tuned)
+  // Full training differs from scratch in its start alone.
+  const top = tuned.find((s) => s.method === 'full') ?? best(tuned)
   const gap = gapOf(top, scratch)
   const facts = `${methodName(top.method)} from the pre-trained weights reached ${written(top)}, the same model from scratch ${written(scratch)}`
   if (gap === 0 || verdict(top, scratch) === 'within') return `Pre-training made no clear difference: ${facts}.`

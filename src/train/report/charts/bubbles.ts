@@ -163,7 +163,8 @@ function labels(
       return taken.reduce((sum, other) => sum + overlap(box, other), 0) + 4 * (w * h - inside)
     }
     const box = candidates.reduce((a, b) => (cost(b) < cost(a) - 0.5 ? b : a))
-    taken.push(box)
+    // Some fonts are wider than was reckoned with.
+    taken.push({ ...box, left: box.left - 10, right: box.right + 10 })
     const middle = (box.left + box.right) / 2
     return [
       { x: middle, y: box.top + 9, text: name, align: 'center', weight: 600 },
