@@ -26,7 +26,6 @@ import {
   readCheckpoint,
   saveVit,
   type Transform,
-  tensor,
   truncatedNormal,
   Vit,
   writeCheckpoint,
