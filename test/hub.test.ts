@@ -317,7 +317,17 @@ test('each reason why a model cannot be had is one sentence that says what to do
 }) => {
   const ask = (name: string, url = hubUrl) => refusal(resolveModel(name, { hubUrl: url, cacheDir }))
   assert.match(await ask('no-such-folder'), 'no such folder, and not a model name like facebook/dinov2-small')
-  for (const odd of ['./models/x', '/models/x', 'a/b/c', '../x', 'org/..', 'org/x@a@b', 'org/x@../../y', '-a/b', '']) {
+  for (const odd of [
+    './models/x',
+    '/models/x',
+    'a/b/c',
+    '../no-such-folder',
+    'org/..',
+    'org/x@a@b',
+    'org/x@../../y',
+    '-a/b',
+    '',
+  ]) {
     assert.match(await ask(odd), 'not a model name', odd)
   }
   writeFileSync(join(folder, 'file'), '')
