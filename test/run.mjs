@@ -5,9 +5,11 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, stripVTControlCharacters } from 'node:util'
+import { softwareGpu } from './software-gpu.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const timeLimit = 5 * 60 * 1000
+const env = { ...process.env, ...softwareGpu() }
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { jobs: { type: 'string', default: '1' }, verbose: { type: 'boolean', default: false } },
@@ -22,7 +24,8 @@ const files = readdirSync(join(root, 'test'), { recursive: true })
 /** Output and exit code of one file; a file that outlives the time limit is killed and has no code. */
 function execute(file) {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, ['--import', 'tsx', file], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] })
+    const stdio = ['ignore', 'pipe', 'pipe']
+    const child = spawn(process.execPath, ['--import', 'tsx', file], { cwd: root, env, stdio })
     let output = ''
     const timer = setTimeout(() => {
       output += `\nStopped after ${timeLimit / 1000} s.\n`
@@ -55,6 +58,8 @@ function judge(file, { code, output }) {
 
 let passed = 0
 let failed = 0
+/** What a test file said that this machine cannot do, once each. */
+const missing = new Set()
 async function work(queue) {
   for (let file = queue.shift(); file; file = queue.shift()) {
     const start = performance.now()
@@ -67,6 +72,7 @@ async function work(queue) {
     const counts = `${verdict.passed} passed${verdict.failed ? `, ${verdict.failed} FAILED` : ''}`
     console.log(`${name.padEnd(36)} ${counts.padEnd(22)} ${seconds.padStart(6)} s`)
     if (verdict.failed || values.verbose) console.log(`${result.output}${verdict.reason}`)
+    for (const [line] of result.output.matchAll(/^Not tested here: .*/gm)) missing.add(line)
   }
 }
 
@@ -76,5 +82,6 @@ if (files.length === 0) {
 }
 const queue = [...files]
 await Promise.all(Array.from({ length: Math.max(1, Number(values.jobs) || 1) }, () => work(queue)))
+for (const line of missing) console.log(line)
 console.log(`${passed} passed, ${failed} failed`)
 process.exitCode = failed ? 1 : 0
