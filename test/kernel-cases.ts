@@ -10,5 +10,6 @@ import './kernel-cases/normalise.ts'
 import './kernel-cases/optimizer.ts'
 import './kernel-cases/random.ts'
 import './kernel-cases/reduce.ts'
+import './kernel-cases/tiles.ts'
 
 export { cases, type KernelCase, type Values } from './kernel-cases/case.ts'
