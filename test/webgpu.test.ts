@@ -167,15 +167,19 @@ if (webgpuRefusal !== undefined) {
     await backend.dispose()
   })
 
-  test('once disposed, Node ends by itself', async () => {
+  test('once disposed, what it held may be collected at once, and Node ends by itself', async () => {
     const script = `import { createWebgpu } from 'vitune'
+const first = await createWebgpu()
+await first.dispose()
+globalThis.gc()
 const backend = await createWebgpu()
 const x = backend.alloc(3, 'f32')
 backend.write(x, Float32Array.of(1, 2, 3))
 backend.dispatch('unary', { y: x, x }, { op: 0, n: 3, a: 2, b: 0 })
 console.log(Array.from(await backend.read(x)).join())
-await backend.dispose()`
-    const args = ['--input-type=module', '-e', script]
+await backend.dispose()
+globalThis.gc()`
+    const args = ['--expose-gc', '--input-type=module', '-e', script]
     const { stdout } = await run(process.execPath, args, { cwd: root, timeout: 30_000 })
     assert.is(stdout, '2,4,6\n')
   })

@@ -264,6 +264,8 @@ export async function createWebgpu(options: WebgpuOptions = {}): Promise<WebgpuB
       pool.dispose()
       device.destroy()
       await device.lost
+      // Dawn told us of the loss from within its own event loop, and crashes when its instance is collected there.
+      await new Promise((resolve) => setTimeout(resolve, 10))
       gpu = undefined
     },
   }
