@@ -8,10 +8,10 @@ import { settings, trainPerClass } from './start-settings.ts'
 
 const heldOutPerClass = 50
 const rates: Record<string, number[]> = {
-  linear: [1e-2, 2e-2, 4e-2],
-  lora: [2.5e-3, 5e-3, 1e-2],
+  linear: [1e-2, 2e-2, 4e-2, 8e-2],
+  lora: [2.5e-3, 5e-3, 1e-2, 2e-2],
   dora: [2.5e-3, 5e-3, 1e-2],
-  full: [1.5e-4, 2.5e-4, 5e-4],
+  full: [1.5e-4, 2.5e-4, 5e-4, 1e-3, 2e-3],
   scratch: [2.5e-4, 5e-4, 1e-3],
 }
 

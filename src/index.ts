@@ -26,6 +26,12 @@ export {
 export { type BackendOptions, createBackend, type Device, devices } from './backend/create.ts'
 export { createReference } from './backend/reference/reference.ts'
 export { createWasm, type WasmOptions } from './backend/wasm/wasm.ts'
+export {
+  createWebgpu,
+  type WebgpuBackend,
+  type WebgpuOptions,
+  type WebgpuStats,
+} from './backend/webgpu/webgpu.ts'
 
 // tensor
 export { philox, Rng } from './tensor/philox.ts'

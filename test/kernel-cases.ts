@@ -11,4 +11,7 @@ import './kernel-cases/optimizer.ts'
 import './kernel-cases/random.ts'
 import './kernel-cases/reduce.ts'
 
+// Sizes at the edges of WebGPU's tiles.
+if (process.env.VITUNE_TEST_WEBGPU) await import('./kernel-cases/tiles.ts')
+
 export { cases, type KernelCase, type Values } from './kernel-cases/case.ts'

@@ -129,10 +129,11 @@ for (const kernel of names) {
     return entry
   }
   for (const label of labels) {
-    test(`${label}: ${kernel} is the reference in ${own.length} cases, touches nothing else and leaves no buffer`, async () => {
+    const here = own.filter((c) => !backends[label]!.leavesOut?.(c))
+    test(`${label}: ${kernel} is the reference in ${here.length} cases, touches nothing else and leaves no buffer`, async () => {
       const backend = await start(label)
       const wrong: string[] = []
-      for (const c of own) {
+      for (const c of here) {
         const { values, want, found } = known.get(c) ?? (await know(c))
         const got = await run(backend, c, values, padding)
         found[label] = got

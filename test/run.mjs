@@ -1,20 +1,28 @@
 // Runs every test/**/*.test.ts in a process of its own and ends with the line `N passed, M failed`.
 // node test/run.mjs [--jobs 2] [--verbose] [part of a file name]...
+// With --webgpu also *.gpu.ts, and the WebGPU backend joins where tests loop over backends (in software, slow).
 import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, stripVTControlCharacters } from 'node:util'
+import { softwareGpu } from './software-gpu.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const timeLimit = 5 * 60 * 1000
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { jobs: { type: 'string', default: '1' }, verbose: { type: 'boolean', default: false } },
+  options: {
+    jobs: { type: 'string', default: '1' },
+    verbose: { type: 'boolean', default: false },
+    webgpu: { type: 'boolean', default: false },
+  },
 })
 
+const env = values.webgpu ? { ...process.env, ...softwareGpu(), VITUNE_TEST_WEBGPU: '1' } : process.env
+const endings = values.webgpu ? ['.test.ts', '.gpu.ts'] : ['.test.ts']
 const files = readdirSync(join(root, 'test'), { recursive: true })
-  .filter((name) => name.endsWith('.test.ts'))
+  .filter((name) => endings.some((ending) => name.endsWith(ending)))
   .map((name) => join(root, 'test', name))
   .filter((file) => positionals.length === 0 || positionals.some((part) => relative(root, file).includes(part)))
   .sort()
@@ -22,7 +30,8 @@ const files = readdirSync(join(root, 'test'), { recursive: true })
 /** Output and exit code of one file; a file that outlives the time limit is killed and has no code. */
 function execute(file) {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, ['--import', 'tsx', file], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] })
+    const stdio = ['ignore', 'pipe', 'pipe']
+    const child = spawn(process.execPath, ['--import', 'tsx', file], { cwd: root, env, stdio })
     let output = ''
     const timer = setTimeout(() => {
       output += `\nStopped after ${timeLimit / 1000} s.\n`

@@ -3,6 +3,7 @@ import { InputError } from '../platform/errors.ts'
 import type { Backend } from './backend.ts'
 import { createReference } from './reference/reference.ts'
 import { createWasm } from './wasm/wasm.ts'
+import { createWebgpu } from './webgpu/webgpu.ts'
 
 export type Device = 'auto' | 'wasm' | 'webgpu' | 'reference'
 export const devices: readonly Device[] = ['auto', 'wasm', 'webgpu', 'reference']
@@ -18,7 +19,11 @@ export interface BackendOptions {
 export async function createBackend(options: BackendOptions = {}): Promise<Backend> {
   const { device = 'auto', threads } = options
   if (!devices.includes(device)) throw new InputError(`device: must be one of ${devices.join(', ')}, got ${device}`)
-  if (device === 'webgpu') throw new InputError('device: webgpu is not in this version yet; use auto or wasm')
+  if (device === 'webgpu') {
+    return createWebgpu().catch((error: unknown) => {
+      throw new InputError(`device: ${error instanceof Error ? error.message : error}; or use auto or wasm`)
+    })
+  }
   if (device === 'reference') return createReference()
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 64)) {
     throw new InputError(`threads: must be a whole number from 1 to 64, got ${threads}`)

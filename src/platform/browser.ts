@@ -60,4 +60,9 @@ export const platform: Platform = {
   env: () => undefined,
   homeFolder: () => '',
   peakResident: () => undefined,
+  async gpu() {
+    const { gpu } = navigator as { gpu?: GPU }
+    if (gpu) return gpu
+    return globalThis.isSecureContext ? 'this browser has no WebGPU' : 'WebGPU needs a secure page (https or localhost)'
+  },
 }

@@ -174,6 +174,17 @@ const files: Files = {
   resolve: (path) => resolve(path),
 }
 
+async function gpu(): Promise<GPU | string> {
+  try {
+    const { create } = await import('webgpu')
+    return create([])
+  } catch (error) {
+    if (codeOf(error) === 'ERR_MODULE_NOT_FOUND')
+      return 'the optional package webgpu is not installed: npm install webgpu'
+    return `the package webgpu does not load here, ${error instanceof Error ? error.message : error}`
+  }
+}
+
 /** The platform under Node 20 and later. */
 export const platform: Platform = {
   name: 'node',
@@ -196,4 +207,5 @@ export const platform: Platform = {
   env: (name) => process.env[name],
   homeFolder: () => homedir(),
   peakResident: () => process.resourceUsage().maxRSS * 1024,
+  gpu,
 }

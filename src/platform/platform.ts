@@ -95,4 +95,9 @@ export interface Platform {
   homeFolder(): string
   /** Highest resident set of the process so far in bytes, where known. */
   peakResident(): number | undefined
+  /**
+   * What gives WebGPU adapters, or one sentence why there is none. Under Node it must be let go of once its device is
+   * destroyed, since it keeps the process alive.
+   */
+  gpu(): Promise<GPU | string>
 }

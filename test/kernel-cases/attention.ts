@@ -2,7 +2,8 @@
 import { add, type Draw, f32, forward } from './case.ts'
 
 const attentionTolerance = { abs: 2e-6, rel: 4e-6, why: 'f32 scores, then exp of them, then f32 sums over N' }
-function addAttention(
+/** Adds a forward case; `size` is the deviation of q and k, `one` takes q for all three. */
+export function addAttention(
   b: number,
   n: number,
   h: number,
@@ -18,7 +19,8 @@ function addAttention(
   const outputs = lse ? { o: all, lse: b * h * n } : { o: all }
   add('attention', title, params, values, outputs, { ...attentionTolerance, abs }, one ? { k: 'q', v: 'q' } : {})
 }
-function addAttentionGrad(b: number, n: number, h: number, d: number, outs: string[]): void {
+/** Adds a gradient case with these outputs. */
+export function addAttentionGrad(b: number, n: number, h: number, d: number, outs: string[]): void {
   const all = b * n * h * d
   const params = { b, n, h, d, scale: f32(1 / Math.sqrt(d)) }
   add(

@@ -12,7 +12,8 @@ interface Product {
   act?: number
   accumulate?: number
 }
-function addMatmul(m: number, n: number, k: number, how: Product = {}): void {
+/** Adds a product of (m, k) by (k, n), values normal. */
+export function addMatmul(m: number, n: number, k: number, how: Product = {}): void {
   const { batch = 1, transA = 0, transB = 0, strideA = m * k, strideB = k * n, act = 0, accumulate = 0 } = how
   const alpha = f32(how.alpha ?? 1)
   const extra = how.with ?? []

@@ -1,0 +1,114 @@
+// Gets a device, asks for the limits that kernels use, and remembers what went wrong with it.
+import type { GpuLimits } from './kernel.ts'
+
+/** Variants that can be switched off by name. */
+export type GpuFeature = 'subgroups' | 'shader-f16'
+
+/** Numbers of the WebGPU specification: the globals that name them are missing in Node. */
+export const usage = { mapRead: 0x1, copySrc: 0x4, copyDst: 0x8, uniform: 0x40, storage: 0x80 } as const
+export const computeStage = 0x4
+export const mapRead = 0x1
+
+/** Milliseconds to wait for an adapter or a device: a wedged GPU process never answers. */
+const PATIENCE = 15_000
+
+// Whatever a kernel or a buffer may need, as much of it as the adapter has.
+const wanted = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxStorageBuffersPerShaderStage',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxComputeWorkgroupSizeY',
+  'maxComputeWorkgroupsPerDimension',
+] as const
+
+/** attentionGrad binds nine. */
+const STORAGE_BUFFERS = 9
+
+export interface OpenDevice {
+  readonly device: GPUDevice
+  readonly limits: GpuLimits
+  /** Most bytes of one buffer. */
+  readonly maxBytes: number
+  /** Vendor, architecture and description, as far as the platform tells. */
+  readonly adapter: string
+  /** One sentence for each variant that is not in use. */
+  readonly notes: readonly string[]
+  /** Calls once when the device is lost, or when it reports an error that no one has caught. */
+  onFailure(listener: (error: Error) => void): void
+}
+
+/**
+ * A device of `gpu`. Throws where there is no adapter, where none answers within 15 s, and where it lacks what kernels need.
+ */
+export async function openDevice(gpu: GPU, disable: readonly GpuFeature[]): Promise<OpenDevice> {
+  const adapter = await inTime('requestAdapter', gpu.requestAdapter({ powerPreference: 'high-performance' }))
+  if (!adapter) {
+    throw new Error('webgpu: an adapter must be there, got none: install a GPU driver (Vulkan, Metal or D3D12)')
+  }
+  if (adapter.limits.maxStorageBuffersPerShaderStage < STORAGE_BUFFERS) {
+    const has = adapter.limits.maxStorageBuffersPerShaderStage
+    throw new Error(`webgpu: the adapter must bind ${STORAGE_BUFFERS} storage buffers in a kernel, got ${has}`)
+  }
+  const features: GpuFeature[] = []
+  const notes: string[] = []
+  for (const feature of ['subgroups', 'shader-f16'] as const) {
+    if (disable.includes(feature)) notes.push(`${feature} was switched off`)
+    else if (!adapter.features.has(feature)) notes.push(`the adapter has no ${feature}`)
+    else features.push(feature)
+  }
+  const requiredLimits = Object.fromEntries(wanted.map((name) => [name, adapter.limits[name]]))
+  const device = await inTime('requestDevice', adapter.requestDevice({ requiredFeatures: features, requiredLimits }))
+  const { limits } = device
+  const { vendor = '', architecture = '', description = '' } = adapter.info ?? {}
+
+  let listener: ((error: Error) => void) | undefined
+  let failure: Error | undefined
+  const fail = (error: Error) => {
+    if (failure) return
+    failure = error
+    listener?.(error)
+  }
+  device.lost.then(({ reason, message }) =>
+    fail(new Error(`webgpu: the device was lost (${reason}), ${message || 'no reason given'}; start a new backend`)),
+  )
+  device.addEventListener('uncapturederror', (event) => {
+    event.preventDefault()
+    const { error } = event
+    const kind = error.constructor.name === 'GPUOutOfMemoryError' ? 'out of memory' : 'refused by the device'
+    fail(new Error(`webgpu: ${kind}, ${error.message}`))
+  })
+
+  return {
+    device,
+    limits: {
+      maxWorkgroups: limits.maxComputeWorkgroupsPerDimension,
+      maxInvocations: limits.maxComputeInvocationsPerWorkgroup,
+      workgroupStorage: limits.maxComputeWorkgroupStorageSize,
+      subgroups: features.includes('subgroups'),
+      f16: features.includes('shader-f16'),
+    },
+    maxBytes: Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize),
+    adapter: [vendor, architecture, description].filter(Boolean).join(' '),
+    notes,
+    onFailure(heard) {
+      listener = heard
+      if (failure) heard(failure)
+    },
+  }
+}
+
+async function inTime<T>(what: string, answer: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const late = new Promise<never>((_, reject) => {
+    const error = new Error(`webgpu: ${what} must answer within ${PATIENCE / 1000} s, got nothing`)
+    timer = setTimeout(() => reject(error), PATIENCE)
+  })
+  try {
+    return await Promise.race([answer, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

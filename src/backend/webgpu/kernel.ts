@@ -1,0 +1,37 @@
+// What a WebGPU kernel is: from the parameters of one call to the passes that compute it. Pure text and numbers, no GPU.
+import type { KernelName, Params } from '../kernels.ts'
+
+/** One compute pass. */
+export interface Pass {
+  /** Everything the WGSL depends on (constants, which optional buffers are there): the pipeline cache's key with the kernel's name. */
+  readonly key: string
+  /** The WGSL module; entry point `main`. Bindings 0.. are `buffers` in order in group 0, then the uniform block where `words` is not empty. */
+  readonly code: () => string
+  /** Names from the kernel table, or `temp:NAME` for scratch of `temps`; outputs and in-place buffers are `read_write`, the rest `read`. */
+  readonly buffers: readonly { readonly name: string; readonly access: 'read' | 'read_write' }[]
+  /** The uniform block, 4-byte words in order: i32 as they are, f32 where `floats` says. */
+  readonly words: readonly number[]
+  readonly floats?: readonly boolean[]
+  readonly workgroups: readonly [number, number, number]
+}
+
+export interface Plan {
+  readonly passes: readonly Pass[]
+  /** Scratch elements (4 bytes each) by name, alive for this call only. */
+  readonly temps?: Readonly<Record<string, number>>
+}
+
+/** What the device allows, and which variants are switched on. */
+export interface GpuLimits {
+  readonly maxWorkgroups: number
+  readonly maxInvocations: number
+  readonly workgroupStorage: number
+  readonly subgroups: boolean
+  readonly f16: boolean
+}
+
+export type GpuKernel<K extends KernelName> = (
+  params: Params<K>,
+  has: (buffer: string) => boolean,
+  limits: GpuLimits,
+) => Plan

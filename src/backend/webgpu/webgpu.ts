@@ -1,0 +1,279 @@
+// The WebGPU backend: one pooled device buffer for each tensor, a dispatch becomes one to three compute passes.
+// Not here: the kernels' WGSL (kernels/), buffers (pool.ts), pipelines and bind groups (pipelines.ts), submits (encoder.ts).
+import { platform } from '#platform'
+import type { Backend, HostArray } from '../backend.ts'
+import { type Buf, type Bufs, type Dtype, type KernelName, kernels, type Params } from '../kernels.ts'
+import { type GpuFeature, openDevice } from './device.ts'
+import { createEncoder } from './encoder.ts'
+import type { GpuKernel } from './kernel.ts'
+import { attention, attentionGrad } from './kernels/attention.ts'
+import { copy } from './kernels/copy.ts'
+import { binary, fill, unary, unaryGrad } from './kernels/elementwise.ts'
+import { gather, scatterAdd } from './kernels/gather.ts'
+import { layerNorm, layerNormGrad } from './kernels/layer-norm.ts'
+import { crossEntropy, crossEntropyGrad } from './kernels/loss.ts'
+import { matmul } from './kernels/matmul.ts'
+import { adamw, sgd } from './kernels/optimizer.ts'
+import { dropout } from './kernels/random.ts'
+import { reduce } from './kernels/reduce.ts'
+import { softmax, softmaxGrad } from './kernels/softmax.ts'
+import { createPipelines } from './pipelines.ts'
+import { createPool, type Slot } from './pool.ts'
+import { createReadback } from './readback.ts'
+
+const table = {
+  fill,
+  copy,
+  unary,
+  unaryGrad,
+  binary,
+  reduce,
+  matmul,
+  softmax,
+  softmaxGrad,
+  layerNorm,
+  layerNormGrad,
+  crossEntropy,
+  crossEntropyGrad,
+  gather,
+  scatterAdd,
+  dropout,
+  attention,
+  attentionGrad,
+  adamw,
+  sgd,
+} satisfies { [K in KernelName]: GpuKernel<K> }
+
+export interface WebgpuOptions {
+  /** Features not to use, so that every variant can be tried on one machine. */
+  readonly disable?: readonly GpuFeature[]
+}
+
+/** Counts since the start. In the steady state of a training step only the first three grow. */
+export interface WebgpuStats {
+  dispatches: number
+  submits: number
+  writes: number
+  /** Device buffers made, staging included. */
+  buffers: number
+  bindGroups: number
+  pipelines: number
+}
+
+export interface WebgpuBackend extends Backend {
+  readonly name: 'webgpu'
+  /** The adapter's own words about itself. */
+  readonly adapter: string
+  /** The device itself, for what this interface has no word for. Destroying it loses the backend. */
+  readonly device: GPUDevice
+  stats(): WebgpuStats
+}
+
+class GpuBuf implements Buf {
+  constructor(
+    readonly length: number,
+    readonly dtype: Dtype,
+    readonly slot: Slot,
+  ) {}
+}
+
+const required = new Map(
+  Object.entries(kernels).map(([name, { out, in: given }]) => [
+    name,
+    [...out, ...given].filter((slot) => !slot.endsWith('?')),
+  ]),
+)
+
+/** Starts WebGPU. Rejects with one sentence where the platform has none, or no adapter that will do. */
+export async function createWebgpu(options: WebgpuOptions = {}): Promise<WebgpuBackend> {
+  // Held until `dispose`: under Node the object that made the device must live as long as it does, and no longer.
+  let gpu: GPU | string | undefined = await platform.gpu()
+  if (typeof gpu === 'string') throw new Error(`webgpu: ${gpu}`)
+  const { device, limits, maxBytes, adapter, notes, onFailure } = await openDevice(gpu, options.disable ?? [])
+
+  const counts: WebgpuStats = { dispatches: 0, submits: 0, writes: 0, buffers: 0, bindGroups: 0, pipelines: 0 }
+  const live = new Set<GpuBuf>()
+  let used = 0
+  let peak = 0
+  let disposed = false
+  let failure: Error | undefined
+  /** A kernel that does not compile, which explains the errors that follow from it. */
+  let badKernel: Error | undefined
+  let giveUp: () => void = () => {}
+  const failed = new Promise<void>((resolve) => {
+    giveUp = resolve
+  })
+  onFailure((error) => {
+    failure = error
+    giveUp()
+  })
+
+  const encoder = createEncoder(device, {
+    dispatched: () => counts.dispatches++,
+    submitted: () => counts.submits++,
+  })
+  const pipelines = createPipelines(device, encoder.uniforms.buffer, {
+    madePipeline: () => counts.pipelines++,
+    madeGroup: () => counts.bindGroups++,
+    failed: (error) => {
+      badKernel ??= error
+    },
+  })
+  const pool = createPool(device, maxBytes, {
+    made: () => counts.buffers++,
+    dropped: pipelines.forget,
+    finished: () => {
+      encoder.flush()
+      return device.queue.onSubmittedWorkDone()
+    },
+  })
+  const readback = createReadback(device, encoder, () => counts.buffers++)
+
+  function own(buf: Buf, what: string): GpuBuf {
+    if (!(buf instanceof GpuBuf) || !live.has(buf)) {
+      throw new Error(`webgpu: ${what} was given a buffer that is not live here`)
+    }
+    return buf
+  }
+
+  function range(buf: GpuBuf, offset: number, length: number, what: string): void {
+    if (!(offset >= 0 && length >= 0 && offset + length <= buf.length)) {
+      throw new Error(`webgpu: ${what} must stay within ${buf.length} elements, got ${offset} to ${offset + length}`)
+    }
+  }
+
+  /** Throws what has gone wrong so far. */
+  async function check(): Promise<void> {
+    if (disposed) throw new Error('webgpu: the backend was disposed')
+    await Promise.race([pipelines.checked(), device.lost])
+    const error = badKernel ?? failure
+    if (error) throw error
+  }
+
+  /** `work`, unless the device fails first: a lost device need not answer. */
+  async function unlessLost<T>(work: Promise<T>): Promise<T> {
+    // A rejection is the shadow of a loss that is told a moment later.
+    const done = work.catch(() => (disposed ? undefined : failed))
+    const result = await Promise.race([done, failed])
+    await check()
+    return result as T
+  }
+
+  return {
+    name: 'webgpu',
+    caps: Object.freeze({ threads: 1, relaxedSimd: false, shared: false, notes: Object.freeze([...notes]) }),
+    adapter,
+    device,
+
+    alloc(length, dtype) {
+      if (disposed) throw new Error('webgpu: the backend was disposed')
+      if (!Number.isInteger(length) || length < 0) {
+        throw new Error(`webgpu: length must be a whole number >= 0, got ${length}`)
+      }
+      const buf = new GpuBuf(length, dtype, pool.take(length * 4))
+      live.add(buf)
+      used += length * 4
+      peak = Math.max(peak, used)
+      return buf
+    },
+
+    free(handle) {
+      const buf = own(handle, 'free')
+      live.delete(buf)
+      pool.give(buf.slot)
+      used -= buf.length * 4
+    },
+
+    write(handle, data, offset = 0) {
+      const buf = own(handle, 'write')
+      range(buf, offset, data.length, 'write')
+      if (data.length === 0 || failure) return
+      // The write would overtake what is only encoded.
+      if (buf.slot.touched === encoder.batch()) encoder.flush()
+      device.queue.writeBuffer(buf.slot.buffer, offset * 4, inDtype(data, buf.dtype))
+      counts.writes++
+    },
+
+    async read(handle, length, offset = 0): Promise<HostArray> {
+      const buf = own(handle, 'read')
+      const n = length ?? buf.length - offset
+      range(buf, offset, n, 'read')
+      const view = (bytes: ArrayBuffer) => (buf.dtype === 'i32' ? new Int32Array(bytes) : new Float32Array(bytes))
+      if (n === 0 || failure) {
+        await check()
+        return view(new ArrayBuffer(0))
+      }
+      return view(await unlessLost(readback.read(buf.slot.buffer, offset * 4, n * 4)))
+    },
+
+    dispatch<K extends KernelName>(kernel: K, bufs: Bufs<K>, params: Params<K>) {
+      const byName = bufs as Readonly<Record<string, Buf | undefined>>
+      const slots: Record<string, Slot> = {}
+      for (const [name, buf] of Object.entries(byName)) if (buf) slots[name] = own(buf, kernel).slot
+      for (const name of required.get(kernel)!) {
+        if (!slots[name]) throw new Error(`webgpu: ${kernel} needs the buffer ${name}`)
+      }
+      if (failure) return
+      const has = (name: string) => {
+        if (!name.startsWith('alias:')) return name in slots
+        const [one, other] = name.slice(6).split('=')
+        return slots[one!] !== undefined && slots[one!] === slots[other!]
+      }
+      const build = table[kernel] as unknown as GpuKernel<K>
+      const { passes, temps = {} } = build(params, has, limits)
+      // Scratch may be given back at once: whoever gets it next runs behind this command.
+      const scratch = Object.entries(temps).map(([name, length]) => {
+        slots[`temp:${name}`] = pool.take(length * 4)
+        return slots[`temp:${name}`]!
+      })
+      try {
+        for (const pass of passes) {
+          if (pass.workgroups.includes(0)) continue
+          const bound = pass.buffers.map(({ name }) => slots[name]!)
+          const pipeline = pipelines.get(kernel, pass)
+          for (const slot of bound) slot.touched = encoder.batch()
+          const group = pipelines.bind(pipeline.layout, bound)
+          encoder.dispatch(pipeline, group, pass.words, pass.floats, pass.workgroups)
+        }
+      } finally {
+        for (const slot of scratch) pool.give(slot)
+      }
+    },
+
+    async sync() {
+      if (!failure && !disposed) {
+        encoder.flush()
+        await unlessLost(device.queue.onSubmittedWorkDone())
+      }
+      await check()
+    },
+
+    memory: () => ({ used, pooled: Math.max(0, pool.held() - used), peak, buffers: live.size }),
+    resetPeak() {
+      peak = used
+    },
+    stats: () => ({ ...counts }),
+
+    async dispose() {
+      if (disposed) return
+      disposed = true
+      live.clear()
+      used = 0
+      encoder.dispose()
+      readback.dispose()
+      pool.dispose()
+      device.destroy()
+      await device.lost
+      // Dawn told us of the loss from within its own event loop, and crashes when its instance is collected there.
+      await new Promise((resolve) => setTimeout(resolve, 10))
+      gpu = undefined
+    },
+  }
+}
+
+/** The data as elements of the buffer: numbers are converted where the types differ. */
+function inDtype(data: HostArray, dtype: Dtype): Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> {
+  // The cast drops SharedArrayBuffer, which a queue takes too.
+  if (dtype === 'i32') return (data instanceof Int32Array ? data : Int32Array.from(data)) as Int32Array<ArrayBuffer>
+  return (data instanceof Float32Array ? data : Float32Array.from(data)) as Float32Array<ArrayBuffer>
+}
