@@ -1,6 +1,6 @@
 // The backends that the tests of kernels and of the backend contract run on.
 import { type Backend, createReference, createWasm, createWebgpu } from 'vitune'
-import { cases, type KernelCase } from './kernel-cases.ts'
+import { cases, type KernelCase, tileCases } from './kernel-cases.ts'
 
 export interface Tested {
   start(): Promise<Backend>
@@ -39,4 +39,5 @@ export const backends: Record<string, Tested> = {
 }
 
 // `npm run test:webgpu` adds the WebGPU backend, in software; it takes minutes, so `npm test` does not.
+for (const name in backends) if (name.startsWith('wasm')) backends[name]!.leavesOut = (c) => tileCases.has(c)
 if (process.env.VITUNE_TEST_WEBGPU) backends.webgpu = { start: () => createWebgpu(), leavesOut: otherWayRuns }

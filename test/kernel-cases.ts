@@ -10,8 +10,11 @@ import './kernel-cases/normalise.ts'
 import './kernel-cases/optimizer.ts'
 import './kernel-cases/random.ts'
 import './kernel-cases/reduce.ts'
+import { cases, type KernelCase, type Values } from './kernel-cases/case.ts'
 
-// Sizes at the edges of WebGPU's tiles.
+// Sizes at the edges of WebGPU's tiles; only that backend and the reference run them.
+const shared = cases.length
 if (process.env.VITUNE_TEST_WEBGPU) await import('./kernel-cases/tiles.ts')
+export const tileCases: ReadonlySet<KernelCase> = new Set(cases.slice(shared))
 
-export { cases, type KernelCase, type Values } from './kernel-cases/case.ts'
+export { cases, type KernelCase, type Values }
