@@ -382,18 +382,6 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, 
     }
 
     backend.resetPeak()
-    const {
-      schedule,
-      warmup,
-      optimizer,
-      weightDecay,
-      clip,
-      accumulate,
-      labelSmoothing,
-      patience,
-      checkpointing,
-      patchKeep,
-    } = settings
     loop = fit({
       model,
       task: multiclass(folder.classes),
@@ -404,18 +392,8 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, 
       seed,
       signal: options.signal,
       resume: state,
-      ...defined({
-        schedule,
-        warmup,
-        optimizer,
-        weightDecay,
-        clip,
-        accumulate,
-        labelSmoothing,
-        patience,
-        checkpointing,
-        patchKeep,
-      }),
+      ...pick(settings, 'schedule', 'warmup', 'optimizer', 'weightDecay', 'clip', 'accumulate', 'labelSmoothing'),
+      ...pick(settings, 'patience', 'checkpointing', 'patchKeep'),
       ...(disk
         ? {
             // The line comes before the checkpoint: one without the other is cut off again when the run is resumed.
