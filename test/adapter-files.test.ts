@@ -1,6 +1,5 @@
 // Adapter folders: what PEFT wrote is written again as it was, what we write reads back bit for bit, what is refused.
-import { cpSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { cpSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -8,7 +7,6 @@ import {
   adaptedLayers,
   applyAdapter,
   type Backend,
-  createReference,
   disposeModule,
   fitHead,
   InputError,
@@ -27,21 +25,7 @@ import {
   type Vit,
   writeSafetensors,
 } from 'vitune'
-import { fixtures, folders, json, load, logitsFor, pixels, smallVit, weightsOf } from './small-vit.ts'
-
-/** A test with a folder and a backend of its own, which it must leave empty. */
-function check(sentence: string, body: (own: { folder: string; backend: Backend }) => Promise<void> | void): void {
-  test(sentence, async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'vitune-adapters-'))
-    const backend = createReference()
-    try {
-      await body({ folder, backend })
-      assert.is(backend.memory().buffers, 0, 'buffers left')
-    } finally {
-      rmSync(folder, { recursive: true })
-    }
-  })
-}
+import { check, fixtures, folders, json, load, logitsFor, pixels, smallVit, weightsOf } from './small-vit.ts'
 
 type Json = Record<string, unknown>
 const readJson = (path: string): Json => JSON.parse(readFileSync(path, 'utf8'))

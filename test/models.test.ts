@@ -1,6 +1,5 @@
 // Vision transformers from and to model folders: what loads, what comes back bit for bit, what is refused.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdtempSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -29,21 +28,7 @@ import {
   writeSafetensors,
 } from 'vitune'
 import { near, take } from './grad-check.ts'
-import { checkpoints, fixtures, json, load, logitsFor, pixels, smallVit, weightsOf } from './small-vit.ts'
-
-/** A test with a folder and a backend of its own, which it must leave empty. */
-function check(sentence: string, body: (own: { folder: string; backend: Backend }) => Promise<void> | void): void {
-  test(sentence, async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'vitune-models-'))
-    const backend = createReference()
-    try {
-      await body({ folder, backend })
-      assert.is(backend.memory().buffers, 0, 'buffers left')
-    } finally {
-      rmSync(folder, { recursive: true })
-    }
-  })
-}
+import { check, checkpoints, fixtures, json, load, logitsFor, pixels, smallVit, weightsOf } from './small-vit.ts'
 
 type Config = Record<string, unknown>
 

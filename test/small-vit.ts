@@ -1,7 +1,12 @@
 // What tests of models, adapters and training share: a tiny random ViT, its images, the stored checkpoints.
-import { readdirSync, readFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
 import {
   type Backend,
+  createReference,
   loadVit,
   namedParameters,
   openCheckpoint,
@@ -88,4 +93,21 @@ export async function weightsOf(model: Vit): Promise<Map<string, Float32Array>> 
   const all = new Map<string, Float32Array>()
   for (const [name, p] of namedParameters(model)) all.set(name, (await p.data()) as Float32Array)
   return all
+}
+
+/** A test with a folder and a backend of its own, which it must leave empty. */
+export function check(
+  sentence: string,
+  body: (own: { folder: string; backend: Backend }) => Promise<void> | void,
+): void {
+  test(sentence, async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'vitune-'))
+    const backend = createReference()
+    try {
+      await body({ folder, backend })
+      assert.is(backend.memory().buffers, 0, 'buffers left')
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
 }

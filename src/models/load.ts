@@ -249,7 +249,7 @@ function plainRatio({ hidden, mlpHidden }: VitConfig): number {
 
 // Hugging Face derives the SwiGLU width from mlp_ratio by two roundings; this ratio leads back to the width.
 function swigluRatio(config: VitConfig): number {
-  return ((config.mlpHidden - 7) * 3) / 2 / config.hidden + 1e-9 > 0 ? (config.mlpHidden * 3) / 2 / config.hidden : 4
+  return (config.mlpHidden * 3) / 2 / config.hidden
 }
 
 /** config.json for timm: the one that was loaded, with classes and input size as they are now. */
