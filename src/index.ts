@@ -162,6 +162,7 @@ export {
 } from './models/load.ts'
 export { type Dialect, huggingFaceName, timmName } from './models/names.ts'
 export { interpolatePositions } from './models/positions.ts'
+export { attentionRollout, patchesOf } from './models/rollout.ts'
 export { type ForwardVit, Vit } from './models/vit.ts'
 export { type Interpolation, parseVitConfig, type VitConfig } from './models/vit-config.ts'
 
@@ -195,6 +196,7 @@ export {
   experimentMethods,
   type RunSettings,
 } from './train/experiment.ts'
+export { type Explanation, explain } from './train/explain.ts'
 export {
   type EpochEvent,
   type FitEvent,

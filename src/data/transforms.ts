@@ -78,7 +78,10 @@ function checkOut(out: Float32Array, height: number, width: number): void {
 }
 
 /** The size an image is resized to before the crop; the long edge is cut to whole pixels as Hugging Face does. */
-function resizedSize(image: RgbImage, resize: Preprocess['resize']): { width: number; height: number } {
+function resizedSize(
+  image: { width: number; height: number },
+  resize: Preprocess['resize'],
+): { width: number; height: number } {
   if (!resize) return image
   if ('height' in resize) return resize
   const { width, height } = image
@@ -86,6 +89,18 @@ function resizedSize(image: RgbImage, resize: Preprocess['resize']): { width: nu
   return width <= height
     ? { width: n, height: Math.trunc((n * height) / width) }
     : { width: Math.trunc((n * width) / height), height: n }
+}
+
+/** The part of an image that `evalTransform` shows the model, in fractions of its size; beyond [0, 1] where it pads. */
+export function evalWindow(preprocess: Preprocess, image: { width: number; height: number }): Rect {
+  const { height, width } = outputSize(preprocess)
+  const size = resizedSize(image, preprocess.resize)
+  return {
+    left: Math.floor((size.width - width) / 2) / size.width,
+    top: Math.floor((size.height - height) / 2) / size.height,
+    width: width / size.width,
+    height: height / size.height,
+  }
 }
 
 /** Resize, centre crop and normalise as the preprocessing says: what Hugging Face's processor gives. */

@@ -6,8 +6,10 @@ import { type Init, LayerNorm, Linear, zeros } from '../nn/layers.ts'
 import { Module } from '../nn/module.ts'
 import { attention } from '../ops/attention.ts'
 import { add, affine, broadcastTo, mul, silu } from '../ops/elementwise.ts'
+import { matmul } from '../ops/linear.ts'
+import { softmax } from '../ops/normalise.ts'
 import { mean } from '../ops/reduce.ts'
-import { concat, copyStrided, gather, reshape, slice } from '../ops/view.ts'
+import { concat, copyStrided, gather, permute, reshape, slice, transpose } from '../ops/view.ts'
 import { scope } from '../tensor/scope.ts'
 import { showShape } from '../tensor/shape.ts'
 import { checkpoint } from '../tensor/tape.ts'
@@ -33,6 +35,14 @@ export class Attention extends Module {
   /** Mixed values before the output layer, (B, N, C). */
   mix(x: Tensor, ctx: Context): Tensor {
     return attention(this.query.forward(x, ctx), this.key.forward(x, ctx), this.value.forward(x, ctx), this.heads)
+  }
+  /** How much each token attends to each other, averaged over the heads: (B, N, N), rows sum to 1. For looking, not for speed. */
+  weights(x: Tensor, ctx: Context): Tensor {
+    const [b, n, c] = x.shape as [number, number, number]
+    const d = c / this.heads
+    const byHead = (layer: Linear) => permute(reshape(layer.forward(x, ctx), [b, n, this.heads, d]), [0, 2, 1, 3])
+    const scores = matmul(byHead(this.query), transpose(byHead(this.key))) // (B, H, N, N)
+    return mean(softmax(affine(scores, 1 / Math.sqrt(d))), 1)
   }
 }
 
