@@ -19,7 +19,7 @@ const { values, positionals } = parseArgs({
   },
 })
 
-const env = values.webgpu ? { ...process.env, ...softwareGpu(), VITUNE_TEST_WEBGPU: '1' } : process.env
+const env = values.webgpu ? { ...process.env, ...(await softwareGpu()), VITUNE_TEST_WEBGPU: '1' } : process.env
 const endings = values.webgpu ? ['.test.ts', '.gpu.ts'] : ['.test.ts']
 const files = readdirSync(join(root, 'test'), { recursive: true })
   .filter((name) => endings.some((ending) => name.endsWith(ending)))
