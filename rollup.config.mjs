@@ -6,6 +6,7 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import asc from 'assemblyscript/asc'
+import { rollup } from 'rollup'
 import esbuild from 'rollup-plugin-esbuild'
 
 const root = fileURLToPath(new URL('.', import.meta.url))
@@ -67,13 +68,20 @@ const wasm = {
   },
 }
 
+/** In the session's worker: kernels come from the page, which has them already (src/web/session.ts). */
+const wasmOfPage = {
+  name: 'wasm-of-page',
+  resolveId: wasm.resolveId,
+  load: (id) => (id.startsWith('\0wasm:') ? `export default VITUNE_WASM['${id.slice('\0wasm:'.length)}']` : undefined),
+}
+
 const platform = (name) => ({
   name: 'platform',
   resolveId: (id) => (id === '#platform' ? join(root, `src/platform/${name}.ts`) : undefined),
 })
 
 /** Every package and every node: module stays an import; only our own files are bundled. */
-const external = (id) => !/^[./#\0]/.test(id) && !id.startsWith('wasm:')
+const external = (id) => !/^([./#\0]|wasm:|web:)/.test(id)
 
 /** Shared chunks of an earlier build would otherwise stay in the package; `npx vitune` in a clone needs a file that may run. */
 const tidy = {
@@ -95,7 +103,24 @@ const refusePackages = {
 
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const define = { VITUNE_VERSION: JSON.stringify(version) }
-const plugins = (name) => [platform(name), wasm, esbuild({ target: 'es2022', tsconfig: false, define })]
+const compiler = (options) => esbuild({ target: 'es2022', tsconfig: false, define, ...options })
+
+/** `web:worker`: the session's worker with all it imports, as text; empty in Node, which has no sessions. */
+const worker = (build) => ({
+  name: 'worker',
+  resolveId: (id) => (id === 'web:worker' ? `\0${id}` : undefined),
+  async load(id) {
+    if (id !== '\0web:worker') return undefined
+    if (!build) return "export const workerText = ''"
+    const plugins = [platform('browser'), wasmOfPage, compiler({ minify: true }), refusePackages]
+    const bundle = await rollup({ input: join(root, 'src/web/worker.ts'), external, plugins })
+    const { output } = await bundle.generate({ format: 'iife', inlineDynamicImports: true })
+    for (const file of bundle.watchFiles) this.addWatchFile(file)
+    return `export const workerText = ${JSON.stringify(output[0].code)}`
+  },
+})
+
+const plugins = (name) => [platform(name), wasm, worker(name === 'browser'), compiler()]
 
 const entries = {
   index: 'src/index.ts',

@@ -225,3 +225,7 @@ export {
   type TrainSettings,
   train,
 } from './train/train.ts'
+
+// web
+export { openSession, type Session, type SessionOptions } from './web/session.ts'
+export type { DeviceReport, StoredDataset, StoredModel, StoredRun } from './web/types.ts'

@@ -1,9 +1,12 @@
-// The platform in a page or a worker of a browser: no files, no environment; workers start from a Blob.
+// The platform in a page or a worker of a browser: no environment; workers start from a Blob. Files: browser-files.ts.
+import { files } from './browser-files.ts'
 import type { Platform, RgbImage, WorkerHandle } from './platform.ts'
 
 function sharedMemory(): true | string {
+  if (globalThis.crossOriginIsolated === false) {
+    return 'the page is not cross-origin isolated: send the COOP and COEP headers'
+  }
   if (typeof SharedArrayBuffer === 'undefined') return 'this browser offers no SharedArrayBuffer here'
-  if (!globalThis.crossOriginIsolated) return 'the page is not cross-origin isolated: send the COOP and COEP headers'
   return true
 }
 
@@ -11,7 +14,7 @@ function startWorker(source: string): WorkerHandle {
   const url = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }))
   const worker = new Worker(url)
   return {
-    post: (message) => worker.postMessage(message),
+    post: (message, transfer = []) => worker.postMessage(message, [...transfer]),
     onMessage: (listener) => worker.addEventListener('message', (event) => listener(event.data)),
     onError: (listener) => worker.addEventListener('error', (event) => listener(new Error(event.message))),
     hold: () => {},
@@ -54,7 +57,7 @@ export const platform: Platform = {
   // Engines that have it need no flag.
   enableRelaxedSimd: () => {},
   startWorker,
-  files: undefined,
+  files,
   decodeImage,
   hub: undefined,
   env: () => undefined,

@@ -4,7 +4,7 @@ import { appendFile, mkdir, open, readdir, readFile, rename, rm, stat } from 'no
 import { arch, availableParallelism, cpus, homedir, platform as osName, release } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
-import { Worker } from 'node:worker_threads'
+import { type Transferable as Transfer, Worker } from 'node:worker_threads'
 import { decodeImage } from './decode-node.ts'
 import { hub } from './hub-node.ts'
 import type { Files, Platform, WorkerHandle } from './platform.ts'
@@ -38,7 +38,7 @@ function startWorker(source: string): WorkerHandle {
   // Without a listener an 'error' event would end the process before anyone has asked for errors.
   worker.on('error', () => {})
   return {
-    post: (message) => worker.postMessage(message),
+    post: (message, transfer = []) => worker.postMessage(message, transfer as readonly Transfer[]),
     onMessage(listener) {
       worker.on('message', listener)
       // A new listener refs the worker again, whatever was said before.
@@ -108,14 +108,17 @@ async function syncFolder(path: string): Promise<void> {
   await folder.close()
 }
 
-async function writeAtomic(path: string, data: string | Uint8Array | Iterable<Uint8Array>): Promise<void> {
+async function writeAtomic(
+  path: string,
+  data: string | Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+): Promise<void> {
   const folder = dirname(path)
   const temporary = join(folder, `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`)
   const parts = typeof data === 'string' ? [new TextEncoder().encode(data)] : data instanceof Uint8Array ? [data] : data
   try {
     const file = await open(temporary, 'wx')
     try {
-      for (const part of parts) {
+      for await (const part of parts) {
         let done = 0
         while (done < part.length) {
           const { bytesWritten } = await file.write(part, done, Math.min(part.length - done, RANGE_LIMIT))

@@ -1,7 +1,7 @@
 // What the rest of the library asks of where it runs. node.ts and browser.ts each implement it; `#platform` picks one.
 
 export interface WorkerHandle {
-  post(message: unknown): void
+  post(message: unknown, transfer?: readonly Transferable[]): void
   onMessage(listener: (message: unknown) => void): void
   /** An error thrown in the worker, or its end before `stop`. */
   onError(listener: (error: Error) => void): void
@@ -18,7 +18,10 @@ export interface RgbImage {
   readonly data: Uint8Array
 }
 
-/** Local files; absent in a browser. Paths are absolute or relative to the working directory. Errors keep Node's `code`. */
+/**
+ * Local files: the disk, or a browser's own storage for this site. Paths are absolute or relative to the working directory.
+ * Errors keep Node's `code`.
+ */
 export interface Files {
   read(path: string): Promise<Uint8Array>
   /** `length` bytes from byte `offset`; throws when the file is shorter. */
@@ -30,7 +33,7 @@ export interface Files {
   list(path: string): Promise<string[]>
   makeFolder(path: string): Promise<void>
   /** Writes to a temporary name beside it, fsyncs, renames: the file is whole or as it was. */
-  writeAtomic(path: string, data: string | Uint8Array | Iterable<Uint8Array>): Promise<void>
+  writeAtomic(path: string, data: string | Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<void>
   append(path: string, text: string): Promise<void>
   remove(path: string): Promise<void>
   join(...parts: string[]): string

@@ -16,6 +16,9 @@ export interface Variant {
 /** What can be switched off by name. */
 export type Feature = 'relaxed-simd' | 'threads'
 
+/** The kernels as text, for a worker whose code comes without them. */
+export const compiled = { simd, relaxed, 'simd-threads': simdThreads, 'relaxed-threads': relaxedThreads } as const
+
 function decode(base64: string): Uint8Array<ArrayBuffer> {
   const text = atob(base64)
   const bytes = new Uint8Array(text.length)

@@ -1,0 +1,68 @@
+// What a session keeps, as plain folders: models/NAME, images/NAME/CLASS/FILE, runs/NAME. Here: names, listing, removing.
+import { isImageName } from '../data/image-folder.ts'
+import { readJsonObject } from '../io/checkpoint.ts'
+import { InputError } from '../platform/errors.ts'
+import type { Files } from '../platform/platform.ts'
+import type { StoredDataset, StoredModel } from './types.ts'
+
+/** Where everything lies. */
+export const places = { models: '/vitune/models', images: '/vitune/images', runs: '/vitune/runs' } as const
+
+/** Written last, so that a model that has it is whole. */
+export const modelMark = 'vitune-model.json'
+
+/** A name that may be a folder everywhere; throws an InputError on any other. */
+export function checkName(what: string, name: unknown): string {
+  if (
+    typeof name === 'string' &&
+    /^[^./\\:*?"<>|\p{Cc}][^/\\:*?"<>|\p{Cc}]{0,99}$/u.test(name) &&
+    !/[. ]$/.test(name)
+  ) {
+    return name
+  }
+  throw new InputError(
+    `${what}: must be a name of 1 to 100 characters without / \\ : * ? " < > | and no dot at its ends, got ${JSON.stringify(name)}`,
+  )
+}
+
+/** Names of the folders in a folder that need not exist. */
+export async function foldersIn(files: Files, path: string): Promise<string[]> {
+  if ((await files.kind(path)) === undefined) return []
+  return (await files.list(path)).filter((entry) => entry.endsWith('/')).map((entry) => entry.slice(0, -1))
+}
+
+/** Images of a dataset by class, and their bytes. */
+export async function describeDataset(files: Files, name: string): Promise<StoredDataset> {
+  const folder = files.join(places.images, name)
+  const classes: { name: string; images: number }[] = []
+  let bytes = 0
+  for (const label of await foldersIn(files, folder)) {
+    const images = (await files.list(files.join(folder, label))).filter(isImageName)
+    const sizes = await Promise.all(images.map((image) => files.size(files.join(folder, label, image))))
+    bytes += sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0)
+    classes.push({ name: label, images: images.length })
+  }
+  return { name, classes, bytes }
+}
+
+export async function listDatasets(files: Files): Promise<StoredDataset[]> {
+  return Promise.all((await foldersIn(files, places.images)).map((name) => describeDataset(files, name)))
+}
+
+/** Whole models; what was broken off half way is not among them. */
+export async function listModels(files: Files): Promise<StoredModel[]> {
+  const models: StoredModel[] = []
+  for (const name of await foldersIn(files, places.models)) {
+    const mark = files.join(places.models, name, modelMark)
+    if ((await files.kind(mark)) !== 'file') continue
+    models.push({ ...((await readJsonObject(mark)) as unknown as StoredModel), name })
+  }
+  return models
+}
+
+/** Removes one; throws an InputError when there is none of this name. */
+export async function removeStored(files: Files, place: keyof typeof places, name: string): Promise<void> {
+  const folder = files.join(places[place], checkName(place, name))
+  if ((await files.kind(folder)) === undefined) throw new InputError(`${place}: nothing is kept under ${name}`)
+  await files.remove(folder)
+}
