@@ -7,7 +7,7 @@ export { InputError } from './platform/errors.ts'
 export type { RgbImage } from './platform/platform.ts'
 
 // backend
-export type { Backend, Caps, HostArray, MemoryStats } from './backend/backend.ts'
+export type { Backend, BackendStats, Caps, HostArray, MemoryStats, Program } from './backend/backend.ts'
 export {
   type BinaryOp,
   type Buf,
@@ -197,6 +197,7 @@ export {
   type RunSettings,
 } from './train/experiment.ts'
 export { type Explanation, explain } from './train/explain.ts'
+export { Replay, type ReplayOptions, type StepInput } from './train/replay.ts'
 export {
   type EpochEvent,
   type FitEvent,

@@ -57,7 +57,7 @@ test('a turn that repeats makes no buffer, bind group or pipeline, and few submi
     const after = backend.stats()
     assert.is(after.dispatches - before.dispatches, 300)
     assert.ok(after.submits - before.submits <= 6, `${after.submits - before.submits} submits`)
-    for (const count of ['buffers', 'bindGroups', 'pipelines', 'writes'] as const) {
+    for (const count of ['allocations', 'bindGroups', 'pipelines', 'writes'] as const) {
       assert.is(after[count], before[count], count)
     }
     assert.ok(result.every((v: number) => Math.abs(v - 2 / 67) < 1e-6))
@@ -84,9 +84,9 @@ test('a write into memory that was freed does not reach the commands before it',
     const first = filled(backend, 1000, 3)
     affine(backend, y, first, 1000, 1, 0)
     backend.free(first)
-    const made = backend.stats().buffers
+    const made = backend.stats().allocations
     const second = filled(backend, 1000, 5)
-    assert.is(backend.stats().buffers, made, 'the freed buffer was taken')
+    assert.is(backend.stats().allocations, made, 'the freed buffer was taken')
     assert.is((await backend.read(y))[999], 3)
     assert.is((await backend.read(second))[999], 5)
   }))

@@ -19,6 +19,29 @@ export interface MemoryStats {
   buffers: number
 }
 
+/** Counts since the start. A replayed step in its steady state adds to `dispatches`, `writes` and `submits` alone. */
+export interface BackendStats {
+  /** Kernels run; on WebGPU the compute passes of which they consist. */
+  dispatches: number
+  writes: number
+  /** Pieces of memory taken from the system: device buffers made, staging included, or growths of the memory. */
+  allocations: number
+  /** Times that queued work was sent off. Only WebGPU has this and what follows. */
+  submits?: number
+  bindGroups?: number
+  pipelines?: number
+}
+
+/** Commands recorded by `capture`, with the memory that they use. */
+export interface Program {
+  /** Dispatches of one replay, counted as `stats().dispatches` does. */
+  readonly dispatches: number
+  /** Queues the commands again. Throws when a buffer from outside of the recorded body was freed. */
+  replay(): void
+  /** Gives the program's memory back, with every buffer that its body made; harmless when repeated. */
+  dispose(): void
+}
+
 export type HostArray = Float32Array | Float64Array | Int32Array
 
 export interface Backend {
@@ -34,9 +57,16 @@ export interface Backend {
   read(buf: Buf, length?: number, offset?: number): Promise<HostArray>
   /** Queues one kernel. Sizes are the caller's promise: ops/ has checked them. */
   dispatch<K extends KernelName>(kernel: K, bufs: Bufs<K>, params: Params<K>): void
+  /**
+   * Records what `body` dispatches, without running it. Buffers made in the body belong to the program: they hold a
+   * result after each replay and last until the program is disposed (freed in the body, their room serves later
+   * commands). Throws on `write`, `read` or a nested `capture` inside, and what the body throws.
+   */
+  capture(body: () => void): Program
   /** Resolves once everything queued so far has run; rejects if a worker failed. */
   sync(): Promise<void>
   memory(): MemoryStats
+  stats(): BackendStats
   /** Sets `memory().peak` to what is used now. */
   resetPeak(): void
   /** Ends workers and drops all memory. */

@@ -49,6 +49,17 @@ export function setTrainable(module: Module, on: boolean, match: (name: string) 
   for (const [name, p] of namedParameters(module)) if (match(name)) p.trainable = on
 }
 
+/**
+ * What a forward pass depends on beside the values of weights, as text: plain fields of every module (rates, sizes) and
+ * which tensors they hold. Equal texts mean that a recorded pass still does what the module would do.
+ */
+export function settingsOf(module: Module): string {
+  const plain = (m: Module) =>
+    Object.entries(m).filter(([, v]) => !(v instanceof Module) && !(Array.isArray(v) && v[0] instanceof Module))
+  const all = [module, ...[...namedModules(module)].map(([, m]) => m)]
+  return JSON.stringify(all.map(plain), (_, v) => (v instanceof Tensor ? v.id : v))
+}
+
 /** Number of elements: all, and trainable ones. */
 export function countParameters(module: Module): { total: number; trainable: number } {
   let total = 0

@@ -36,6 +36,11 @@ export function copyStrided(y: Tensor, x: Tensor, { sizes, ys, xs, yo = 0, xo = 
   run('copy', { y, x }, params as Params<'copy'>)
 }
 
+/** Sets all elements. Not recorded. */
+export function fill(to: Tensor, value: number): void {
+  run('fill', { y: to }, { n: to.size, value })
+}
+
 /** Copies all elements of `from` into `to`. Not recorded. */
 export function overwrite(to: Tensor, from: Tensor): void {
   if (to.size !== from.size) throw new Error(`overwrite: sizes must match, got ${to.size} and ${from.size}`)
@@ -90,7 +95,7 @@ export function slice(x: Tensor, axis: number, start: number, end: number): Tens
     saved: [],
     backward(dy) {
       const dx = empty(dy.backend, x.shape)
-      run('fill', { y: dx }, { n: dx.size, value: 0 })
+      fill(dx, 0)
       copyStrided(dx, dy, { sizes: block.sizes, ys: block.xs, xs: block.ys, yo: block.xo })
       return [dx]
     },
@@ -140,7 +145,7 @@ export function gather(x: Tensor, index: Tensor): Tensor {
     saved: [index],
     backward(dy, [index]) {
       const dx = empty(dy.backend, x.shape)
-      run('fill', { y: dx }, { n: dx.size, value: 0 })
+      fill(dx, 0)
       run('scatterAdd', { y: dx, x: dy, index: index! }, params)
       return [dx]
     },

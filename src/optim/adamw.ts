@@ -22,14 +22,22 @@ export function adamw(groups: readonly ParameterGroup[], options: AdamwOptions =
   // What changes from step to step is a tensor, so that a recorded step stays valid.
   const hyper = keep(tensor(first.p.backend, new Float32Array(6), [6]))
   let steps = 0
+  const prepare: Optimizer['prepare'] = (lr) => {
+    steps++
+    hyper.assign(Float32Array.of(lr, beta1, beta2, eps, 1 - beta1 ** steps, 1 - beta2 ** steps))
+  }
+  const update: Optimizer['update'] = (grads, gradScale) => {
+    for (const { name, p, decay, m, v } of slots) {
+      const g = grads.get(name)
+      if (g) run('adamw', { p, m, v, g, hyper, gradScale }, { n: p.size, decay })
+    }
+  }
   return {
+    prepare,
+    update,
     step(grads, lr, gradScale) {
-      steps++
-      hyper.assign(Float32Array.of(lr, beta1, beta2, eps, 1 - beta1 ** steps, 1 - beta2 ** steps))
-      for (const { name, p, decay, m, v } of slots) {
-        const g = grads.get(name)
-        if (g) run('adamw', { p, m, v, g, hyper, gradScale }, { n: p.size, decay })
-      }
+      prepare(lr)
+      update(grads, gradScale)
     },
     state: () => ({
       steps,

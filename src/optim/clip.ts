@@ -2,8 +2,8 @@
 import { binaryOps, reduceOps } from '../backend/kernels.ts'
 import { run } from '../ops/dispatch.ts'
 import { affine, reciprocal, sqrt } from '../ops/elementwise.ts'
-import { copyStrided } from '../ops/view.ts'
-import { empty, type Tensor, tensor } from '../tensor/tensor.ts'
+import { copyStrided, fill } from '../ops/view.ts'
+import { empty, type Tensor } from '../tensor/tensor.ts'
 
 /**
  * The global L2 norm (1) of the gradients, and the factor (1) that brings it down to `maxNorm`:
@@ -22,10 +22,8 @@ export function clipFactor(grads: readonly Tensor[], maxNorm: number): { norm: T
   run('reduce', { y: total, x: squares }, { ...sumSquares, op: reduceOps.indexOf('sum'), count: grads.length })
   const norm = sqrt(total)
   const factor = affine(reciprocal(affine(norm, 1, 1e-6)), maxNorm)
-  run(
-    'binary',
-    { y: factor, a: factor, b: tensor(backend, [1], [1]) },
-    { op: binaryOps.indexOf('min'), n: 1, inner: 1, count: 1 },
-  )
+  const one = empty(backend, [1])
+  fill(one, 1)
+  run('binary', { y: factor, a: factor, b: one }, { op: binaryOps.indexOf('min'), n: 1, inner: 1, count: 1 })
   return { norm, factor }
 }

@@ -9,6 +9,12 @@ export interface ParameterGroup {
 export interface Optimizer {
   /** One update: `grads` by parameter name, each multiplied by `gradScale` (1) when given. */
   step(grads: ReadonlyMap<string, Tensor>, lr: number, gradScale?: Tensor): void
+  /**
+   * `step` in two parts, for an update that is recorded and replayed: `prepare` counts a step and writes its numbers to
+   * the device, `update` only dispatches. An optimizer without them is not recorded.
+   */
+  prepare?(lr: number): void
+  update?(grads: ReadonlyMap<string, Tensor>, gradScale?: Tensor): void
   /** Moments by name, and how many steps were taken: what a resume needs. */
   state(): { steps: number; tensors: [string, Tensor][] }
   /** Counts on from a saved state; the tensors of `state` are filled by the caller. */

@@ -20,14 +20,22 @@ export function sgd(groups: readonly ParameterGroup[], options: SgdOptions = {})
   if (!first) throw new Error('sgd: needs at least one trainable parameter, got none')
   const hyper = keep(tensor(first.p.backend, new Float32Array(2), [2]))
   let steps = 0
+  const prepare: Optimizer['prepare'] = (lr) => {
+    steps++
+    hyper.assign(Float32Array.of(lr, momentum))
+  }
+  const update: Optimizer['update'] = (grads, gradScale) => {
+    for (const { name, p, decay, buf } of slots) {
+      const g = grads.get(name)
+      if (g) run('sgd', { p, buf, g, hyper, gradScale }, { n: p.size, decay, nesterov })
+    }
+  }
   return {
+    prepare,
+    update,
     step(grads, lr, gradScale) {
-      steps++
-      hyper.assign(Float32Array.of(lr, momentum))
-      for (const { name, p, decay, buf } of slots) {
-        const g = grads.get(name)
-        if (g) run('sgd', { p, buf, g, hyper, gradScale }, { n: p.size, decay, nesterov })
-      }
+      prepare(lr)
+      update(grads, gradScale)
     },
     state: () => ({ steps, tensors: slots.map(({ name, buf }): [string, Tensor] => [`${name}.momentum`, buf]) }),
     setSteps(n) {

@@ -31,18 +31,14 @@ function tensorsIn(value: unknown, found: Set<Tensor>): void {
   else if (Object.getPrototypeOf(value) === Object.prototype) for (const v of Object.values(value)) tensorsIn(v, found)
 }
 
-/**
- * Runs `fn` and frees the tensors made inside, except those it returns (alone, in arrays or in plain objects),
- * which pass to the enclosing scope, and those it `keep`s. Throws on a Promise: a scope cannot span an await.
- */
-export function scope<T>(fn: () => T): T {
+/** Runs `fn`, frees what was made inside, and tells which of it the result holds: that belongs to no scope then. */
+export function detached<T>(fn: () => T): { value: T; tensors: Tensor[] } {
   const made = new Set<Tensor>()
   stack.push(made)
-  let result: T
+  let value: T
   try {
-    result = fn()
-    if (result instanceof Promise)
-      throw new Error('scope: the function must not be async, got a Promise; await outside')
+    value = fn()
+    if (value instanceof Promise) throw new Error('scope: the function must not be async, got a Promise; await outside')
   } catch (error) {
     stack.pop()
     for (const t of [...made]) t.dispose()
@@ -50,13 +46,24 @@ export function scope<T>(fn: () => T): T {
   }
   stack.pop()
   const returned = new Set<Tensor>()
-  tensorsIn(result, returned)
+  tensorsIn(value, returned)
+  const tensors: Tensor[] = []
   for (const t of [...made]) {
     if (!returned.has(t)) t.dispose()
     else {
       disown(t)
-      adopt(t)
+      tensors.push(t)
     }
   }
-  return result
+  return { value, tensors }
+}
+
+/**
+ * Runs `fn` and frees the tensors made inside, except those it returns (alone, in arrays or in plain objects),
+ * which pass to the enclosing scope, and those it `keep`s. Throws on a Promise: a scope cannot span an await.
+ */
+export function scope<T>(fn: () => T): T {
+  const { value, tensors } = detached(fn)
+  for (const t of tensors) adopt(t)
+  return value
 }

@@ -1,9 +1,9 @@
 // The training loop, as an async generator over batches: no files, no printing. train.ts adds those around it.
 
 import { Context } from '../nn/context.ts'
-import { trainableParameters } from '../nn/module.ts'
+import { settingsOf, trainableParameters } from '../nn/module.ts'
 import { affine } from '../ops/elementwise.ts'
-import { overwrite } from '../ops/view.ts'
+import { fill, overwrite } from '../ops/view.ts'
 import { adamw } from '../optim/adamw.ts'
 import { clipFactor } from '../optim/clip.ts'
 import { decayGroups, isVector, type Optimizer } from '../optim/optimizer.ts'
@@ -15,6 +15,7 @@ import { scope } from '../tensor/scope.ts'
 import { addInto, valueAndGrad } from '../tensor/tape.ts'
 import { type Parameter, type Tensor, tensor } from '../tensor/tensor.ts'
 import { type Batch, type BatchSource, evaluate, type Network } from './evaluate.ts'
+import { Replay, type StepInput } from './replay.ts'
 import type { Task } from './task.ts'
 
 export interface FitOptions {
@@ -46,6 +47,11 @@ export interface FitOptions {
   checkpointing?: boolean
   /** Fraction of patches computed in training, drawn anew for each image (PatchDropout, arXiv:2208.07220). */
   patchKeep?: number
+  /**
+   * Default true: a step is recorded for its batch's shape and the model's settings, then replayed. The numbers are the
+   * same. False runs `task.loss` and the model anew in every step, as they must be if they change by other means.
+   */
+  replay?: boolean
   signal?: AbortSignal | undefined
   /** Continue from this state. */
   resume?: FitState | undefined
@@ -121,7 +127,7 @@ export interface FitResult {
 }
 
 /** Rows of (B * patches) to keep: the same number for each image, in order, drawn from (seed, step). */
-function keptPatches(model: Network, images: number, fraction: number, rng: Rng): Tensor {
+function keptPatches(model: Network, images: number, fraction: number, rng: Rng): StepInput {
   const n = model.patches
   const count = Math.max(1, Math.round(n * fraction))
   const rows = new Int32Array(images * count)
@@ -136,7 +142,7 @@ function keptPatches(model: Network, images: number, fraction: number, rng: Rng)
       b * count,
     )
   }
-  return tensor(model.backend, rows, [rows.length])
+  return { data: rows, shape: [rows.length] }
 }
 
 function checkOptions(o: FitOptions): void {
@@ -201,53 +207,76 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
     ],
   })
 
+  const passes = new Replay(backend, { record: options.replay ?? true })
+  const split = optimizer.prepare !== undefined && optimizer.update !== undefined
+  const updates = new Replay(backend, { record: split && (options.replay ?? true) })
+  /** Gradients added up over several batches; the update leaves zeros. */
+  const sums = accumulate > 1 ? weights.map((p) => tensor(backend, new Float32Array(p.size), p.shape)) : []
+
+  /** Loss and logits of one batch, which is one of `parts`, and its gradients where they are not added to `sums`. */
+  const pass = (key: string, batch: Batch, parts: number, rng: Rng) => {
+    const inputs: Record<string, StepInput> = {
+      images: { data: batch.images, shape: batch.shape },
+      targets: task.targets(backend, batch.labels),
+      ...(patchKeep < 1 ? { keep: keptPatches(model, batch.labels.length, patchKeep, rng) } : {}),
+    }
+    return passes.run(key, inputs, ({ images, targets, keep }) => {
+      const { value, aux, grads } = valueAndGrad<Tensor>(() => {
+        const context = new Context(true, dropoutSeed)
+        const checkpoint = options.checkpointing ?? false
+        const logits = model.forward(images!, context, keep ? { checkpoint, keep } : { checkpoint })
+        const value = task.loss(logits, targets!, labelSmoothing)
+        return [parts > 1 ? affine(value, 1 / parts) : value, logits]
+      }, weights)
+      for (const [i, sum] of sums.entries()) addInto(sum, grads[i]!)
+      return { value, logits: aux, grads: sums.length > 0 ? [] : grads }
+    })
+  }
+
+  /** Clips and updates; the norm where there is clipping. */
+  const update = (key: string, grads: readonly Tensor[], lr: number) => {
+    if (split) optimizer.prepare!(lr)
+    return updates.run(key, {}, () => {
+      const clip = options.clip === undefined ? undefined : clipFactor(grads, options.clip)
+      const named = new Map(params.map(([name], i) => [name, grads[i]!]))
+      if (split) optimizer.update!(named, clip?.factor)
+      else optimizer.step(named, lr, clip?.factor)
+      for (const sum of sums) fill(sum, 0)
+      return clip?.norm
+    })
+  }
+
   /** One step over up to `accumulate` batches: reads back the loss and the accuracy before it. */
   const step = async (batches: Batch[]) => {
     const lr = rate(now.step)
     const metrics = task.metrics()
     let loss = 0
     let images = 0
-    let sums: Tensor[] = []
-    // Whatever fails on the way, this is freed.
-    const own: Tensor[] = []
+    let key = ''
+    let grads: readonly Tensor[] = sums
     try {
       for (const [micro, batch] of batches.entries()) {
-        const count = batch.labels.length
         dropoutSeed.assign(Int32Array.of(seed, now.step * accumulate + micro))
-        const { value, aux, grads } = valueAndGrad<Tensor>(() => {
-          const images = tensor(backend, batch.images, batch.shape)
-          const rng = new Rng(seed, 2 ** 31 + now.step * accumulate + micro)
-          const keep = patchKeep < 1 ? { keep: keptPatches(model, count, patchKeep, rng) } : {}
-          const context = new Context(true, dropoutSeed)
-          const logits = model.forward(images, context, { checkpoint: options.checkpointing ?? false, ...keep })
-          const value = task.loss(logits, task.targets(backend, batch.labels), labelSmoothing)
-          return [batches.length > 1 ? affine(value, 1 / batches.length) : value, logits]
-        }, weights)
-        own.push(value, aux, ...grads)
-        sums = sums.length === 0 ? grads : sums.map((sum, i) => addInto(sum, grads[i]!))
-        own.push(...sums)
-        const [lossNow, logits] = await Promise.all([value.item(), aux.data() as Promise<Float32Array>])
-        value.dispose()
-        aux.dispose()
+        const rng = new Rng(seed, 2 ** 31 + now.step * accumulate + micro)
+        key = `${batches.length} ${batch.shape} ${settingsOf(model)}`
+        const done = scope(() => pass(key, batch, batches.length, rng))
+        const [lossNow, logits] = await Promise.all([done.value.item(), done.logits.data() as Promise<Float32Array>])
         loss += lossNow
-        images += count
+        images += batch.labels.length
         metrics.add(logits, batch.labels)
+        if (sums.length === 0) grads = done.grads
       }
       if (!Number.isFinite(loss)) {
         throw new Error(
           `fit: the loss became ${loss} at step ${now.step + 1}; lower the learning rate (now ${lr}) or clip gradients`,
         )
       }
-      const norm = scope(() => {
-        const clip = options.clip === undefined ? undefined : clipFactor(sums, options.clip)
-        optimizer.step(new Map(params.map(([name], i) => [name, sums[i]!])), lr, clip?.factor)
-        return clip?.norm
-      })
-      if (norm) own.push(norm)
+      const norm = update(sums.length > 0 ? '' : key, grads, lr)
       const gradNorm = norm ? await norm.item() : undefined
       return { loss, images, lr, gradNorm, accuracy: metrics.result().accuracy }
     } finally {
-      for (const t of own) t.dispose()
+      passes.release()
+      updates.release()
     }
   }
 
@@ -345,8 +374,10 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
     try {
       if (away) await options.save?.(state())
     } finally {
+      updates.dispose()
+      passes.dispose()
       optimizer.dispose()
-      dropoutSeed.dispose()
+      for (const t of [...sums, dropoutSeed]) t.dispose()
     }
   }
 }

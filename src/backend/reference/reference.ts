@@ -1,6 +1,6 @@
 // The reference backend: every kernel as a plain loop, run at once on the calling thread, in f32 or f64.
 // It is the definition of the kernels and the oracle of the tests, so it checks each dispatch; it is not fast.
-import type { Backend, HostArray, MemoryStats } from '../backend.ts'
+import type { Backend, HostArray, MemoryStats, Program } from '../backend.ts'
 import { type Buf, type Bufs, type Dtype, type KernelName, kernels, type Params } from '../kernels.ts'
 import { attention, attentionGrad } from './attention.ts'
 import { copy } from './copy.ts'
@@ -44,6 +44,20 @@ const poison = 0x7eadbeef
 
 interface RefBuf extends Buf {
   cells: Cells | undefined
+  /** The recording that made it. */
+  home: Recording | undefined
+}
+
+/** A step while it is recorded, and after. */
+interface Recording {
+  readonly commands: (() => void)[]
+  readonly outside: Set<Buf>
+  /** What its commands so far are done with, by type and length. */
+  readonly spare: Map<string, Cells[]>
+  dispatches: number
+  bytes: number
+  /** Whether its memory was given back. */
+  over: boolean
 }
 
 /**
@@ -53,9 +67,21 @@ interface RefBuf extends Buf {
 export function createReference(options: { precision?: 'f32' | 'f64' } = {}): Backend {
   const wide = options.precision === 'f64'
   const live = new Set<RefBuf>()
+  const counts = { dispatches: 0, writes: 0, allocations: 0 }
   let used = 0
   let peak = 0
+  let programs = 0
+  let recording: Recording | undefined
   let disposed = false
+
+  function use(bytes: number): void {
+    used += bytes
+    peak = Math.max(peak, used)
+  }
+
+  function notRecording(what: string): void {
+    if (recording) throw new Error(`${what}: cannot be recorded; do it before or after the recorded step`)
+  }
 
   function cellsOf(what: string, buf: Buf | undefined): Cells {
     if (disposed) throw new Error(`${what}: the backend was disposed`)
@@ -63,6 +89,11 @@ export function createReference(options: { precision?: 'f32' | 'f64' } = {}): Ba
     if (!live.has(buf as RefBuf))
       throw new Error(`${what}: buffer of ${buf.length} was freed, or is of another backend`)
     return (buf as RefBuf).cells!
+  }
+
+  function newCells(length: number, dtype: Dtype): Cells {
+    if (dtype === 'i32') return new Int32Array(length)
+    return wide ? new Float64Array(length) : new Float32Array(length)
   }
 
   function checkRange(what: string, buf: Buf, length: number, offset: number): void {
@@ -80,21 +111,35 @@ export function createReference(options: { precision?: 'f32' | 'f64' } = {}): Ba
       if (disposed) throw new Error('alloc: the backend was disposed')
       if (!Number.isInteger(length) || length < 0)
         throw new Error(`alloc: length must be a whole number >= 0, got ${length}`)
-      const cells =
-        dtype === 'i32' ? new Int32Array(length) : wide ? new Float64Array(length) : new Float32Array(length)
-      cells.fill(dtype === 'i32' ? poison : Number.NaN)
-      const buf: RefBuf = { length, dtype, cells }
+      const spare = recording?.spare.get(`${dtype} ${length}`)?.pop()
+      const cells = spare ?? newCells(length, dtype)
+      const spoil = () => cells.fill(dtype === 'i32' ? poison : Number.NaN)
+      const buf: RefBuf = { length, dtype, cells, home: recording }
       live.add(buf)
-      used += 4 * length
-      peak = Math.max(peak, used)
+      if (!recording) {
+        counts.allocations++
+        use(4 * length)
+        spoil()
+        return buf
+      }
+      // Fresh in every replay.
+      recording.commands.push(spoil)
+      if (!spare) recording.bytes += 4 * length
       return buf
     },
 
     free(buf: Buf): void {
-      cellsOf('free', buf)
+      const { home } = buf as RefBuf
+      // Its memory went with the program.
+      if (home?.over) return
+      const cells = cellsOf('free', buf)
       live.delete(buf as RefBuf)
       ;(buf as RefBuf).cells = undefined
-      used -= 4 * buf.length
+      if (!home) used -= 4 * buf.length
+      else if (home === recording) {
+        const key = `${buf.dtype} ${buf.length}`
+        home.spare.set(key, [...(home.spare.get(key) ?? []), cells])
+      }
     },
 
     write(buf: Buf, data: HostArray, offset = 0): void {
@@ -103,6 +148,8 @@ export function createReference(options: { precision?: 'f32' | 'f64' } = {}): Ba
         throw new Error(`write: data must suit an ${buf.dtype} buffer, got ${data.constructor.name}`)
       }
       checkRange('write', buf, data.length, offset)
+      notRecording('write')
+      counts.writes++
       cells.set(data, offset)
     },
 
@@ -110,6 +157,7 @@ export function createReference(options: { precision?: 'f32' | 'f64' } = {}): Ba
       const cells = cellsOf('read', buf)
       const count = length ?? buf.length - offset
       checkRange('read', buf, count, offset)
+      notRecording('read')
       return cells.slice(offset, offset + count)
     },
 
@@ -117,18 +165,79 @@ export function createReference(options: { precision?: 'f32' | 'f64' } = {}): Ba
       checkParams(kernel, params)
       checkBufs(kernel, bufs as Record<string, Buf | undefined>, params)
       const cells: Record<string, Cells> = {}
+      const given: Buf[] = []
       for (const [name, buf] of Object.entries(bufs as Record<string, Buf | undefined>)) {
-        if (buf) cells[name] = cellsOf(`${kernel}: ${name}`, buf)
+        if (!buf) continue
+        cells[name] = cellsOf(`${kernel}: ${name}`, buf)
+        given.push(buf)
       }
       const run = table[kernel] as unknown as (bufs: Record<string, Cells>, params: Record<string, number>) => void
-      run(cells, wide ? params : rounded(kernel, params))
+      const numbers = wide ? params : rounded(kernel, params)
+      if (!recording) {
+        counts.dispatches++
+        run(cells, numbers)
+        return
+      }
+      const { commands, outside } = recording
+      for (const buf of given) if ((buf as RefBuf).home !== recording) outside.add(buf)
+      recording.dispatches++
+      commands.push(() => run(cells, numbers))
+    },
+
+    capture(body): Program {
+      if (disposed) throw new Error('capture: the backend was disposed')
+      notRecording('capture')
+      const step: Recording = {
+        commands: [],
+        outside: new Set(),
+        spare: new Map(),
+        dispatches: 0,
+        bytes: 0,
+        over: false,
+      }
+      const drop = () => {
+        step.over = true
+        for (const buf of live) if (buf.home === step) live.delete(buf)
+      }
+      recording = step
+      try {
+        body()
+      } catch (error) {
+        drop()
+        throw error
+      } finally {
+        recording = undefined
+      }
+      counts.allocations++
+      use(step.bytes)
+      programs++
+      return {
+        dispatches: step.dispatches,
+        replay() {
+          notRecording('replay')
+          if (step.over || disposed) throw new Error('replay: the program was disposed; record again')
+          for (const buf of step.outside) {
+            if (!live.has(buf as RefBuf))
+              throw new Error('replay: a buffer of the recorded step was freed; record again')
+          }
+          for (const command of step.commands) command()
+          counts.dispatches += step.dispatches
+        },
+        dispose() {
+          if (step.over || disposed) return
+          drop()
+          used -= step.bytes
+          programs--
+        },
+      }
     },
 
     async sync(): Promise<void> {
       if (disposed) throw new Error('sync: the backend was disposed')
     },
 
-    memory: (): MemoryStats => ({ used, pooled: 0, peak, buffers: live.size }),
+    memory: (): MemoryStats => ({ used, pooled: 0, peak, buffers: live.size + programs }),
+    stats: () => ({ ...counts }),
 
     resetPeak(): void {
       peak = used
@@ -139,6 +248,7 @@ export function createReference(options: { precision?: 'f32' | 'f64' } = {}): Ba
       for (const buf of live) buf.cells = undefined
       live.clear()
       used = 0
+      programs = 0
     },
   }
 }

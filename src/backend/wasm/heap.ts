@@ -8,6 +8,15 @@ const ALIGN = 64
 /** Rounds up to whole cache lines. */
 const whole = (bytes: number) => Math.max(ALIGN, Math.ceil(bytes / ALIGN) * ALIGN)
 
+/** What a heap fills: a WebAssembly memory, or a range of addresses that only grows. */
+export interface Room {
+  readonly buffer: { readonly byteLength: number }
+  grow(pages: number): number
+}
+
+/** Addresses without memory behind them, to plan in. */
+export const endless: Room = { buffer: { byteLength: Number.POSITIVE_INFINITY }, grow: () => 0 }
+
 export interface Heap {
   /**
    * The address of `bytes` bytes, 64-byte aligned, contents undefined. With `settled`, only room that no command after
@@ -23,7 +32,7 @@ export interface Heap {
 }
 
 /** A heap from byte `base` of the memory up to its maximum of `maxBytes`. */
-export function createHeap(memory: WebAssembly.Memory, base: number, maxBytes: number): Heap {
+export function createHeap(memory: Room, base: number, maxBytes: number): Heap {
   // Free blocks by address.
   const starts: number[] = []
   const sizes: number[] = []

@@ -162,8 +162,9 @@ export async function createThreadedQueue(
     push(record) {
       if (failure) return
       if (submitted - completed() >= FULL) block(submitted - FULL + PACE)
-      if (submitted % PACE === 0) record[SERIAL] = 0
-      words.set(record, RING / 4 + (submitted % RECORDS) * WORDS)
+      const at = RING / 4 + (submitted % RECORDS) * WORDS
+      words.set(record, at)
+      if (submitted % PACE === 0) words[at + SERIAL] = 0
       submitted++
       Atomics.store(words, TAIL / 4, submitted | 0)
       if (Atomics.load(words, TAIL_SLEEPERS / 4) !== 0) Atomics.notify(words, TAIL / 4)

@@ -1,12 +1,13 @@
 // The WASM backend: buffers are addresses in one WebAssembly memory, a dispatch is a record of 32 words in a queue.
-// Not here: the kernels (assembly/), allocation (heap.ts), who runs a record (queue.ts).
+// Not here: the kernels (assembly/), allocation (heap.ts), who runs a record (queue.ts), recorded steps (recording.ts).
 import { platform } from '#platform'
-import type { Backend, HostArray } from '../backend.ts'
+import type { Backend, HostArray, Program } from '../backend.ts'
 import { type Buf, type Dtype, kernels } from '../kernels.ts'
 import { createHeap } from './heap.ts'
 import { CHUNKS, HEAP, OWN, OWN_STRIDE, PHASE, SERIAL, SHARED, WORDS } from './layout.ts'
 import { joinProducts, planOf } from './plan.ts'
 import { createDirectQueue, createThreadedQueue, type Execute } from './queue.ts'
+import { createRecording, type Recording, WasmBuf } from './recording.ts'
 import { chooseVariant, type Feature } from './variants.ts'
 
 export interface WasmOptions {
@@ -21,20 +22,6 @@ export interface WasmOptions {
 const PAGE = 65536
 // One page short of 4 GiB, so that the end of a buffer is never address 0.
 const MOST_PAGES = 65535
-
-class WasmBuf implements Buf {
-  /** 0 once freed. */
-  address: number
-  constructor(
-    readonly length: number,
-    readonly dtype: Dtype,
-    address: number,
-    /** The count of commands after which none uses it. */
-    public touched: number,
-  ) {
-    this.address = address
-  }
-}
 
 interface Layout {
   readonly index: number
@@ -85,7 +72,17 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
   const queue = variant.shared
     ? await createThreadedQueue(memory, module, threads)
     : createDirectQueue(memory, (await WebAssembly.instantiate(module, { env: { memory } })).exports.execute as Execute)
-  const heap = createHeap(memory, HEAP, pages * PAGE)
+  const counts = { dispatches: 0, writes: 0, allocations: 0 }
+  const room = {
+    get buffer() {
+      return memory.buffer
+    },
+    grow(more: number) {
+      counts.allocations++
+      return memory.grow(more)
+    },
+  }
+  const heap = createHeap(room, HEAP, pages * PAGE)
 
   let f32 = new Float32Array(memory.buffer)
   let i32 = new Int32Array(memory.buffer)
@@ -103,7 +100,18 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
   const live = new Set<WasmBuf>()
   let used = 0
   let peak = 0
+  let programs = 0
+  let recording: Recording | undefined
   let disposed = false
+
+  function use(bytes: number): void {
+    used += bytes
+    peak = Math.max(peak, used)
+  }
+
+  function notRecording(what: string): void {
+    if (recording) throw new Error(`wasm: ${what} cannot be recorded; do it before or after the recorded step`)
+  }
 
   /** Our own view of a handle; throws on one that was freed or belongs elsewhere. */
   function own(buf: Buf, what: string): WasmBuf {
@@ -138,25 +146,30 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
 
     alloc(length, dtype) {
       if (disposed) throw new Error('wasm: the backend was disposed')
-      const address = heap.alloc(length * 4)
-      const buf = new WasmBuf(length, dtype, address, heap.pendingOf(address))
+      const address = (recording?.heap ?? heap).alloc(length * 4)
+      const buf = new WasmBuf(length, dtype, address, recording ? 0 : heap.pendingOf(address), recording)
       live.add(buf)
-      used += length * 4
-      peak = Math.max(peak, used)
+      if (!recording) use(length * 4)
       return buf
     },
 
     free(handle) {
+      // Its memory went with the program.
+      if (handle instanceof WasmBuf && handle.home?.over) return
       const buf = own(handle, 'free')
       live.delete(buf)
-      heap.free(buf.address, buf.touched)
-      used -= buf.length * 4
+      if (!buf.home) {
+        heap.free(buf.address, buf.touched)
+        used -= buf.length * 4
+      } else if (buf.home === recording) recording.heap.free(buf.address, 0)
       buf.address = 0
     },
 
     write(handle, data, offset = 0) {
       const buf = own(handle, 'write')
       range(buf, offset, data.length, 'write')
+      notRecording('write')
+      counts.writes++
       if (data.length === 0) return
       if (buf.touched <= queue.completed()) {
         view(buf.dtype).set(data, buf.address / 4 + offset)
@@ -173,6 +186,7 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
       const buf = own(handle, 'read')
       const n = length ?? buf.length - offset
       range(buf, offset, n, 'read')
+      notRecording('read')
       if (n === 0 || buf.touched <= queue.completed()) {
         const copy = view(buf.dtype).slice(buf.address / 4 + offset, buf.address / 4 + offset + n)
         await queue.finished(0)
@@ -198,9 +212,11 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
       const plan = planOf(kernel, numbers, (name) => byName[name] !== undefined)
       const steps = plan.serial.length
       // Scratch may be given back at once: whoever gets it next runs behind this command.
+      const rooms = recording?.heap ?? heap
       const ownBytes = Math.ceil(plan.own / 64) * 64
-      const scratch = plan.shared + ownBytes > 0 ? heap.alloc(plan.shared + ownBytes * threads + 64) : 0
+      const scratch = plan.shared + ownBytes > 0 ? rooms.alloc(plan.shared + ownBytes * threads + 64) : 0
       const after = queue.submitted() + steps
+      const planned = scratch === 0 ? [] : [SHARED, OWN]
       record.fill(0)
       record[0] = layout.index
       let word = 1
@@ -208,7 +224,9 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
         const handle = byName[name]
         if (handle !== undefined) {
           const buf = own(handle, kernel)
-          buf.touched = after
+          if (!recording) buf.touched = after
+          else if (buf.home === recording) planned.push(word)
+          else recording.outside.add(buf)
           record[word] = buf.address
         } else if (!optional) throw new Error(`wasm: ${kernel} needs the buffer ${name}`)
         word++
@@ -225,15 +243,36 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
         for (let step = 0; step < steps; step++) {
           record[PHASE] = step
           record[SERIAL] = plan.serial[step] ? 1 : 0
-          queue.push(record)
+          if (recording) recording.add(record, planned)
+          else queue.push(record)
         }
+        if (recording) recording.dispatches++
+        else counts.dispatches++
       } finally {
-        if (scratch !== 0) heap.free(scratch, after)
+        if (scratch !== 0) rooms.free(scratch, recording ? 0 : after)
       }
     },
 
+    capture(body) {
+      if (disposed) throw new Error('wasm: the backend was disposed')
+      notRecording('capture')
+      const step = createRecording(pages * PAGE)
+      recording = step
+      try {
+        body()
+      } catch (error) {
+        step.over = true
+        for (const buf of live) if (buf.home === step) live.delete(buf)
+        throw error
+      } finally {
+        recording = undefined
+      }
+      return place(step)
+    },
+
     sync: () => queue.finished(queue.submitted()),
-    memory: () => ({ used, pooled: heap.capacity() - used, peak, buffers: live.size }),
+    memory: () => ({ used, pooled: heap.capacity() - used, peak, buffers: live.size + programs }),
+    stats: () => ({ ...counts }),
     resetPeak() {
       peak = used
     },
@@ -243,7 +282,45 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
       await queue.stop()
       live.clear()
       used = 0
+      programs = 0
     },
+  }
+
+  /** Takes the memory that a recorded step needs, and makes a program of it. */
+  function place(step: Recording): Program {
+    const bytes = step.heap.capacity()
+    const block = heap.alloc(bytes)
+    const records = step.placed(block)
+    const outside = [...step.outside]
+    const inside = [...live].filter(({ home }) => home === step)
+    for (const buf of inside) {
+      buf.address = step.place(buf.address, block)
+      buf.touched = heap.pendingOf(block)
+    }
+    use(bytes)
+    programs++
+    return {
+      dispatches: step.dispatches,
+      replay() {
+        notRecording('replay')
+        if (step.over || disposed) throw new Error('wasm: replay: the program was disposed; record again')
+        if (!outside.every((buf) => live.has(buf))) {
+          throw new Error('wasm: replay: a buffer of the recorded step was freed; record again')
+        }
+        for (const record of records) queue.push(record)
+        counts.dispatches += step.dispatches
+        for (const buf of outside) buf.touched = queue.submitted()
+        for (const buf of inside) buf.touched = queue.submitted()
+      },
+      dispose() {
+        if (step.over || disposed) return
+        step.over = true
+        for (const buf of inside) live.delete(buf)
+        heap.free(block, queue.submitted())
+        used -= bytes
+        programs--
+      },
+    }
   }
 
   /** Room that the host may write at once; waits for the queue where there is no other. */

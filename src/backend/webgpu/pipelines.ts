@@ -22,6 +22,8 @@ export interface Pipelines {
   get(kernel: string, pass: Pass): Pipeline
   /** The group that binds these buffers, in the order of the pass. */
   bind(layout: Layout, slots: readonly Slot[]): GPUBindGroup
+  /** A group that is not remembered, over a uniform buffer of the caller's. */
+  group(layout: Layout, slots: readonly Slot[], uniforms: GPUBuffer): GPUBindGroup
   /** Forgets every group that binds the buffer. */
   forget(slot: Slot): void
   /** Resolves when every pipeline made so far is known to compile or not. */
@@ -67,7 +69,15 @@ export function createPipelines(device: GPUDevice, uniforms: GPUBuffer, hooks: P
     return layout
   }
 
+  function makeGroup(layout: Layout, slots: readonly Slot[], block: GPUBuffer): GPUBindGroup {
+    const entries: GPUBindGroupEntry[] = slots.map(({ buffer }, binding) => ({ binding, resource: { buffer } }))
+    if (layout.uniform >= 0) entries.push({ binding: layout.uniform, resource: { buffer: block, size: BLOCK } })
+    hooks.madeGroup()
+    return device.createBindGroup({ layout: layout.group, entries })
+  }
+
   return {
+    group: makeGroup,
     get(kernel, pass) {
       const key = `${kernel} ${pass.key}`
       const known = pipelines.get(key)
@@ -96,16 +106,13 @@ export function createPipelines(device: GPUDevice, uniforms: GPUBuffer, hooks: P
       for (const { id } of slots) key += ` ${id}`
       const known = groups.get(key)
       if (known) return known
-      const entries: GPUBindGroupEntry[] = slots.map(({ buffer }, binding) => ({ binding, resource: { buffer } }))
-      if (layout.uniform >= 0) entries.push({ binding: layout.uniform, resource: { buffer: uniforms, size: BLOCK } })
-      const group = device.createBindGroup({ layout: layout.group, entries })
+      const group = makeGroup(layout, slots, uniforms)
       groups.set(key, group)
       for (const { id } of slots) {
         const keys = groupsOf.get(id)
         if (keys) keys.add(key)
         else groupsOf.set(id, new Set([key]))
       }
-      hooks.madeGroup()
       return group
     },
     forget({ id }) {

@@ -14,6 +14,22 @@ export interface Uniforms {
   dispose(): void
 }
 
+/** Puts one block at word `start` of a buffer seen as integers and as floats; `floats` says which words are. */
+export function put(
+  ints: Int32Array,
+  reals: Float32Array,
+  start: number,
+  words: readonly number[],
+  floats: readonly boolean[] | undefined,
+): void {
+  if (words.length * 4 > BLOCK)
+    throw new Error(`webgpu: a uniform block must fit ${BLOCK} bytes, got ${words.length * 4}`)
+  words.forEach((word, at) => {
+    if (floats?.[at]) reals[start + at] = word
+    else ints[start + at] = word
+  })
+}
+
 export function createUniforms(device: GPUDevice, blocks: number): Uniforms {
   const buffer = device.createBuffer({ size: blocks * BLOCK, usage: usage.uniform | usage.copyDst })
   const host = new ArrayBuffer(blocks * BLOCK)
@@ -23,13 +39,8 @@ export function createUniforms(device: GPUDevice, blocks: number): Uniforms {
   return {
     buffer,
     add(words, floats) {
-      if (words.length * 4 > BLOCK)
-        throw new Error(`webgpu: a uniform block must fit ${BLOCK} bytes, got ${words.length * 4}`)
       const start = (count * BLOCK) / 4
-      words.forEach((word, at) => {
-        if (floats?.[at]) reals[start + at] = word
-        else ints[start + at] = word
-      })
+      put(ints, reals, start, words, floats)
       count++
       return start * 4
     },

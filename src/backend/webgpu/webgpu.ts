@@ -1,7 +1,7 @@
 // The WebGPU backend: one pooled device buffer for each tensor, a dispatch becomes one to three compute passes.
 // Not here: the kernels' WGSL (kernels/), buffers (pool.ts), pipelines and bind groups (pipelines.ts), submits (encoder.ts).
 import { platform } from '#platform'
-import type { Backend, HostArray } from '../backend.ts'
+import type { Backend, BackendStats, HostArray, Program } from '../backend.ts'
 import { type Buf, type Bufs, type Dtype, type KernelName, kernels, type Params } from '../kernels.ts'
 import { type GpuFeature, openDevice } from './device.ts'
 import { createEncoder } from './encoder.ts'
@@ -19,6 +19,7 @@ import { reduce } from './kernels/reduce.ts'
 import { softmax, softmaxGrad } from './kernels/softmax.ts'
 import { createPipelines } from './pipelines.ts'
 import { createPool, type Slot } from './pool.ts'
+import { encode, Recording } from './program.ts'
 import { createReadback } from './readback.ts'
 
 const table = {
@@ -49,16 +50,7 @@ export interface WebgpuOptions {
   readonly disable?: readonly GpuFeature[]
 }
 
-/** Counts since the start. In the steady state of a training step only the first three grow. */
-export interface WebgpuStats {
-  dispatches: number
-  submits: number
-  writes: number
-  /** Device buffers made, staging included. */
-  buffers: number
-  bindGroups: number
-  pipelines: number
-}
+export type WebgpuStats = Required<BackendStats>
 
 export interface WebgpuBackend extends Backend {
   readonly name: 'webgpu'
@@ -74,6 +66,8 @@ class GpuBuf implements Buf {
     readonly length: number,
     readonly dtype: Dtype,
     readonly slot: Slot,
+    /** The recording whose memory this is. */
+    readonly home: Recording | undefined,
   ) {}
 }
 
@@ -91,10 +85,12 @@ export async function createWebgpu(options: WebgpuOptions = {}): Promise<WebgpuB
   if (typeof gpu === 'string') throw new Error(`webgpu: ${gpu}`)
   const { device, limits, maxBytes, adapter, notes, onFailure } = await openDevice(gpu, options.disable ?? [])
 
-  const counts: WebgpuStats = { dispatches: 0, submits: 0, writes: 0, buffers: 0, bindGroups: 0, pipelines: 0 }
+  const counts: WebgpuStats = { dispatches: 0, submits: 0, writes: 0, allocations: 0, bindGroups: 0, pipelines: 0 }
   const live = new Set<GpuBuf>()
   let used = 0
   let peak = 0
+  let programs = 0
+  let recording: Recording | undefined
   let disposed = false
   let failure: Error | undefined
   /** A kernel that does not compile, which explains the errors that follow from it. */
@@ -120,14 +116,14 @@ export async function createWebgpu(options: WebgpuOptions = {}): Promise<WebgpuB
     },
   })
   const pool = createPool(device, maxBytes, {
-    made: () => counts.buffers++,
+    made: () => counts.allocations++,
     dropped: pipelines.forget,
     finished: () => {
       encoder.flush()
       return device.queue.onSubmittedWorkDone()
     },
   })
-  const readback = createReadback(device, encoder, () => counts.buffers++)
+  const readback = createReadback(device, encoder, () => counts.allocations++)
 
   function own(buf: Buf, what: string): GpuBuf {
     if (!(buf instanceof GpuBuf) || !live.has(buf)) {
@@ -140,6 +136,15 @@ export async function createWebgpu(options: WebgpuOptions = {}): Promise<WebgpuB
     if (!(offset >= 0 && length >= 0 && offset + length <= buf.length)) {
       throw new Error(`webgpu: ${what} must stay within ${buf.length} elements, got ${offset} to ${offset + length}`)
     }
+  }
+
+  function use(bytes: number): void {
+    used += bytes
+    peak = Math.max(peak, used)
+  }
+
+  function notRecording(what: string): void {
+    if (recording) throw new Error(`webgpu: ${what} cannot be recorded; do it before or after the recorded step`)
   }
 
   /** Throws what has gone wrong so far. */
@@ -159,6 +164,44 @@ export async function createWebgpu(options: WebgpuOptions = {}): Promise<WebgpuB
     return result as T
   }
 
+  /** Gives back what a recording holds. */
+  function drop(step: Recording): void {
+    for (const buf of live) if (buf.home === step) live.delete(buf)
+    step.drop()
+  }
+
+  function program(step: Recording): Program {
+    const { commands, outside, bytes } = step
+    const encoded = encode(device, pipelines, commands, () => counts.allocations++)
+    use(bytes)
+    programs++
+    return {
+      dispatches: commands.length,
+      replay() {
+        notRecording('replay')
+        if (step.over || disposed) throw new Error('webgpu: replay: the program was disposed; record again')
+        for (const buf of outside) {
+          if (!live.has(buf as GpuBuf)) {
+            throw new Error('webgpu: replay: a buffer of the recorded step was freed; record again')
+          }
+        }
+        if (failure) return
+        encoder.flush()
+        encoded.replay((dispatches) => {
+          counts.dispatches += dispatches
+          counts.submits++
+        })
+      },
+      dispose() {
+        if (step.over || disposed) return
+        drop(step)
+        encoded.dispose()
+        used -= bytes
+        programs--
+      },
+    }
+  }
+
   return {
     name: 'webgpu',
     caps: Object.freeze({ threads: 1, relaxedSimd: false, shared: false, notes: Object.freeze([...notes]) }),
@@ -170,23 +213,27 @@ export async function createWebgpu(options: WebgpuOptions = {}): Promise<WebgpuB
       if (!Number.isInteger(length) || length < 0) {
         throw new Error(`webgpu: length must be a whole number >= 0, got ${length}`)
       }
-      const buf = new GpuBuf(length, dtype, pool.take(length * 4))
+      const buf = new GpuBuf(length, dtype, (recording ?? pool).take(length * 4), recording)
       live.add(buf)
-      used += length * 4
-      peak = Math.max(peak, used)
+      if (!recording) use(length * 4)
       return buf
     },
 
     free(handle) {
+      // Its memory went with the program.
+      if (handle instanceof GpuBuf && handle.home?.over) return
       const buf = own(handle, 'free')
       live.delete(buf)
-      pool.give(buf.slot)
-      used -= buf.length * 4
+      if (!buf.home) {
+        pool.give(buf.slot)
+        used -= buf.length * 4
+      } else if (buf.home === recording) recording.give(buf.slot)
     },
 
     write(handle, data, offset = 0) {
       const buf = own(handle, 'write')
       range(buf, offset, data.length, 'write')
+      notRecording('write')
       if (data.length === 0 || failure) return
       // The write would overtake what is only encoded.
       if (buf.slot.touched === encoder.batch()) encoder.flush()
@@ -198,6 +245,7 @@ export async function createWebgpu(options: WebgpuOptions = {}): Promise<WebgpuB
       const buf = own(handle, 'read')
       const n = length ?? buf.length - offset
       range(buf, offset, n, 'read')
+      notRecording('read')
       const view = (bytes: ArrayBuffer) => (buf.dtype === 'i32' ? new Int32Array(bytes) : new Float32Array(bytes))
       if (n === 0 || failure) {
         await check()
@@ -209,7 +257,12 @@ export async function createWebgpu(options: WebgpuOptions = {}): Promise<WebgpuB
     dispatch<K extends KernelName>(kernel: K, bufs: Bufs<K>, params: Params<K>) {
       const byName = bufs as Readonly<Record<string, Buf | undefined>>
       const slots: Record<string, Slot> = {}
-      for (const [name, buf] of Object.entries(byName)) if (buf) slots[name] = own(buf, kernel).slot
+      for (const [name, handle] of Object.entries(byName)) {
+        if (!handle) continue
+        const buf = own(handle, kernel)
+        slots[name] = buf.slot
+        if (recording && buf.home !== recording) recording.outside.add(buf)
+      }
       for (const name of required.get(kernel)!) {
         if (!slots[name]) throw new Error(`webgpu: ${kernel} needs the buffer ${name}`)
       }
@@ -222,8 +275,9 @@ export async function createWebgpu(options: WebgpuOptions = {}): Promise<WebgpuB
       const build = table[kernel] as unknown as GpuKernel<K>
       const { passes, temps = {} } = build(params, has, limits)
       // Scratch may be given back at once: whoever gets it next runs behind this command.
+      const rooms = recording ?? pool
       const scratch = Object.entries(temps).map(([name, length]) => {
-        slots[`temp:${name}`] = pool.take(length * 4)
+        slots[`temp:${name}`] = rooms.take(length * 4)
         return slots[`temp:${name}`]!
       })
       try {
@@ -231,13 +285,34 @@ export async function createWebgpu(options: WebgpuOptions = {}): Promise<WebgpuB
           if (pass.workgroups.includes(0)) continue
           const bound = pass.buffers.map(({ name }) => slots[name]!)
           const pipeline = pipelines.get(kernel, pass)
+          if (recording) {
+            const { words, floats, workgroups } = pass
+            recording.commands.push({ pipeline, slots: bound, words, floats, workgroups })
+            continue
+          }
           for (const slot of bound) slot.touched = encoder.batch()
           const group = pipelines.bind(pipeline.layout, bound)
           encoder.dispatch(pipeline, group, pass.words, pass.floats, pass.workgroups)
         }
       } finally {
-        for (const slot of scratch) pool.give(slot)
+        for (const slot of scratch) rooms.give(slot)
       }
+    },
+
+    capture(body) {
+      if (disposed) throw new Error('webgpu: the backend was disposed')
+      notRecording('capture')
+      const step = new Recording(pool)
+      recording = step
+      try {
+        body()
+      } catch (error) {
+        drop(step)
+        throw error
+      } finally {
+        recording = undefined
+      }
+      return program(step)
     },
 
     async sync() {
@@ -248,7 +323,7 @@ export async function createWebgpu(options: WebgpuOptions = {}): Promise<WebgpuB
       await check()
     },
 
-    memory: () => ({ used, pooled: Math.max(0, pool.held() - used), peak, buffers: live.size }),
+    memory: () => ({ used, pooled: Math.max(0, pool.held() - used), peak, buffers: live.size + programs }),
     resetPeak() {
       peak = used
     },
@@ -259,6 +334,7 @@ export async function createWebgpu(options: WebgpuOptions = {}): Promise<WebgpuB
       disposed = true
       live.clear()
       used = 0
+      programs = 0
       encoder.dispose()
       readback.dispose()
       pool.dispose()
