@@ -1,5 +1,6 @@
 // Builds dist/: index.js, cli.js and start.js for Node (shared chunks), browser.js with nothing left to import.
-// `#platform` becomes platform/node.ts or platform/browser.ts; `wasm:<variant>` becomes the compiled kernels in base64.
+// `#platform` becomes platform/node.ts or platform/browser.ts; `wasm:<variant>` becomes the compiled kernels in base64,
+// `worker:image-worker` the text of what makes images there.
 // Type declarations are not made here (.ci/tsconfig.types.json).
 import { createHash } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
@@ -81,7 +82,7 @@ const platform = (name) => ({
 })
 
 /** Every package and every node: module stays an import; only our own files are bundled. */
-const external = (id) => !/^([./#\0]|wasm:|web:)/.test(id)
+const external = (id) => !/^([./#\0]|(wasm|web|worker):)/.test(id)
 
 /** Shared chunks of an earlier build would otherwise stay in the package; `npx vitune` in a clone needs a file that may run. */
 const tidy = {
@@ -105,6 +106,26 @@ const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const define = { VITUNE_VERSION: JSON.stringify(version) }
 const compiler = (options) => esbuild({ target: 'es2022', tsconfig: false, define, ...options })
 
+/** A module with all it imports as text, for a worker to run. Under Node `require` finds packages there. */
+async function textOf(context, file, format, plugins) {
+  const bundle = await rollup({ input: join(root, 'src', file), external, plugins })
+  const { output } = await bundle.generate({ format, dynamicImportInCjs: false, inlineDynamicImports: true })
+  for (const watched of bundle.watchFiles) context.addWatchFile(watched)
+  return JSON.stringify(output[0].code)
+}
+
+/** `worker:image-worker`: what makes images beside the training, as text. */
+const imageWorker = (name) => ({
+  name: 'image-worker',
+  resolveId: (id) => (id === 'worker:image-worker' ? `\0${id}` : undefined),
+  async load(id) {
+    if (id !== '\0worker:image-worker') return undefined
+    const plugins = [platform(name), compiler({ minify: true }), ...(name === 'node' ? [] : [refusePackages])]
+    const text = await textOf(this, 'data/image-worker.ts', name === 'node' ? 'cjs' : 'iife', plugins)
+    return `export const source = ${text}`
+  },
+})
+
 /** `web:worker`: the session's worker with all it imports, as text; empty in Node, which has no sessions. */
 const worker = (build) => ({
   name: 'worker',
@@ -112,15 +133,18 @@ const worker = (build) => ({
   async load(id) {
     if (id !== '\0web:worker') return undefined
     if (!build) return "export const workerText = ''"
-    const plugins = [platform('browser'), wasmOfPage, compiler({ minify: true }), refusePackages]
-    const bundle = await rollup({ input: join(root, 'src/web/worker.ts'), external, plugins })
-    const { output } = await bundle.generate({ format: 'iife', inlineDynamicImports: true })
-    for (const file of bundle.watchFiles) this.addWatchFile(file)
-    return `export const workerText = ${JSON.stringify(output[0].code)}`
+    const plugins = [
+      platform('browser'),
+      wasmOfPage,
+      imageWorker('browser'),
+      compiler({ minify: true }),
+      refusePackages,
+    ]
+    return `export const workerText = ${await textOf(this, 'web/worker.ts', 'iife', plugins)}`
   },
 })
 
-const plugins = (name) => [platform(name), wasm, worker(name === 'browser'), compiler()]
+const plugins = (name) => [platform(name), wasm, imageWorker(name), worker(name === 'browser'), compiler()]
 
 const entries = {
   index: 'src/index.ts',

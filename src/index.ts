@@ -99,6 +99,7 @@ export {
   labelsOf,
   type MemoryDatasetOptions,
   memoryDataset,
+  type StoredImages,
   subset,
 } from './data/dataset.ts'
 export {
@@ -116,7 +117,6 @@ export {
   type LoadBatchesOptions,
   loadBatch,
   loadBatches,
-  sampleRng,
 } from './data/loader.ts'
 export {
   outputSize,
@@ -127,13 +127,15 @@ export {
   withInputSize,
 } from './data/preprocess.ts'
 export { type Rect, type ResizeFilter, type ResizeOptions, resizeImage } from './data/resize.ts'
-export { epochOrder, type OrderOptions, toBatches } from './data/sampler.ts'
+export { epochOrder, type OrderOptions, sampleRng, toBatches } from './data/sampler.ts'
 export {
   evalTransform,
+  type Recipe,
   randomCrop,
   type TrainTransformOptions,
   type Transform,
   trainTransform,
+  transformOf,
 } from './data/transforms.ts'
 // io
 export { type Checkpoint, checkpointFiles, openCheckpoint, parseWeightMap, readJsonObject } from './io/checkpoint.ts'

@@ -67,6 +67,7 @@ const step = (n: number): StepEvent => ({
   lr: 1e-3,
   images: 16,
   seconds: 1,
+  dataSeconds: 0,
 })
 const epoch: EpochEvent = {
   kind: 'epoch',
@@ -80,6 +81,7 @@ const epoch: EpochEvent = {
   best: true,
   lr: 1e-3,
   seconds: 12,
+  dataSeconds: 0.3,
 }
 
 /** Shows the events at a step a second; between steps the real clock has to pass the renderer's pause. */

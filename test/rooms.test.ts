@@ -54,7 +54,7 @@ test('a file imports from its own room and from rooms to its left only', () => {
       (m) => m[1]!,
     )
     for (const specifier of specifiers) {
-      if (/^(node|wasm|web):/.test(specifier)) continue
+      if (/^(node|wasm|web|worker):/.test(specifier)) continue
       const target = specifier.startsWith('.') ? normalize(join(dirname(file), specifier)) : specifier.replace('#', '')
       const to = specifier.startsWith('.') ? roomOf(target) : target
       if (to === room || allowed[room]?.split(' ').includes(to) || exceptions.includes(`${room} -> ${target}`)) continue

@@ -15,6 +15,9 @@ export interface TrainProgress {
 /** Steps over which the speed is averaged. */
 const window = 20
 
+/** Part of an epoch's time from which on it is told that training waited for its images. */
+const SLOW_DATA = 0.03
+
 /** `clock` gives seconds. */
 export function trainProgress(ui: Ui, clock: () => number = () => performance.now() / 1000): TrainProgress {
   let began = 0
@@ -81,6 +84,7 @@ export function trainProgress(ui: Ui, clock: () => number = () => performance.no
         ...(e.loss === undefined ? [] : [`val loss ${e.loss.toFixed(4)}`]),
         ...(e.accuracy === undefined ? [] : [`val accuracy ${percent(e.accuracy)}`]),
         duration(e.seconds),
+        ...(e.dataSeconds > SLOW_DATA * e.seconds ? [`waited for images ${percent(e.dataSeconds / e.seconds)}`] : []),
         ...(e.best && e.accuracy !== undefined ? [ui.err('green', 'best so far')] : []),
       ]
       ui.note(parts.join('  '))

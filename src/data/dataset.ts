@@ -14,6 +14,18 @@ export interface Dataset {
   file(i: number): string
   /** The decoded image; rejects with a BrokenImage when it cannot be decoded. Not to be changed. */
   image(i: number): Promise<RgbImage>
+  /** Where image workers find the images; without it they are asked for here. */
+  readonly stored?: StoredImages
+}
+
+/** What image workers need to know of a dataset, by index. */
+export interface StoredImages {
+  /** A path, a file of a page, or the image itself where it is decoded already; throws the BrokenImage that is known. */
+  source(i: number): string | File | RgbImage
+  /** Most bytes that a decoded image may have to be worth giving to `keep`. */
+  room(): number
+  /** Takes what a worker has found. */
+  keep(i: number, found: RgbImage | BrokenImage): void
 }
 
 /** An image that could not be read or decoded. */
@@ -27,20 +39,26 @@ export class BrokenImage extends Error {
   }
 }
 
+const nameOf = (file: string | File): string => (typeof file === 'string' ? file : file.name)
+
 /** Reads and decodes one file; throws a BrokenImage, or an InputError where decoding itself is not possible. */
-export async function decodeFile(file: string): Promise<RgbImage> {
-  if (!platform.files) throw new InputError(`${file}: files cannot be read in a browser; pass images instead of paths`)
+export async function decodeFile(file: string | File): Promise<RgbImage> {
+  if (typeof file === 'string' && !platform.files) {
+    throw new InputError(`${file}: paths cannot be read in a browser; pass File objects instead`)
+  }
   try {
-    return await platform.decodeImage(await platform.files.read(file))
+    const bytes = typeof file === 'string' ? await platform.files!.read(file) : new Uint8Array(await file.arrayBuffer())
+    return await platform.decodeImage(bytes)
   } catch (error) {
     if (error instanceof InputError) throw error
-    throw new BrokenImage(file, (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? '')
+    throw new BrokenImage(nameOf(file), (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? '')
   }
 }
 
 /** Settings of a dataset of files. */
 export interface FileDatasetOptions {
-  readonly files: readonly string[]
+  /** Paths, or the files that a page was given. */
+  readonly files: readonly (string | File)[]
   readonly labels: ArrayLike<number>
   readonly classes: readonly string[]
   /** Bytes of decoded images to keep, so that later epochs do not decode again; default 256 MB. */
@@ -56,28 +74,39 @@ export function fileDataset(options: FileDatasetOptions): Dataset {
   const kept = new Map<number, RgbImage>()
   const broken = new Map<number, BrokenImage>()
   checkLabels(labels, files.length, classes)
+  const stored: StoredImages = {
+    source(i) {
+      const failed = broken.get(i)
+      if (failed) throw failed
+      return kept.get(i) ?? files[i]!
+    },
+    room: () => Math.min(room, largest),
+    keep(i, found) {
+      if (found instanceof BrokenImage) broken.set(i, found)
+      else if (found.data.length <= stored.room() && !kept.has(i)) {
+        kept.set(i, found)
+        room -= found.data.length
+      }
+    },
+  }
   return {
     classes,
     length: files.length,
     label: (i) => labels[i]!,
-    file: (i) => files[i]!,
+    file: (i) => nameOf(files[i]!),
     async image(i) {
-      const known = kept.get(i)
-      if (known) return known
-      const failed = broken.get(i)
-      if (failed) throw failed
+      const source = stored.source(i)
+      if (isImage(source)) return source
       try {
-        const image = await decodeFile(files[i]!)
-        if (image.data.length <= Math.min(room, largest) && !kept.has(i)) {
-          kept.set(i, image)
-          room -= image.data.length
-        }
+        const image = await decodeFile(source)
+        stored.keep(i, image)
         return image
       } catch (error) {
-        if (error instanceof BrokenImage) broken.set(i, error)
+        if (error instanceof BrokenImage) stored.keep(i, error)
         throw error
       }
     },
+    stored,
   }
 }
 
@@ -100,18 +129,32 @@ export function memoryDataset(options: MemoryDatasetOptions): Dataset {
     label: (i) => labels[i]!,
     file: (i) => files?.[i] ?? `image ${i}`,
     image: async (i) => images[i]!,
+    stored: { source: (i) => images[i]!, room: () => 0, keep: () => {} },
   }
 }
 
 /** Part of a dataset, in the order of `indices`; shares the cache of the whole. */
 export function subset(dataset: Dataset, indices: readonly number[]): Dataset {
+  const { stored } = dataset
   return {
     classes: dataset.classes,
     length: indices.length,
     label: (i) => dataset.label(indices[i]!),
     file: (i) => dataset.file(indices[i]!),
     image: (i) => dataset.image(indices[i]!),
+    ...(stored && {
+      stored: {
+        source: (i) => stored.source(indices[i]!),
+        room: () => stored.room(),
+        keep: (i, found) => stored.keep(indices[i]!, found),
+      },
+    }),
   }
+}
+
+/** Whether an image is decoded already. */
+export function isImage(source: string | File | RgbImage): source is RgbImage {
+  return typeof source !== 'string' && 'data' in source
 }
 
 /** All labels of a dataset, by index. */

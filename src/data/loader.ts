@@ -1,9 +1,10 @@
-// Batches from a dataset: decoded a few at a time, transformed, and the next one made while the last is being used.
-// What an image looks like depends on (seed, epoch, index) alone, never on the order in which decoding happens to end.
+// Batches from a dataset: decoded a few at a time, transformed, and the next one made while the last is being used, by
+// workers where images are large. What an image looks like depends on (seed, epoch, index) alone: not on who makes it,
+// and not on the order in which decoding happens to end.
 import { InputError } from '../platform/errors.ts'
-import { philox, Rng } from '../tensor/philox.ts'
-import { BrokenImage, type Dataset, labelsOf } from './dataset.ts'
-import { epochOrder, type OrderOptions, toBatches } from './sampler.ts'
+import { BrokenImage, type Dataset, isImage, labelsOf } from './dataset.ts'
+import { type ImageWorkers, imageWorkers, NoWorkers } from './image-workers.ts'
+import { epochOrder, type OrderOptions, sampleRng, toBatches } from './sampler.ts'
 import type { Transform } from './transforms.ts'
 
 /** One batch of B images; B is smaller than asked for where images were broken, and may be 0. */
@@ -28,24 +29,65 @@ export interface BatchOptions {
   readonly onBroken?: ((file: string, reason: string) => void) | undefined
   /** Throw an InputError at the first broken image instead. */
   readonly strict?: boolean
-  /** Images decoded at once, default 4. */
+  /** Images decoded at once where no workers do it, default 4. */
   readonly parallel?: number
 }
 
-/** The random numbers of one sample in one epoch. */
-export function sampleRng(seed: number, epoch: number, index: number): Rng {
-  const key = new Uint32Array(4)
-  philox(index >>> 0, epoch >>> 0, 0xa097, 0, seed >>> 0, 0, key)
-  return new Rng(key[0]!, key[1]!)
+/** Pixels from which on an image is worth handing to a worker. */
+const LARGE = 96 * 96
+
+/** Who makes the images of one loop over batches. */
+interface Makers {
+  workers: ImageWorkers | undefined
+  /** Whether workers may be started once an image is large. */
+  wanted: boolean
+  stopped: boolean
+}
+
+/** Makes the sample `index` in `out`. */
+async function makeImage(
+  dataset: Dataset,
+  index: number,
+  options: BatchOptions,
+  makers: Makers,
+  out: Float32Array,
+): Promise<void> {
+  const { transform, seed = 0, epoch = 0 } = options
+  const { recipe } = transform
+  const { stored } = dataset
+  if (makers.workers && stored && recipe) {
+    const source = stored.source(index)
+    const keep = isImage(source) ? 0 : stored.room()
+    try {
+      const { values, image } = await makers.workers.make({ source, keep, recipe, seed, epoch, index })
+      out.set(values)
+      if (image) stored.keep(index, image)
+      return
+    } catch (error) {
+      if (error instanceof BrokenImage) stored.keep(index, error)
+      if (!(error instanceof NoWorkers)) throw error
+      makers.wanted = false
+      makers.workers?.release()
+      makers.workers = undefined
+    }
+  }
+  const image = await dataset.image(index)
+  if (makers.wanted && image.width * image.height >= LARGE) makers.workers ??= imageWorkers()
+  transform.apply(image, sampleRng(seed, epoch, index), out)
 }
 
 /** Loads the samples of one batch, in the order of `indices`. */
-export async function loadBatch(
+export function loadBatch(dataset: Dataset, indices: readonly number[], options: BatchOptions): Promise<ImageBatch> {
+  return makeBatch(dataset, indices, options, { workers: undefined, wanted: false, stopped: false })
+}
+
+async function makeBatch(
   dataset: Dataset,
   indices: readonly number[],
   options: BatchOptions,
+  makers: Makers,
 ): Promise<ImageBatch> {
-  const { transform, seed = 0, epoch = 0, parallel = 4 } = options
+  const { transform, parallel = 4 } = options
   const { height, width } = transform
   const values = 3 * height * width
   const images = new Float32Array(indices.length * values)
@@ -53,12 +95,10 @@ export async function loadBatch(
   let next = 0
   let stopped = false
   const work = async (): Promise<void> => {
-    while (next < indices.length && !stopped) {
+    while (next < indices.length && !stopped && !makers.stopped) {
       const at = next++
-      const index = indices[at]!
       try {
-        const image = await dataset.image(index)
-        transform.apply(image, sampleRng(seed, epoch, index), images.subarray(at * values, (at + 1) * values))
+        await makeImage(dataset, indices[at]!, options, makers, images.subarray(at * values, (at + 1) * values))
       } catch (error) {
         if (!(error instanceof BrokenImage)) {
           stopped = true
@@ -68,7 +108,9 @@ export async function loadBatch(
       }
     }
   }
-  await Promise.all(Array.from({ length: Math.min(parallel, indices.length) }, work))
+  // Workers are given all at once, so that they go on while this thread is busy with a step; they keep their own measure.
+  const lanes = makers.workers ? indices.length : Math.min(parallel, indices.length)
+  await Promise.all(Array.from({ length: lanes }, work))
 
   // Told in the batch's order, and only now, so that reports do not depend on timing.
   const good: number[] = []
@@ -96,6 +138,8 @@ export interface LoadBatchesOptions extends BatchOptions {
   readonly dropLast?: boolean
   /** Batches to skip, for resuming within an epoch; they are neither decoded nor counted. */
   readonly start?: number
+  /** False never starts workers; by default they make large images. */
+  readonly workers?: boolean
 }
 
 /**
@@ -108,21 +152,30 @@ export async function* loadBatches(
   options: LoadBatchesOptions,
 ): AsyncGenerator<ImageBatch, void, undefined> {
   const batches = toBatches(order, options.batchSize, options.dropLast).slice(options.start ?? 0)
+  const wanted = options.workers !== false && options.transform.recipe !== undefined && dataset.stored !== undefined
+  const large = options.transform.height * options.transform.width >= LARGE
+  const makers: Makers = { workers: wanted && large ? imageWorkers() : undefined, wanted, stopped: false }
   const load = (i: number): Promise<ImageBatch> | undefined => {
     const indices = batches[i]
     if (!indices) return undefined
-    const promise = loadBatch(dataset, indices, options)
+    const promise = makeBatch(dataset, indices, options, makers)
     // The consumer may stop before it gets here; a failure then is nobody's, and awaiting it later still throws.
     promise.catch(() => {})
     return promise
   }
   let seen = 0
-  let next = load(0)
-  for (let i = 0; next; i++) {
-    const batch: ImageBatch = await next
-    next = load(i + 1)
-    seen += batch.labels.length
-    yield batch
+  try {
+    let next = load(0)
+    for (let i = 0; next; i++) {
+      const batch: ImageBatch = await next
+      next = load(i + 1)
+      seen += batch.labels.length
+      yield batch
+    }
+  } finally {
+    makers.stopped = true
+    makers.wanted = false
+    makers.workers?.release()
   }
   // After a start in the middle, the images before it have been read.
   if (batches.length > 0 && seen === 0 && !options.start) {

@@ -1,6 +1,6 @@
 // The order in which an epoch visits the samples, and its cut into batches. Pure: the same seed and epoch give the same
 // order, so a resumed run needs no stored state.
-import { Rng } from '../tensor/philox.ts'
+import { philox, Rng } from '../tensor/philox.ts'
 
 /** How an epoch's order is made. */
 export interface OrderOptions {
@@ -31,6 +31,13 @@ function balanced(labels: ArrayLike<number>, rng: Rng, efficient: boolean): numb
   const order: number[] = []
   for (let i = 0; i < rounds; i++) for (const list of groups) order.push(list[rng.below(list.length)]!)
   return order
+}
+
+/** The random numbers of one sample in one epoch. */
+export function sampleRng(seed: number, epoch: number, index: number): Rng {
+  const key = new Uint32Array(4)
+  philox(index >>> 0, epoch >>> 0, 0xa097, 0, seed >>> 0, 0, key)
+  return new Rng(key[0]!, key[1]!)
 }
 
 /** Sample indices of one epoch, in order. */

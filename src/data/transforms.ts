@@ -5,12 +5,19 @@ import type { Rng } from '../tensor/philox.ts'
 import { outputSize, type Preprocess } from './preprocess.ts'
 import { type Rect, resizeImage } from './resize.ts'
 
+/** A transform as plain data, from which a worker makes it again. */
+export type Recipe =
+  | { readonly kind: 'eval'; readonly preprocess: Preprocess }
+  | { readonly kind: 'train'; readonly preprocess: Preprocess; readonly options: TrainTransformOptions }
+
 /** Makes inputs of one size; `apply` writes channel by channel into `out` of 3 * height * width values. */
 export interface Transform {
   readonly height: number
   readonly width: number
   /** Whether `apply` draws from `rng`. */
   readonly random: boolean
+  /** Where it is there, image workers can apply the transform as well. */
+  readonly recipe?: Recipe
   apply(image: RgbImage, rng: Rng, out: Float32Array): void
 }
 
@@ -111,6 +118,7 @@ export function evalTransform(preprocess: Preprocess): Transform {
     height,
     width,
     random: false,
+    recipe: { kind: 'eval', preprocess },
     apply(image, _rng, out) {
       checkOut(out, height, width)
       const size = resizedSize(image, preprocess.resize)
@@ -169,6 +177,7 @@ export function trainTransform(preprocess: Preprocess, options: TrainTransformOp
     height,
     width,
     random: true,
+    recipe: { kind: 'train', preprocess, options },
     apply(image, rng, out) {
       checkOut(out, height, width)
       const crop = randomCrop(image.width, image.height, rng, options.area, options.aspect)
@@ -176,4 +185,9 @@ export function trainTransform(preprocess: Preprocess, options: TrainTransformOp
       place(resizeImage(image, { width, height, filter, crop }), 0, 0, height, width, table, flip, out)
     },
   }
+}
+
+/** The transform that a recipe stands for. */
+export function transformOf(recipe: Recipe): Transform {
+  return recipe.kind === 'eval' ? evalTransform(recipe.preprocess) : trainTransform(recipe.preprocess, recipe.options)
 }

@@ -11,10 +11,11 @@ import type { Files, Platform, WorkerHandle } from './platform.ts'
 
 const RANGE_LIMIT = 2 ** 31 - 1
 
-// Gives a worker started from text the two names it would have in a browser. The port is opened when `onmessage` is
+// Gives a worker started from text the two names it would have in a browser, and the packages that this file sees. The port is opened when `onmessage` is
 // set, so that no message is lost while the source still runs.
 const PRELUDE = `'use strict';{
-const { parentPort } = require('node:worker_threads')
+const { parentPort, workerData } = require('node:worker_threads')
+globalThis.require = require('node:module').createRequire(workerData)
 let listener = null
 globalThis.self = globalThis
 globalThis.postMessage = (message, transfer) => parentPort.postMessage(message, transfer)
@@ -31,7 +32,7 @@ Object.defineProperty(globalThis, 'onmessage', {
 
 function startWorker(source: string): WorkerHandle {
   // Loader flags of the parent (a TypeScript runner, say) are of no use to plain source and slow every start.
-  const worker = new Worker(PRELUDE + source, { eval: true, execArgv: [] })
+  const worker = new Worker(PRELUDE + source, { eval: true, execArgv: [], workerData: import.meta.url })
   let stopping = false
   let held = false
   worker.unref()

@@ -96,6 +96,8 @@ export interface StepEvent {
   lr: number
   images: number
   seconds: number
+  /** Seconds waited for this step's batches before it; not in `seconds`. */
+  dataSeconds: number
   /** Global gradient norm before clipping, where clipping is on. */
   gradNorm?: number
 }
@@ -113,6 +115,8 @@ export interface EpochEvent {
   best: boolean
   lr: number
   seconds: number
+  /** Seconds of these that its steps waited for their batches. */
+  dataSeconds: number
 }
 
 export type FitEvent = StepEvent | EpochEvent
@@ -304,11 +308,16 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
       const started = performance.now()
       let pending: Batch[] = []
       let position = now.batch
+      let asked = started
+      let waited = 0 // for the batches of the step to come
+      let waitedInAll = 0
       for await (const batch of train.epoch(now.epoch, now.batch)) {
         position++
+        const begun = performance.now()
+        waited += (begun - asked) / 1000
+        asked = begun
         if (batch.labels.length > 0) pending.push(batch)
         if (pending.length === 0 || (pending.length < accumulate && position < train.batches)) continue
-        const begun = performance.now()
         const done = await step(pending)
         pending = []
         now.step++
@@ -316,6 +325,9 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
         now.lossSum += done.loss * done.images
         now.images += done.images
         now.accuracySum += done.accuracy * done.images
+        const dataSeconds = waited
+        waitedInAll += waited
+        waited = 0
         away = true
         yield {
           kind: 'step',
@@ -328,9 +340,11 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
           accuracy: now.accuracySum / now.images,
           images: done.images,
           seconds: (performance.now() - begun) / 1000,
+          dataSeconds,
           ...(done.gradNorm === undefined ? {} : { gradNorm: done.gradNorm }),
         }
         away = false
+        asked = performance.now()
         if (signal?.aborted) {
           await options.save?.(state())
           return end('signal')
@@ -359,6 +373,7 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
         trainAccuracy: now.accuracySum / now.images,
         ...(result ? { loss: result.loss, accuracy: result.accuracy } : {}),
         seconds: (performance.now() - started) / 1000,
+        dataSeconds: waitedInAll,
       }
       now.lossSum = 0
       now.images = 0

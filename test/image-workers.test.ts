@@ -1,0 +1,143 @@
+// Images made by workers: the same pixels as without, while the thread that trains is busy, and nothing left behind.
+import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import sharp from 'sharp'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import {
+  evalTransform,
+  fileDataset,
+  type ImageBatch,
+  loadBatches,
+  memoryDataset,
+  parsePreprocessor,
+  subset,
+  trainTransform,
+  withInputSize,
+} from 'vitune'
+
+const SIDE = 224
+const COUNT = 32
+const preprocess = withInputSize(parsePreprocessor(undefined, 'vit'), SIDE)
+const moving = trainTransform(preprocess)
+const classes = ['a', 'b']
+const order = Array.from({ length: COUNT }, (_, i) => (i * 7) % COUNT)
+
+const test = suite<{ folder: string; files: string[] }>('image-workers')
+test.before(async (context) => {
+  context.folder = mkdtempSync(join(tmpdir(), 'vitune-workers-'))
+  context.files = await Promise.all(
+    Array.from({ length: COUNT }, async (_, n) => {
+      const coarse = Uint8Array.from({ length: 12 * 12 * 3 }, (_, i) => (i * i * 31 + n * 57) & 255)
+      const file = join(context.folder, `${n}.jpg`)
+      const image = sharp(coarse, { raw: { width: 12, height: 12, channels: 3 } }).resize(SIDE + n, SIDE)
+      writeFileSync(file, await image.jpeg().toBuffer())
+      return file
+    }),
+  )
+})
+test.after(({ folder }) => rmSync(folder, { recursive: true }))
+
+const open = (files: string[], cacheBytes?: number) =>
+  fileDataset({
+    files,
+    labels: files.map((_, i) => i % 2),
+    classes,
+    ...(cacheBytes === undefined ? {} : { cacheBytes }),
+  })
+
+async function collect(batches: AsyncIterable<ImageBatch>): Promise<ImageBatch[]> {
+  const all: ImageBatch[] = []
+  for await (const batch of batches) all.push(batch)
+  return all
+}
+
+test('workers make the batches that the training thread makes, bit for bit, broken images left out alike', async (context) => {
+  const bad = join(context.folder, 'bad.jpg')
+  writeFileSync(bad, 'no image')
+  const files = [...context.files.slice(0, 9), bad]
+  const options = { batchSize: 4, seed: 5, epoch: 1 }
+  for (const transform of [moving, evalTransform(preprocess), trainTransform(withInputSize(preprocess, 16))]) {
+    const told: string[][] = [[], []]
+    const [here, there] = await Promise.all(
+      [false, true].map((workers, i) => {
+        const onBroken = (file: string) => told[i]!.push(file)
+        const part = subset(open(files), [9, 8, 7, 6, 5, 4, 3, 2, 1, 0])
+        return collect(loadBatches(part, [3, 0, 1, 9, 8, 7], { ...options, transform, workers, onBroken }))
+      }),
+    )
+    assert.equal(there, here)
+    assert.equal(told, [[bad], [bad]])
+  }
+  const images = await Promise.all([0, 1, 2].map((i) => open(files).image(i)))
+  const memory = memoryDataset({ images, labels: [0, 1, 0], classes })
+  const [here, there] = await Promise.all(
+    [false, true].map((workers) => collect(loadBatches(memory, [2, 0, 1], { ...options, transform: moving, workers }))),
+  )
+  assert.equal(there, here)
+})
+
+test('what workers decode is kept within the limit: a later epoch does not read the files again', async (context) => {
+  const files = context.files.slice(0, 4).map((file) => file.replace('.jpg', '-copy.jpg'))
+  for (const [i, file] of files.entries()) writeFileSync(file, await sharp(context.files[i]!).toBuffer())
+  const all = open(files)
+  const none = open(files, 0)
+  const options = { transform: moving, batchSize: 4 }
+  const before = await collect(loadBatches(all, [0, 1, 2, 3], options))
+  await collect(loadBatches(none, [0, 1, 2, 3], options))
+  for (const file of files) rmSync(file)
+  assert.equal(await collect(loadBatches(all, [0, 1, 2, 3], options)), before)
+  const told: string[] = []
+  const again = loadBatches(none, [0, 1, 2, 3], { ...options, start: 0, onBroken: (file) => told.push(file) })
+  await collect(again).catch(() => {})
+  assert.equal(told, files)
+})
+
+test('a loop that is busy with each batch waits for the next one less than 3 % of the time', async ({ files }) => {
+  // A step as it is without threads: nothing else can happen on this thread meanwhile.
+  const word = new Int32Array(new SharedArrayBuffer(4))
+  const busy = 200 // ms; four images take about 20 on one core
+  let waited = 0
+  let asked = 0
+  let steps = 0
+  for await (const batch of loadBatches(open(files, 0), order, { transform: moving, batchSize: 4 })) {
+    assert.is(batch.labels.length, 4)
+    // For the first one there is nothing to do meanwhile.
+    if (steps++ > 0) waited += performance.now() - asked
+    Atomics.wait(word, 0, 0, busy)
+    asked = performance.now()
+  }
+  assert.is(steps, COUNT / 4)
+  const share = waited / (waited + (steps - 1) * busy)
+  assert.ok(share < 0.03, `waited ${(share * 100).toFixed(1)} % of the time`)
+})
+
+test('a loop that is left or that ends holds nothing: the process ends by itself', async ({ files }) => {
+  const script = (end: string) => `
+    import { fileDataset, loadBatches, parsePreprocessor, trainTransform } from 'vitune'
+    const files = ${JSON.stringify(files)}
+    const dataset = fileDataset({ files, labels: files.map(() => 0), classes: ['a'] })
+    const transform = trainTransform(parsePreprocessor(undefined, 'vit'))
+    const order = files.map((_, i) => i)
+    let batches = 0
+    try {
+      for await (const batch of loadBatches(dataset, order, { transform, batchSize: 8 })) {
+        batches++
+        ${end}
+      }
+    } catch (error) {
+      console.log(error.message)
+    }
+    console.log(batches)`
+  const run = async (end: string) => {
+    const args = ['--input-type=module', '-e', script(end)]
+    return (await promisify(execFile)(process.execPath, args, { timeout: 20_000 })).stdout
+  }
+  const outputs = await Promise.all([run('break'), run(`throw new Error('enough')`), run('')])
+  assert.equal(outputs, ['1\n', 'enough\n1\n', '4\n'])
+})
+
+test.run()
