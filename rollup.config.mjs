@@ -144,7 +144,14 @@ const worker = (build) => ({
   },
 })
 
-const plugins = (name) => [platform(name), wasm, imageWorker(name), worker(name === 'browser'), compiler()]
+// What a page loads is made small.
+const plugins = (name) => [
+  platform(name),
+  wasm,
+  imageWorker(name),
+  worker(name === 'browser'),
+  compiler({ minify: name === 'browser' }),
+]
 
 const entries = {
   index: 'src/index.ts',

@@ -4,7 +4,7 @@
 
 // platform
 export { InputError } from './platform/errors.ts'
-export type { RgbImage } from './platform/platform.ts'
+export type { ImageObject, ImageSource, RgbImage } from './platform/platform.ts'
 
 // backend
 export type { Backend, BackendStats, Caps, HostArray, MemoryStats, Program } from './backend/backend.ts'
@@ -101,6 +101,7 @@ export {
   memoryDataset,
   type StoredImages,
   subset,
+  toRgbImage,
 } from './data/dataset.ts'
 export {
   type ImageFolder,

@@ -2,7 +2,7 @@
 // found in image-folder.ts.
 import { platform } from '#platform'
 import { InputError } from '../platform/errors.ts'
-import type { RgbImage } from '../platform/platform.ts'
+import type { ImageSource, RgbImage } from '../platform/platform.ts'
 
 /** Labelled images by index. */
 export interface Dataset {
@@ -39,7 +39,15 @@ export class BrokenImage extends Error {
   }
 }
 
-const nameOf = (file: string | File): string => (typeof file === 'string' ? file : file.name)
+/** What an image is called in reports: its path, address or file name, or `image 3` by its place. */
+export function nameOf(source: ImageSource, place = 0): string {
+  if (typeof source === 'string') return source.startsWith('data:') ? `image ${place}` : source
+  if (source instanceof URL) return source.href
+  return source instanceof File ? source.name : `image ${place}`
+}
+
+const firstLine = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? ''
 
 /** Reads and decodes one file; throws a BrokenImage, or an InputError where decoding itself is not possible. */
 export async function decodeFile(file: string | File): Promise<RgbImage> {
@@ -51,7 +59,36 @@ export async function decodeFile(file: string | File): Promise<RgbImage> {
     return await platform.decodeImage(bytes)
   } catch (error) {
     if (error instanceof InputError) throw error
-    throw new BrokenImage(nameOf(file), (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? '')
+    throw new BrokenImage(nameOf(file), firstLine(error))
+  }
+}
+
+const ADDRESS = /^(https?|blob|data):/i
+
+/** Decodes an image however it is given; throws a BrokenImage that names it. */
+export async function decodeSource(source: ImageSource, name = nameOf(source)): Promise<RgbImage> {
+  if (typeof source === 'string' && !(platform.name === 'browser' && ADDRESS.test(source))) return decodeFile(source)
+  try {
+    if (typeof source === 'string') return await platform.readImage(new URL(source))
+    if (!isImage(source)) return await platform.readImage(source)
+  } catch (error) {
+    if (error instanceof InputError) throw error
+    throw new BrokenImage(name, firstLine(error))
+  }
+  const { width, height, data } = source
+  if (data.length === 3 * width * height && data.length > 0) return source
+  throw new BrokenImage(name, `${width} x ${height} pixels need three bytes each, got ${data.length}`)
+}
+
+/**
+ * 8-bit RGB of an image however it is given: a path or a Blob, in a browser also an address, ImageBitmap, ImageData,
+ * canvas, image or video element, or a camera's VideoFrame. Turned as EXIF says, alpha dropped. Throws an InputError.
+ */
+export async function toRgbImage(source: ImageSource): Promise<RgbImage> {
+  try {
+    return await decodeSource(source)
+  } catch (error) {
+    throw error instanceof BrokenImage ? new InputError(error.message) : error
   }
 }
 
@@ -68,20 +105,30 @@ export interface FileDatasetOptions {
 /** Files with labels. Decoded images are kept until the cache is full; what is kept stays, since every epoch reads all. */
 export function fileDataset(options: FileDatasetOptions): Dataset {
   const { files, labels, classes } = options
-  let room = options.cacheBytes ?? 256e6
+  checkLabels(labels, files.length, classes)
+  const { image, stored } = keeping(files, (i) => decodeFile(files[i]!), options.cacheBytes)
+  return { classes, length: files.length, label: (i) => labels[i]!, file: (i) => nameOf(files[i]!), image, stored }
+}
+
+/** Decoding that keeps what fits, and knows again what is broken. */
+function keeping<T extends ImageSource>(
+  sources: readonly T[],
+  decode: (i: number) => Promise<RgbImage>,
+  cacheBytes = 256e6,
+) {
+  let room = cacheBytes
   // One large photo would take the room of hundreds of small images.
   const largest = room / 64
   const kept = new Map<number, RgbImage>()
   const broken = new Map<number, BrokenImage>()
-  checkLabels(labels, files.length, classes)
-  const stored: StoredImages = {
-    source(i) {
+  const stored = {
+    source(i: number): T | RgbImage {
       const failed = broken.get(i)
       if (failed) throw failed
-      return kept.get(i) ?? files[i]!
+      return kept.get(i) ?? sources[i]!
     },
     room: () => Math.min(room, largest),
-    keep(i, found) {
+    keep(i: number, found: RgbImage | BrokenImage): void {
       if (found instanceof BrokenImage) broken.set(i, found)
       else if (found.data.length <= stored.room() && !kept.has(i)) {
         kept.set(i, found)
@@ -90,15 +137,12 @@ export function fileDataset(options: FileDatasetOptions): Dataset {
     },
   }
   return {
-    classes,
-    length: files.length,
-    label: (i) => labels[i]!,
-    file: (i) => nameOf(files[i]!),
-    async image(i) {
+    stored,
+    async image(i: number): Promise<RgbImage> {
       const source = stored.source(i)
       if (isImage(source)) return source
       try {
-        const image = await decodeFile(source)
+        const image = await decode(i)
         stored.keep(i, image)
         return image
       } catch (error) {
@@ -106,31 +150,33 @@ export function fileDataset(options: FileDatasetOptions): Dataset {
         throw error
       }
     },
-    stored,
   }
 }
 
-/** Images that are already decoded. */
+/** Images in memory. */
 export interface MemoryDatasetOptions {
-  readonly images: readonly RgbImage[]
+  /** What is not pixels yet is decoded when it is first asked for, and must stay as it is until then. */
+  readonly images: readonly ImageSource[]
   readonly labels: ArrayLike<number>
   readonly classes: readonly string[]
-  /** Names for reports; default `image 0`, `image 1`... */
+  /** Names for reports; default each file's own, or `image 0`, `image 1`... */
   readonly files?: readonly string[]
+  /** Bytes of images decoded here to keep, default 256 MB. */
+  readonly cacheBytes?: number
 }
 
 /** A dataset over images in memory; works in a browser too. */
 export function memoryDataset(options: MemoryDatasetOptions): Dataset {
-  const { images, labels, classes, files } = options
+  const { images, labels, classes, files, cacheBytes } = options
   checkLabels(labels, images.length, classes)
-  return {
-    classes,
-    length: images.length,
-    label: (i) => labels[i]!,
-    file: (i) => files?.[i] ?? `image ${i}`,
-    image: async (i) => images[i]!,
-    stored: { source: (i) => images[i]!, room: () => 0, keep: () => {} },
+  const file = (i: number) => files?.[i] ?? nameOf(images[i]!, i)
+  const whole = { classes, length: images.length, label: (i: number) => labels[i]!, file }
+  if (images.every(isImage)) {
+    const image = async (i: number) => images[i]!
+    return { ...whole, image, stored: { source: (i) => images[i]!, room: () => 0, keep: () => {} } }
   }
+  // Canvases and frames stay on the thread they are from.
+  return { ...whole, image: keeping(images, (i) => decodeSource(images[i]!, file(i)), cacheBytes).image }
 }
 
 /** Part of a dataset, in the order of `indices`; shares the cache of the whole. */
@@ -153,8 +199,8 @@ export function subset(dataset: Dataset, indices: readonly number[]): Dataset {
 }
 
 /** Whether an image is decoded already. */
-export function isImage(source: string | File | RgbImage): source is RgbImage {
-  return typeof source !== 'string' && 'data' in source
+export function isImage(source: ImageSource): source is RgbImage {
+  return typeof source === 'object' && 'data' in source && source.data instanceof Uint8Array
 }
 
 /** All labels of a dataset, by index. */

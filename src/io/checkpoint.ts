@@ -52,6 +52,19 @@ export function parseWeightMap(json: unknown, label: string): Map<string, string
   return new Map(Object.entries(map) as [string, string][])
 }
 
+/** Whether a folder has a configuration and all of its weights. */
+export async function hasModel(files: Files, folder: string): Promise<boolean> {
+  const has = async (name: string) => (await files.kind(files.join(folder, name))) === 'file'
+  if (!(await has(checkpointFiles.config))) return false
+  if (await has(checkpointFiles.weights)) return true
+  if (!(await has(checkpointFiles.index))) return false
+  const index = files.join(folder, checkpointFiles.index)
+  for (const shard of new Set(parseWeightMap(await readJsonObject(index), index).values())) {
+    if (!(await has(shard))) return false
+  }
+  return true
+}
+
 function listed(items: string[]): string {
   return items.length <= 5 ? items.join(', ') : `${items.slice(0, 5).join(', ')} and ${items.length - 5} more`
 }

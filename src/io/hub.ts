@@ -3,8 +3,9 @@
 import { platform } from '#platform'
 import { InputError } from '../platform/errors.ts'
 import type { Files, HubFile, HubPlace } from '../platform/platform.ts'
-import { checkpointFiles, parseWeightMap, readJsonObject } from './checkpoint.ts'
+import { checkpointFiles, hasModel, parseWeightMap, readJsonObject } from './checkpoint.ts'
 import { localFiles } from './local-files.ts'
+import { bringModel, urlSource } from './model-files.ts'
 
 /** Progress of a download: bytes of this file so far, out of `total`. */
 export interface DownloadProgress {
@@ -68,19 +69,6 @@ async function cachedCommit(files: Files, folder: string, revision: string): Pro
   if ((await files.kind(ref)) !== 'file') return undefined
   const commit = new TextDecoder().decode(await files.read(ref)).trim()
   return COMMIT.test(commit) ? commit : undefined
-}
-
-/** Whether a folder has a configuration and all of its weights. */
-async function hasModel(files: Files, folder: string): Promise<boolean> {
-  const has = async (name: string) => (await files.kind(files.join(folder, name))) === 'file'
-  if (!(await has(checkpointFiles.config))) return false
-  if (await has(checkpointFiles.weights)) return true
-  if (!(await has(checkpointFiles.index))) return false
-  const index = files.join(folder, checkpointFiles.index)
-  for (const shard of new Set(parseWeightMap(await readJsonObject(index), index).values())) {
-    if (!(await has(shard))) return false
-  }
-  return true
 }
 
 /** One sentence for whatever went wrong on the way to the hub. */
@@ -174,13 +162,26 @@ async function markAbsent(files: Files, folder: string, commit: string): Promise
   await files.writeAtomic(path, '')
 }
 
+/** The folder of a model served at an address, fetched once into the browser's own storage. */
+async function fetchedModel(files: Files, address: string, options: ResolveOptions): Promise<string> {
+  if (platform.name !== 'browser') {
+    throw new InputError(`${address}: addresses are for browsers; give a model name like facebook/dinov2-small`)
+  }
+  const folder = files.join('/vitune/fetched', encodeURIComponent(address.replace(/\/+$/, '')))
+  if (await hasModel(files, folder)) return folder
+  await files.remove(folder)
+  await bringModel(urlSource(address), folder, options)
+  return folder
+}
+
 /**
  * The folder of a model, given as a folder or as `org/name`, optionally `org/name@revision`. A name is looked up in the
- * local Hugging Face cache and otherwise downloaded into it. Throws an InputError that says what to do when there is no
+ * local Hugging Face cache and otherwise downloaded into it. In a browser also the address of such a folder. Throws an InputError that says what to do when there is no
  * such model, or it may not be read, or the network cannot be reached.
  */
 export async function resolveModel(nameOrFolder: string, options: ResolveOptions = {}): Promise<string> {
   const files = localFiles(nameOrFolder)
+  if (/^https?:/i.test(nameOrFolder)) return fetchedModel(files, nameOrFolder, options)
   const kind = await files.kind(nameOrFolder)
   if (kind === 'folder') return nameOrFolder
   if (kind === 'file') throw new InputError(`${nameOrFolder}: must be a model folder or a model name, got a file`)

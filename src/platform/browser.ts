@@ -1,6 +1,9 @@
-// The platform in a page or a worker of a browser: no environment; workers start from a Blob. Files: browser-files.ts.
+// The platform in a page or a worker of a browser: no environment; workers start from a Blob. Files and images have
+// files of their own.
 import { files } from './browser-files.ts'
-import type { Platform, RgbImage, WorkerHandle } from './platform.ts'
+import { decodeImage, readImage } from './browser-images.ts'
+import { download } from './download.ts'
+import type { Platform, WorkerHandle } from './platform.ts'
 
 function sharedMemory(): true | string {
   if (globalThis.crossOriginIsolated === false) {
@@ -25,29 +28,6 @@ function startWorker(source: string): WorkerHandle {
   }
 }
 
-async function decodeImage(bytes: Uint8Array): Promise<RgbImage> {
-  // The copy gives Blob a plain ArrayBuffer; premultiplying would blend the alpha in.
-  const blob = new Blob([new Uint8Array(bytes)])
-  const bitmap = await createImageBitmap(blob, {
-    imageOrientation: 'from-image',
-    premultiplyAlpha: 'none',
-    colorSpaceConversion: 'none',
-  })
-  const { width, height } = bitmap
-  const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true })
-  if (!context) throw new Error('image: this browser gives no 2D canvas to decode on')
-  context.drawImage(bitmap, 0, 0)
-  bitmap.close()
-  const rgba = context.getImageData(0, 0, width, height).data
-  const data = new Uint8Array(width * height * 3)
-  for (let i = 0, j = 0; i < rgba.length; i += 4) {
-    data[j++] = rgba[i]!
-    data[j++] = rgba[i + 1]!
-    data[j++] = rgba[i + 2]!
-  }
-  return { width, height, data }
-}
-
 /** The platform of this page. */
 export const platform: Platform = {
   name: 'browser',
@@ -59,6 +39,8 @@ export const platform: Platform = {
   startWorker,
   files,
   decodeImage,
+  readImage,
+  download,
   hub: undefined,
   env: () => undefined,
   homeFolder: () => '',

@@ -6,6 +6,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { type Transferable as Transfer, Worker } from 'node:worker_threads'
 import { decodeImage } from './decode-node.ts'
+import { download } from './download.ts'
 import { hub } from './hub-node.ts'
 import type { Files, Platform, WorkerHandle } from './platform.ts'
 
@@ -207,6 +208,11 @@ export const platform: Platform = {
   startWorker,
   files,
   decodeImage,
+  async readImage(source) {
+    if (source instanceof Blob) return decodeImage(new Uint8Array(await source.arrayBuffer()))
+    throw new Error('only a path, a Blob or decoded pixels are images in Node')
+  },
+  download,
   hub,
   env: (name) => process.env[name],
   homeFolder: () => homedir(),

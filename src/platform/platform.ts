@@ -1,5 +1,7 @@
 // What the rest of the library asks of where it runs. node.ts and browser.ts each implement it; `#platform` picks one.
 
+import type { Download } from './download.ts'
+
 export interface WorkerHandle {
   post(message: unknown, transfer?: readonly Transferable[]): void
   onMessage(listener: (message: unknown) => void): void
@@ -17,6 +19,21 @@ export interface RgbImage {
   /** `3 * width * height` bytes. */
   readonly data: Uint8Array
 }
+
+/** Whatever shows a picture in a browser: a file's bytes, an address, an element, a canvas, a camera's frame. */
+export type ImageObject =
+  | Blob
+  | URL
+  | ImageBitmap
+  | ImageData
+  | HTMLCanvasElement
+  | OffscreenCanvas
+  | HTMLVideoElement
+  | HTMLImageElement
+  | VideoFrame
+
+/** What images are given as: decoded, a path (in a browser also an address), or what shows a picture. */
+export type ImageSource = RgbImage | string | ImageObject
 
 /**
  * Local files: the disk, or a browser's own storage for this site. Paths are absolute or relative to the working directory.
@@ -91,6 +108,10 @@ export interface Platform {
    * alpha dropped (not blended), grey and deeper pixels as 8-bit RGB. Rejects when the bytes are broken.
    */
   decodeImage(bytes: Uint8Array): Promise<RgbImage>
+  /** Pixels of what shows a picture here: in Node a Blob. Rejects as `decodeImage` does. */
+  readImage(source: ImageObject): Promise<RgbImage>
+  /** One file from an address, as it comes; undefined when there is none. Throws InputError on any other answer. */
+  download(url: string, signal?: AbortSignal): Promise<Download | undefined>
   /** Downloads from a Hugging Face hub; absent in a browser. */
   readonly hub: Hub | undefined
   /** An environment variable, undefined in a browser. */

@@ -1,8 +1,8 @@
 // Which parts of a picture a model looked at, as a map of its patches. The method is models/rollout.ts.
-import { decodeFile } from '../data/dataset.ts'
+import { toRgbImage } from '../data/dataset.ts'
 import { evalTransform, evalWindow } from '../data/transforms.ts'
 import { attentionRollout, patchesOf } from '../models/rollout.ts'
-import type { RgbImage } from '../platform/platform.ts'
+import type { ImageSource } from '../platform/platform.ts'
 import { Rng } from '../tensor/philox.ts'
 import { scope } from '../tensor/scope.ts'
 import { tensor } from '../tensor/tensor.ts'
@@ -18,13 +18,13 @@ export interface Explanation {
   seen: { left: number; top: number; width: number; height: number }
 }
 
-/** Which patches of an image (decoded, or a path where there are files) counted for the model, by attention rollout. */
+/** Which patches of an image, however it is given, counted for the model, by attention rollout. */
 export async function explain(
   opened: Pick<OpenModel, 'model' | 'preprocess'>,
-  image: string | RgbImage,
+  image: ImageSource,
 ): Promise<Explanation> {
   const { model, preprocess } = opened
-  const decoded = typeof image === 'string' ? await decodeFile(image) : image
+  const decoded = await toRgbImage(image)
   const transform = evalTransform(preprocess)
   const { height, width } = transform
   const input = new Float32Array(3 * height * width)

@@ -32,6 +32,19 @@ export interface OpenModel {
   lora?: LoraConfig
 }
 
+/** What a checkpoint says of its images, at an input size of the caller's where one is given. */
+export function preprocessOf(checkpoint: Checkpoint, inputSize?: number): Preprocess {
+  const timm = isTimm(checkpoint.names())
+  const type = String(checkpoint.config.model_type ?? '')
+  const preprocess = timm
+    ? parseTimmPreprocessor(checkpoint.config.pretrained_cfg)
+    : parsePreprocessor(checkpoint.preprocessor, type)
+  // Without a preprocessor file a ViT takes images of its own size. DINOv2's is 518, but it is used at 224.
+  const own = /^(vit|deit)$/.test(type) && !timm && !checkpoint.preprocessor ? checkpoint.config.image_size : undefined
+  const wanted = inputSize ?? (typeof own === 'number' ? own : undefined)
+  return wanted === undefined ? preprocess : withInputSize(preprocess, wanted)
+}
+
 /** Opens and loads a model. Throws InputError naming what is wrong before anything is allocated for long. */
 export async function openModel(
   backend: Backend,
@@ -40,15 +53,7 @@ export async function openModel(
 ): Promise<OpenModel> {
   const folder = await resolveModel(nameOrFolder, options)
   const checkpoint = await openCheckpoint(folder)
-  const timm = isTimm(checkpoint.names())
-  const type = String(checkpoint.config.model_type ?? '')
-  let preprocess = timm
-    ? parseTimmPreprocessor(checkpoint.config.pretrained_cfg)
-    : parsePreprocessor(checkpoint.preprocessor, type)
-  // Without a preprocessor file a ViT takes images of its own size. DINOv2's is 518, but it is used at 224.
-  const own = /^(vit|deit)$/.test(type) && !timm && !checkpoint.preprocessor ? checkpoint.config.image_size : undefined
-  const wanted = options.inputSize ?? (typeof own === 'number' ? own : undefined)
-  if (wanted !== undefined) preprocess = withInputSize(preprocess, wanted)
+  const preprocess = preprocessOf(checkpoint, options.inputSize)
   const size = preprocess.crop ?? (preprocess.resize && 'height' in preprocess.resize ? preprocess.resize : undefined)
   const { model, dialect } = await loadVit(backend, checkpoint, {
     ...(size ? { inputSize: [size.height, size.width] as [number, number] } : {}),

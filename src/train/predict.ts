@@ -1,9 +1,9 @@
 // Predictions of a model for files and decoded images, batch by batch, in the order given.
-import { decodeFile } from '../data/dataset.ts'
+import { decodeSource, nameOf } from '../data/dataset.ts'
 import { loadBatches } from '../data/loader.ts'
 import { evalTransform } from '../data/transforms.ts'
 import { InputError } from '../platform/errors.ts'
-import type { RgbImage } from '../platform/platform.ts'
+import type { ImageSource } from '../platform/platform.ts'
 import { logitsOf } from './evaluate.ts'
 import type { OpenModel } from './open-model.ts'
 import { multiclass, type Prediction, type Task } from './task.ts'
@@ -37,13 +37,13 @@ export function taskOf({ model, source }: Pick<OpenModel, 'model' | 'source'>): 
 }
 
 /**
- * Predicts images: paths of files (where there are files), or decoded images, which are called `image 0`, `image 1`...
- * by their place. Broken ones are left out and reported to `onBroken`. Throws an InputError when the model has no
+ * Predicts images, however they are given (see `toRgbImage`); those without a name are called `image 0`, `image 1`... by
+ * their place. Broken ones are left out and reported to `onBroken`. Throws an InputError when the model has no
  * classifier or not one image could be read.
  */
 export async function predict(
   opened: Pick<OpenModel, 'model' | 'preprocess' | 'source'>,
-  images: readonly (string | RgbImage)[],
+  images: readonly ImageSource[],
   options: PredictOptions = {},
 ): Promise<ImagePrediction[]> {
   const { batchSize = 16, onBroken, strict = false, onProgress } = options
@@ -55,14 +55,8 @@ export async function predict(
     classes: task.classes,
     length: images.length,
     label: () => 0,
-    file(i: number) {
-      const image = images[i]!
-      return typeof image === 'string' ? image : `image ${i}`
-    },
-    async image(i: number) {
-      const image = images[i]!
-      return typeof image === 'string' ? decodeFile(image) : image
-    },
+    file: (i: number) => nameOf(images[i]!, i),
+    image: (i: number) => decodeSource(images[i]!, nameOf(images[i]!, i)),
   }
   const order = images.map((_, i) => i)
   const transform = evalTransform(opened.preprocess)

@@ -1,13 +1,19 @@
 // The session's side in the worker: one handler a call, over the files of the browser and the library as it is in Node.
 import { createBackend, type Device, devices } from '../backend/create.ts'
 import { localFiles } from '../io/local-files.ts'
+import { InputError } from '../platform/errors.ts'
+import type { TrainSettings } from '../train/train.ts'
+import { addImages, describeImages, type SentExample, type SentImage } from './images.ts'
+import { addModel, listModels, sweepModels } from './models.ts'
 import type { CallContext } from './rpc.ts'
-import { listDatasets, listModels, removeStored } from './store.ts'
+import { listRuns, type RunStream, removeRun, resumeRun, runFiles, type SessionTrainOptions, startRun } from './runs.ts'
+import { listDatasets, removeStored } from './store.ts'
+import { createTryout, type Target } from './tryout.ts'
 import type { DeviceReport } from './types.ts'
 
 export interface HostOptions {
-  device?: Device
-  threads?: number
+  device?: Device | undefined
+  threads?: number | undefined
 }
 
 async function report(name: Device, threads: number | undefined): Promise<DeviceReport> {
@@ -21,24 +27,75 @@ async function report(name: Device, threads: number | undefined): Promise<Device
   }
 }
 
+type Given<T> = { [K in keyof T]: Exclude<T[K], undefined> }
+const given = <T extends object>(value: T): Given<T> =>
+  Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as Given<T>
+
 /** The handlers of one session. */
 export function createHost() {
   const files = localFiles('session')
-  let options: HostOptions = {}
+  let options: Given<HostOptions> = {}
+  const tryout = createTryout(files, () => options)
+  const streams = new Map<number, RunStream>()
+  let count = 0
+  const keep = (stream: RunStream): number => {
+    streams.set(++count, stream)
+    return count
+  }
+  const streamAt = (id: number): RunStream => {
+    const stream = streams.get(id)
+    if (!stream) throw new InputError('run: this training has ended')
+    return stream
+  }
+
   return {
-    async open(given: HostOptions): Promise<DeviceReport> {
-      options = given
-      return report(given.device ?? 'auto', given.threads)
+    async start(chosen: HostOptions): Promise<DeviceReport> {
+      options = given(chosen)
+      await sweepModels(files)
+      return report(chosen.device ?? 'auto', chosen.threads)
     },
     devices: async (): Promise<DeviceReport[]> => {
       const reports: DeviceReport[] = []
       for (const name of devices) if (name !== 'auto') reports.push(await report(name, options.threads))
       return reports
     },
+
     datasets: () => listDatasets(files),
+    dataset: (name: string, _context: CallContext) => describeImages(files, name),
+    addImages: (input: { dataset: string; examples: readonly SentExample[] }, _context: CallContext) =>
+      addImages(files, input),
     removeDataset: (name: string, _context: CallContext) => removeStored(files, 'images', name),
+
     models: () => listModels(files),
+    addModel: (input: { name: string; source: string | readonly File[] }, context: CallContext) =>
+      addModel(files, input, context),
     removeModel: (name: string, _context: CallContext) => removeStored(files, 'models', name),
+
+    runs: () => listRuns(files),
+    train: async (input: SessionTrainOptions, _context: CallContext) =>
+      keep(await startRun(files, { ...options, ...given(input) })),
+    resume: async (input: { run: string } & Pick<TrainSettings, 'epochs'>, _context: CallContext) =>
+      keep(await resumeRun(files, { ...options, ...given(input) })),
+    next: (id: number, _context: CallContext) => streamAt(id).next(),
+    async stop(id: number, _context: CallContext): Promise<void> {
+      await streams.get(id)?.stop()
+      streams.delete(id)
+    },
+    removeRun: (name: string, _context: CallContext) => removeRun(files, name),
+    runFiles: (name: string, _context: CallContext) => runFiles(files, name),
+
+    open: (target: Target, _context: CallContext) => tryout.open(target),
+    predict: (images: readonly SentImage[], _context: CallContext) => tryout.predict(images),
+    explain: (image: SentImage, _context: CallContext) => tryout.explain(image),
+
+    /** Saves what is being trained, then lets go of everything. */
+    async close(): Promise<void> {
+      for (const [id, stream] of streams) {
+        streams.delete(id)
+        await stream.stop()
+      }
+      await tryout.close()
+    },
   }
 }
 export type Host = ReturnType<typeof createHost>

@@ -4,10 +4,18 @@ import { workerText } from 'web:worker'
 import { platform } from '#platform'
 import type { Device } from '../backend/create.ts'
 import { compiled } from '../backend/wasm/variants.ts'
+import type { DownloadProgress } from '../io/hub.ts'
 import { InputError } from '../platform/errors.ts'
+import type { ImageSource } from '../platform/platform.ts'
+import type { Explanation } from '../train/explain.ts'
+import type { ImagePrediction } from '../train/predict.ts'
+import type { TrainEvent, TrainSettings } from '../train/train.ts'
 import type { Host } from './host.ts'
-import { connect } from './rpc.ts'
-import type { DeviceReport, StoredDataset, StoredModel } from './types.ts'
+import { type SentExample, type SentImage, toSent, transfersOf } from './images.ts'
+import { type Caller, connect } from './rpc.ts'
+import type { SessionTrainOptions } from './runs.ts'
+import type { Target } from './tryout.ts'
+import type { DeviceReport, StoredDataset, StoredModel, StoredRun } from './types.ts'
 
 export interface SessionOptions {
   /** Default 'auto'. */
@@ -16,17 +24,107 @@ export interface SessionOptions {
   threads?: number
 }
 
+/** An image to keep, its class, and a name; default the file's, or a number. */
+export interface Example {
+  readonly source: ImageSource
+  readonly class: string
+  readonly name?: string
+}
+
+export interface AddImagesOptions {
+  onProgress?(done: number, total: number): void
+  signal?: AbortSignal
+  /** Told of what could not be decoded and was left out; without it the first such image ends the call. */
+  onBroken?(file: string, reason: string): void
+}
+
+export interface AddModelOptions {
+  onProgress?(progress: DownloadProgress): void
+  /** Aborted, nothing of the model is kept. */
+  signal?: AbortSignal
+}
+
+/**
+ * What a page holds. Images, models and runs are kept in the browser's own storage for this site, and stay when the tab is
+ * closed. Bad input rejects with an InputError, as everywhere.
+ */
 export interface Session {
   /** Which backend runs, with its capabilities. */
   readonly device: DeviceReport
   /** Every backend with its capabilities, or the reason it is not there. */
   devices(): Promise<DeviceReport[]>
+
   datasets(): Promise<StoredDataset[]>
+  /** Keeps images under a dataset's name; one of the same class and name is replaced. */
+  addImages(dataset: string, images: Iterable<Example>, options?: AddImagesOptions): Promise<StoredDataset>
   removeDataset(name: string): Promise<void>
+
   models(): Promise<StoredModel[]>
+  /** Keeps a model: a folder in Hugging Face layout by its address (`.../resolve/main/`), or the files of a dropped one. */
+  addModel(name: string, source: string | URL | readonly File[], options?: AddModelOptions): Promise<StoredModel>
   removeModel(name: string): Promise<void>
-  /** Ends the worker; open calls reject. */
+
+  runs(): Promise<StoredRun[]>
+  /** Trains as `train` does. `break` stops and saves; what is saved each epoch outlives the tab. One tab at a time. */
+  train(options: SessionTrainOptions): AsyncGenerator<TrainEvent, void>
+  /** Continues from where the run was saved last. */
+  resume(run: string, options?: Pick<TrainSettings, 'epochs'>): AsyncGenerator<TrainEvent, void>
+  removeRun(name: string): Promise<void>
+  /** PEFT's two files of the best epoch (a model folder's for full and linear), and run.json, which names the classes. */
+  adapterFiles(run: string): Promise<File[]>
+
+  /** Opens a run's model, or a kept model with perhaps an adapter, for `predict` and `explain`. */
+  open(target: Target): Promise<{ classes: string[] }>
+  predict(images: readonly ImageSource[]): Promise<ImagePrediction[]>
+  /** Which patches counted, by attention rollout. */
+  explain(image: ImageSource): Promise<Explanation>
+
+  /** Saves what is being trained and ends the worker; calls still open reject. */
   close(): Promise<void>
+}
+
+/** Images sent in one message. */
+const AT_ONCE = 16
+
+async function sendImages(
+  { call }: Caller<Host>,
+  dataset: string,
+  images: Iterable<Example>,
+  { onProgress, signal, onBroken }: AddImagesOptions,
+): Promise<StoredDataset> {
+  const all = [...images]
+  for (let at = 0; at < all.length; at += AT_ONCE) {
+    signal?.throwIfAborted()
+    const part = all.slice(at, at + AT_ONCE)
+    const examples: SentExample[] = await Promise.all(
+      part.map(async ({ source, class: label, name }) => ({ source: await toSent(source), class: label, name })),
+    )
+    const broken = await call(
+      'addImages',
+      { dataset, examples },
+      { transfer: transfersOf(examples.map((e) => e.source)) },
+    )
+    for (const { file, reason } of broken) {
+      if (!onBroken) throw new InputError(`${file}: cannot be decoded, ${reason}`)
+      onBroken(file, reason)
+    }
+    onProgress?.(at + part.length, all.length)
+  }
+  return call('dataset', dataset)
+}
+
+/** Events one at a time, asked for when the page is ready for the next. */
+async function* events({ call }: Caller<Host>, starting: () => Promise<number>): AsyncGenerator<TrainEvent, void> {
+  const id = await starting()
+  try {
+    for (;;) {
+      const result = await call('next', id)
+      if (result.done) return
+      yield result.value
+    }
+  } finally {
+    await call('stop', id)
+  }
 }
 
 /**
@@ -38,10 +136,10 @@ export async function openSession(options: SessionOptions = {}): Promise<Session
     throw new InputError('session: needs a browser; in Node call train, openRun and predict directly')
   }
   // The worker's text lacks the kernels, which this bundle has: they are handed over as text before it.
-  const { call, stop } = connect<Host>(
-    platform.startWorker(`const VITUNE_WASM=${JSON.stringify(compiled)};${workerText}`),
-  )
-  const device = await call('open', options).catch(async (error) => {
+  const text = `const VITUNE_WASM=${JSON.stringify(compiled)};${workerText}`
+  const caller = connect<Host>(platform.startWorker(text))
+  const { call, stop } = caller
+  const device = await call('start', { device: options.device, threads: options.threads }).catch(async (error) => {
     await stop()
     throw error
   })
@@ -49,13 +147,39 @@ export async function openSession(options: SessionOptions = {}): Promise<Session
     await stop()
     throw new InputError(device.reason ?? 'device: is not there')
   }
+  const send = async <T>(
+    images: readonly ImageSource[],
+    go: (sent: SentImage[], transfer: Transferable[]) => Promise<T>,
+  ) => {
+    const sent = await Promise.all(images.map(toSent))
+    return go(sent, transfersOf(sent))
+  }
   return {
     device,
     devices: () => call('devices', undefined),
     datasets: () => call('datasets', undefined),
+    addImages: (dataset, images, more = {}) => sendImages(caller, dataset, images, more),
     removeDataset: (name) => call('removeDataset', name),
     models: () => call('models', undefined),
+    addModel: (name, source, { onProgress, signal } = {}) => {
+      const from = typeof source === 'string' || source instanceof URL ? new URL(source, document.baseURI).href : source
+      return call('addModel', { name, source: from }, { signal, onProgress })
+    },
     removeModel: (name) => call('removeModel', name),
-    close: stop,
+    runs: () => call('runs', undefined),
+    train: (settings) => events(caller, () => call('train', settings)),
+    resume: (run, more = {}) => events(caller, () => call('resume', { run, ...more })),
+    removeRun: (name) => call('removeRun', name),
+    adapterFiles: (run) => call('runFiles', run),
+    open: (target) => call('open', target),
+    predict: (images) => send(images, (sent, transfer) => call('predict', sent, { transfer })),
+    explain: (image) => send([image], ([sent], transfer) => call('explain', sent!, { transfer })),
+    async close() {
+      try {
+        await call('close', undefined)
+      } finally {
+        await stop()
+      }
+    },
   }
 }

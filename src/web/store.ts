@@ -1,15 +1,11 @@
 // What a session keeps, as plain folders: models/NAME, images/NAME/CLASS/FILE, runs/NAME. Here: names, listing, removing.
 import { isImageName } from '../data/image-folder.ts'
-import { readJsonObject } from '../io/checkpoint.ts'
 import { InputError } from '../platform/errors.ts'
 import type { Files } from '../platform/platform.ts'
-import type { StoredDataset, StoredModel } from './types.ts'
+import type { StoredDataset } from './types.ts'
 
 /** Where everything lies. */
 export const places = { models: '/vitune/models', images: '/vitune/images', runs: '/vitune/runs' } as const
-
-/** Written last, so that a model that has it is whole. */
-export const modelMark = 'vitune-model.json'
 
 /** A name that may be a folder everywhere; throws an InputError on any other. */
 export function checkName(what: string, name: unknown): string {
@@ -47,17 +43,6 @@ export async function describeDataset(files: Files, name: string): Promise<Store
 
 export async function listDatasets(files: Files): Promise<StoredDataset[]> {
   return Promise.all((await foldersIn(files, places.images)).map((name) => describeDataset(files, name)))
-}
-
-/** Whole models; what was broken off half way is not among them. */
-export async function listModels(files: Files): Promise<StoredModel[]> {
-  const models: StoredModel[] = []
-  for (const name of await foldersIn(files, places.models)) {
-    const mark = files.join(places.models, name, modelMark)
-    if ((await files.kind(mark)) !== 'file') continue
-    models.push({ ...((await readJsonObject(mark)) as unknown as StoredModel), name })
-  }
-  return models
 }
 
 /** Removes one; throws an InputError when there is none of this name. */

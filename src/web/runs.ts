@@ -1,0 +1,180 @@
+// Runs that a session keeps: the run folders that `train` writes, trained by one tab at a time, and their files to take away.
+import type { Method } from '../adapters/inject.ts'
+import { openSafetensors } from '../io/safetensors.ts'
+import { holdLock } from '../platform/browser-locks.ts'
+import { InputError } from '../platform/errors.ts'
+import type { Files } from '../platform/platform.ts'
+import type { FitState } from '../train/fit.ts'
+import { readRun } from '../train/open-model.ts'
+import { type DoneEvent, type TrainEvent, type TrainOptions, type TrainSettings, train } from '../train/train.ts'
+import { originOf } from './models.ts'
+import { checkName, foldersIn, places } from './store.ts'
+import type { StoredRun } from './types.ts'
+
+/** What a session trains: names instead of paths, and any setting of `train`. */
+export interface SessionTrainOptions extends Omit<TrainSettings, 'data' | 'model' | 'out' | 'val' | 'adapter'> {
+  /** The name to keep the run under. */
+  run: string
+  model: string
+  dataset: string
+}
+
+/** Training in progress, an event at a time. */
+export interface RunStream {
+  next(): Promise<IteratorResult<TrainEvent, DoneEvent>>
+  /** Stops after the step at hand, saves, and gives the run back. */
+  stop(): Promise<void>
+}
+
+type Numbers = FitState['numbers']
+
+/** Where the saved state stands; undefined before the first save. */
+async function savedAt(files: Files, folder: string): Promise<Numbers | undefined> {
+  const path = files.join(folder, 'checkpoint.safetensors')
+  if ((await files.kind(path)) !== 'file') return undefined
+  return JSON.parse((await openSafetensors(path)).metadata.state ?? '{}') as Numbers
+}
+
+async function describeRun(files: Files, name: string): Promise<StoredRun> {
+  const folder = files.join(places.runs, name)
+  const run = await readRun(folder)
+  const settings = run.settings as TrainSettings
+  const images = run.images as { train: number }
+  const { epochs = 0, batchSize = 1, accumulate = 1 } = settings
+  const at = await savedAt(files, folder)
+  return {
+    name,
+    model: files.baseName(run.model),
+    dataset: files.baseName(settings.data),
+    method: run.method as Method,
+    classes: run.classes,
+    step: at?.step ?? 0,
+    steps: epochs * Math.ceil(Math.ceil(images.train / batchSize) / accumulate),
+    epoch: at?.epoch ?? 0,
+    epochs,
+    ...(at && at.best >= 0 ? { accuracy: at.best } : {}),
+    finished: run.finished === true,
+  }
+}
+
+/** Every run, finished or not. */
+export async function listRuns(files: Files): Promise<StoredRun[]> {
+  const names: string[] = []
+  for (const name of await foldersIn(files, places.runs)) {
+    if ((await files.kind(files.join(places.runs, name, 'run.json'))) === 'file') names.push(name)
+  }
+  return Promise.all(names.map((name) => describeRun(files, name)))
+}
+
+/** Takes a run for this tab. Throws an InputError while another trains it. */
+async function takeRun(name: string): Promise<() => void> {
+  const release = await holdLock(`vitune run ${checkName('run', name)}`)
+  if (!release)
+    throw new InputError(`run: ${name} is being trained already, here or in another tab; stop it there first`)
+  return release
+}
+
+/** Names where `train` has paths. */
+function named(event: TrainEvent, run: string): TrainEvent {
+  const last = (path: string, parts: number) => path.split('/').slice(-parts).join('/')
+  if (event.kind === 'start') return { ...event, model: last(event.model, 1) }
+  if (event.kind === 'skip') return { ...event, file: last(event.file, 2) }
+  return event.kind === 'done' ? { ...event, out: run } : event
+}
+
+async function stream(name: string, options: TrainOptions): Promise<RunStream> {
+  const release = await takeRun(name)
+  const events = train(options)
+  return {
+    async next() {
+      try {
+        const result = await events.next()
+        if (!result.done) return { value: named(result.value, name) }
+        release()
+        return result
+      } catch (error) {
+        release()
+        throw error
+      }
+    },
+    async stop() {
+      try {
+        await events.return(undefined as never)
+      } finally {
+        release()
+      }
+    },
+  }
+}
+
+/** What is kept under a name; throws an InputError when nothing is. */
+async function stored(files: Files, place: 'models' | 'images', what: string, name: string): Promise<string> {
+  const folder = files.join(places[place], checkName(what, name))
+  if ((await files.kind(folder)) === 'folder') return folder
+  const have = await foldersIn(files, places[place])
+  throw new InputError(`${what}: nothing is kept under ${name}; there is ${have.join(', ') || 'none yet'}`)
+}
+
+/** Begins a run. Throws an InputError when the name is taken or model or dataset are not kept. */
+export async function startRun(files: Files, options: SessionTrainOptions): Promise<RunStream> {
+  const { run, model, dataset, ...settings } = options
+  const out = files.join(places.runs, checkName('run', run))
+  const full = {
+    ...settings,
+    model: await stored(files, 'models', 'model', model),
+    data: await stored(files, 'images', 'dataset', dataset),
+    out,
+  }
+  if ((await files.kind(files.join(out, 'run.json'))) !== undefined) {
+    throw new InputError(`run: ${run} is kept already; resume it, remove it or choose another name`)
+  }
+  return stream(run, full)
+}
+
+/** Continues a run from where it was saved last. */
+export async function resumeRun(
+  files: Files,
+  { run, ...more }: { run: string } & Pick<TrainSettings, 'device' | 'threads' | 'epochs'>,
+): Promise<RunStream> {
+  const out = files.join(places.runs, checkName('run', run))
+  return stream(run, { ...more, out, resume: true } as TrainOptions)
+}
+
+/** Removes a run that nothing trains. */
+export async function removeRun(files: Files, name: string): Promise<void> {
+  const release = await takeRun(name)
+  try {
+    const folder = files.join(places.runs, name)
+    if ((await files.kind(folder)) === undefined) throw new InputError(`run: nothing is kept under ${name}`)
+    await files.remove(folder)
+  } finally {
+    release()
+  }
+}
+
+/**
+ * What a run made, of its best epoch so far: PEFT's two files, or for full and linear the model folder's; and run.json,
+ * which holds the classes. They name the model as others know it. Throws an InputError before the first epoch is done.
+ */
+export async function runFiles(files: Files, name: string): Promise<File[]> {
+  const folder = files.join(places.runs, checkName('run', name))
+  const run = await readRun(folder)
+  const adapted = run.method === 'lora' || run.method === 'dora'
+  const weights = adapted ? 'adapter_model.safetensors' : 'model.safetensors'
+  if ((await files.kind(files.join(folder, weights))) !== 'file') {
+    throw new InputError(`run: ${name} has made no ${weights} yet; let its first epoch finish`)
+  }
+  const own = run.model
+  const origin = await originOf(files, files.baseName(own))
+  const named = (text: string) => text.replaceAll(JSON.stringify(own), JSON.stringify(origin))
+  const wanted = adapted ? ['adapter_config.json'] : ['config.json', 'preprocessor_config.json']
+  const out: File[] = []
+  for (const file of [...wanted, 'run.json']) {
+    const path = files.join(folder, file)
+    if ((await files.kind(path)) !== 'file') continue
+    const text = new TextDecoder().decode(await files.read(path))
+    out.push(new File([named(text)], file, { type: 'application/json' }))
+  }
+  out.push(new File([(await files.read(files.join(folder, weights))) as Uint8Array<ArrayBuffer>], weights))
+  return out
+}

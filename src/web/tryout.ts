@@ -1,0 +1,66 @@
+// The model that a session has open to predict and explain with, on a backend of its own.
+import type { Backend } from '../backend/backend.ts'
+import { type BackendOptions, createBackend } from '../backend/create.ts'
+import { bringAdapter, fileSource } from '../io/model-files.ts'
+import { disposeModule } from '../nn/module.ts'
+import { InputError } from '../platform/errors.ts'
+import type { Files } from '../platform/platform.ts'
+import { type Explanation, explain } from '../train/explain.ts'
+import { type OpenModel, openModel, openRun, readRun } from '../train/open-model.ts'
+import { type ImagePrediction, predict } from '../train/predict.ts'
+import type { SentImage } from './images.ts'
+import { checkName, places } from './store.ts'
+
+/** What to open: a run's model as trained so far, or a stored model, perhaps with an adapter's files. */
+export type Target = { run: string } | { model: string; adapter?: readonly File[] | undefined }
+
+/** Opens a stored model with an adapter from files, which pass through a folder of their own. */
+async function openAdapted(files: Files, backend: Backend, model: string, given: readonly File[]): Promise<OpenModel> {
+  const adapter = `/vitune/opened/${crypto.randomUUID()}`
+  try {
+    await bringAdapter(fileSource(given), adapter)
+    // An adapter of ours says at which input size it was trained.
+    const ours = (await files.kind(files.join(adapter, 'run.json'))) === 'file'
+    const { inputSize, interpolation } = ours ? await readRun(adapter) : {}
+    return await openModel(backend, model, { adapter, inputSize, interpolation })
+  } finally {
+    await files.remove(adapter)
+  }
+}
+
+/** Holds one open model at a time. */
+export function createTryout(files: Files, options: () => BackendOptions) {
+  let backend: Backend | undefined
+  let opened: OpenModel | undefined
+
+  function current(): OpenModel {
+    if (opened) return opened
+    throw new InputError('predict: no model is open; open a run or a model first')
+  }
+  const closeModel = () => {
+    if (opened) disposeModule(opened.model)
+    opened = undefined
+  }
+
+  return {
+    async open(target: Target): Promise<{ classes: string[] }> {
+      closeModel()
+      backend ??= await createBackend(options())
+      if ('run' in target) opened = await openRun(backend, files.join(places.runs, checkName('run', target.run)))
+      else {
+        const folder = files.join(places.models, checkName('model', target.model))
+        opened = target.adapter
+          ? await openAdapted(files, backend, folder, target.adapter)
+          : await openModel(backend, folder)
+      }
+      return { classes: [...opened.model.config.classes] }
+    },
+    predict: (images: readonly SentImage[]): Promise<ImagePrediction[]> => predict(current(), images, { strict: true }),
+    explain: (image: SentImage): Promise<Explanation> => explain(current(), image),
+    async close(): Promise<void> {
+      closeModel()
+      await backend?.dispose()
+      backend = undefined
+    },
+  }
+}
