@@ -1,4 +1,4 @@
-// Builds dist/: index.js, cli.js and start.js for Node (shared chunks), browser.js with nothing left to import.
+// Builds dist/: index.js, cli.js and start.js for Node (shared chunks), browser.js with nothing left to import, demo/.
 // `#platform` becomes platform/node.ts or platform/browser.ts; `wasm:<variant>` becomes the compiled kernels in base64,
 // `worker:image-worker` the text of what makes images there.
 // Type declarations are not made here (.ci/tsconfig.types.json).
@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import asc from 'assemblyscript/asc'
 import { rollup } from 'rollup'
 import esbuild from 'rollup-plugin-esbuild'
+import { demoFiles, demoPackages } from './.ci/demo-files.mjs'
 
 const root = fileURLToPath(new URL('.', import.meta.url))
 const cache = join(root, 'node_modules/.cache/vitune')
@@ -183,5 +184,16 @@ export default [
     output: { file: 'dist/platform-browser.js' },
     external,
     plugins: plugins('browser'),
+  },
+  {
+    input: 'src/demo/main.ts',
+    output: { file: 'dist/demo/demo.js', inlineDynamicImports: true },
+    external: (id) => !Object.hasOwn(demoPackages, id) && external(id),
+    plugins: [demoFiles(root, join(root, 'dist/demo')), ...plugins('browser'), refusePackages],
+  },
+  {
+    input: 'src/demo/isolation-worker.ts',
+    output: { file: 'dist/demo/isolation.js' },
+    plugins: [compiler()],
   },
 ]

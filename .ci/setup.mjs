@@ -28,7 +28,7 @@ function put(path, text) {
   writeFileSync(path, text)
 }
 
-/** Hash of the names and bytes of files and of whole folders (TypeScript only), in a fixed order. */
+/** Hash of the names and bytes of files and of whole folders (sources only), in a fixed order. */
 function hashOf(paths) {
   const hash = createHash('sha256')
   const add = (path) => hash.update(`\0${path}\0`).update(readFileSync(at(path)))
@@ -37,7 +37,7 @@ function hashOf(paths) {
     if (/\.\w+$/.test(path)) add(path)
     else
       for (const name of readdirSync(at(path), { recursive: true }).sort())
-        if (name.endsWith('.ts')) add(join(path, name))
+        if (/\.(ts|html|css|svg)$/.test(name)) add(join(path, name))
   }
   return hash.digest('hex')
 }
@@ -53,6 +53,7 @@ const sourceHash = () =>
     'rollup.config.mjs',
     'tsconfig.json',
     '.ci/tsconfig.types.json',
+    '.ci/demo-files.mjs',
   ])
 
 /** Whether npm's own record of node_modules holds every version that the lock file asks for on every platform. */

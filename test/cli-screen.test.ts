@@ -68,6 +68,7 @@ const step = (n: number): StepEvent => ({
   images: 16,
   seconds: 1,
   dataSeconds: 0,
+  peakBytes: 0,
 })
 const epoch: EpochEvent = {
   kind: 'epoch',

@@ -312,30 +312,21 @@ test('benchmark --json prints one object with exactly its fields', async () => {
   assert.match(await refusal('benchmark', '--json'), /^required option '--model <dir\|name>' not specified/)
 })
 
-test('devices names every backend, which one is taken, and why the others are not', async () => {
+test('devices names every backend, and why one is not there', async () => {
   const { auto, devices } = JSON.parse(await output('devices', '--json'))
-  type Found = { name: string; available: boolean; chosen: boolean; why: string; threads: number; reason: string }
-  const found = devices as Found[]
+  assert.is(auto, 'wasm')
   assert.equal(
-    found.map(({ name }) => name),
-    ['webgpu', 'wasm', 'reference'],
+    devices.map((d: { name: string }) => d.name),
+    ['wasm', 'webgpu', 'reference'],
   )
-  for (const d of found) assert.ok(d.available ? d.threads >= 1 : d.reason.length > 10, d.name)
-  for (const d of found) assert.ok(d.why.length > 10, d.name)
-  assert.equal(
-    found.filter(({ chosen }) => chosen).map(({ name }) => name),
-    [auto],
-  )
-  const text = await output('devices')
-  assert.match(text, /^device +works +with\nwebgpu .*\nwasm +yes +\d+ threads?/)
-  const taken = found.find(({ chosen }) => chosen)!
-  assert.ok(text.endsWith(`\nauto takes ${auto}: ${taken.why}\n`), text)
+  for (const d of devices) assert.ok(d.available ? d.threads >= 1 : d.reason.length > 10, d.name)
+  assert.match(await output('devices'), /^device +works +with\nwasm +yes +\d+ threads?/)
 })
 
 test('help names every verb and flag with examples; the version is the package', async () => {
   const top = await output('--help')
   assert.is(await output(), top)
-  const verbs = ['train', 'test', 'predict', 'merge', 'benchmark', 'devices']
+  const verbs = ['train', 'test', 'predict', 'merge', 'benchmark', 'devices', 'demo']
   for (const verb of verbs) {
     assert.match(top, new RegExp(`^  ${verb} `, 'm'))
     const help = await output(verb, '--help')

@@ -22,14 +22,15 @@ const allowed: Record<string, string> = {
   web: 'platform backend tensor ops optim nn io data models adapters train',
   index: 'platform backend tensor ops optim nn io data models adapters train web',
   cli: 'index platform backend tensor ops optim nn io data models adapters train web commander',
+  demo: 'platform backend tensor ops optim nn io data models adapters train web uplot fflate',
 }
 /** Single files that are pure, and who may import them although their room lies to the right. */
 const exceptions = ['backend -> tensor/philox.ts']
 
 /** Names that only some folders may use, in code (not in comments or quoted text). */
 const owned: [RegExp, string[]][] = [
-  [/(?<![\w.$'-])(process|navigator)\b(?!\s*[:(?])|globalThis\.(process|navigator)/, ['platform/']],
-  [/(?<![\w.$])(new Worker|fetch)\s*\(|globalThis\.fetch/, ['platform/']],
+  [/(?<![\w.$'-])(process|navigator)\b(?!\s*[:(?])|globalThis\.(process|navigator)/, ['platform/', 'demo/']],
+  [/(?<![\w.$])(new Worker|fetch)\s*\(|globalThis\.fetch/, ['platform/', 'demo/']],
   [/['"]node:|(?<![\w.$])require\s*\(/, ['platform/']],
   [/\bWebAssembly\b/, ['backend/wasm/']],
   [/\bGPU[A-Z]\w*/, ['backend/webgpu/']],

@@ -5,6 +5,7 @@ import { InputError } from '../platform/errors.ts'
 import { terminal } from '../platform/terminal-node.ts'
 import { version } from '../platform/version.ts'
 import { benchmarkCommand } from './benchmark.ts'
+import { demoCommand } from './demo.ts'
 import { devicesCommand } from './devices.ts'
 import { oneLine } from './format.ts'
 import { mergeCommand } from './merge.ts'
@@ -22,7 +23,15 @@ function build(): Command {
       'after',
       '\nStart with:\n  vitune train --data IMAGES --model facebook/dinov2-small --out RUN\n\nIMAGES holds a folder for each class.',
     )
-  for (const make of [trainCommand, testCommand, predictCommand, mergeCommand, benchmarkCommand, devicesCommand]) {
+  for (const make of [
+    trainCommand,
+    testCommand,
+    predictCommand,
+    mergeCommand,
+    benchmarkCommand,
+    devicesCommand,
+    demoCommand,
+  ]) {
     program.addCommand(make())
   }
   for (const command of [program, ...program.commands]) {

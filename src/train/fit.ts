@@ -98,6 +98,8 @@ export interface StepEvent {
   seconds: number
   /** Seconds waited for this step's batches before it; not in `seconds`. */
   dataSeconds: number
+  /** Highest tensor memory so far, bytes. */
+  peakBytes: number
   /** Global gradient norm before clipping, where clipping is on. */
   gradNorm?: number
 }
@@ -341,6 +343,7 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
           images: done.images,
           seconds: (performance.now() - begun) / 1000,
           dataSeconds,
+          peakBytes: model.backend.memory().peak,
           ...(done.gradNorm === undefined ? {} : { gradNorm: done.gradNorm }),
         }
         away = false

@@ -1,18 +1,39 @@
 // The session's side in the worker: one handler a call, over the files of the browser and the library as it is in Node.
-import { type Device, type DeviceReport, listDevices } from '../backend/create.ts'
+import { createBackend, type Device, devices } from '../backend/create.ts'
 import { localFiles } from '../io/local-files.ts'
 import { InputError } from '../platform/errors.ts'
 import type { TrainSettings } from '../train/train.ts'
 import { addImages, describeImages, type SentExample, type SentImage } from './images.ts'
 import { addModel, listModels, sweepModels } from './models.ts'
 import type { CallContext } from './rpc.ts'
-import { listRuns, type RunStream, removeRun, resumeRun, runFiles, type SessionTrainOptions, startRun } from './runs.ts'
-import { listDatasets, removeStored } from './store.ts'
+import {
+  listRuns,
+  type RunStream,
+  removeRun,
+  resumeRun,
+  runFiles,
+  runHistory,
+  type SessionTrainOptions,
+  startRun,
+} from './runs.ts'
+import { listDatasets, readImages, removeClass, removeStored } from './store.ts'
 import { createTryout, type Target } from './tryout.ts'
+import type { DeviceReport } from './types.ts'
 
 export interface HostOptions {
   device?: Device | undefined
   threads?: number | undefined
+}
+
+async function report(name: Device, threads: number | undefined): Promise<DeviceReport> {
+  try {
+    const backend = await createBackend({ device: name, threads })
+    const { caps } = backend
+    await backend.dispose()
+    return { name: backend.name, available: true, ...caps }
+  } catch (error) {
+    return { name, available: false, reason: error instanceof Error ? error.message : String(error) }
+  }
 }
 
 type Given<T> = { [K in keyof T]: Exclude<T[K], undefined> }
@@ -40,19 +61,23 @@ export function createHost() {
     async start(chosen: HostOptions): Promise<DeviceReport> {
       options = given(chosen)
       await sweepModels(files)
-      const reports = await listDevices({ threads: chosen.threads })
-      const { device = 'auto' } = chosen
-      const found = reports.find((r) => (device === 'auto' ? r.chosen : r.name === device))
-      if (!found) throw new InputError(`device: none for ${device} is here, ${reports.map((r) => r.why).join('; ')}`)
-      return found
+      return report(chosen.device ?? 'auto', chosen.threads)
     },
-    devices: () => listDevices({ threads: options.threads }),
+    devices: async (): Promise<DeviceReport[]> => {
+      const reports: DeviceReport[] = []
+      for (const name of devices) if (name !== 'auto') reports.push(await report(name, options.threads))
+      return reports
+    },
 
     datasets: () => listDatasets(files),
     dataset: (name: string, _context: CallContext) => describeImages(files, name),
     addImages: (input: { dataset: string; examples: readonly SentExample[] }, _context: CallContext) =>
       addImages(files, input),
     removeDataset: (name: string, _context: CallContext) => removeStored(files, 'images', name),
+
+    images: (input: { dataset: string; class: string; count: number }, _context: CallContext) =>
+      readImages(files, input),
+    removeClass: (input: { dataset: string; class: string }, _context: CallContext) => removeClass(files, input),
 
     models: () => listModels(files),
     addModel: (input: { name: string; source: string | readonly File[] }, context: CallContext) =>
@@ -69,6 +94,7 @@ export function createHost() {
       await streams.get(id)?.stop()
       streams.delete(id)
     },
+    history: (name: string, _context: CallContext) => runHistory(files, name),
     removeRun: (name: string, _context: CallContext) => removeRun(files, name),
     runFiles: (name: string, _context: CallContext) => runFiles(files, name),
 

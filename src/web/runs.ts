@@ -9,7 +9,7 @@ import { readRun } from '../train/open-model.ts'
 import { type DoneEvent, type TrainEvent, type TrainOptions, type TrainSettings, train } from '../train/train.ts'
 import { originOf } from './models.ts'
 import { checkName, foldersIn, places } from './store.ts'
-import type { StoredRun } from './types.ts'
+import type { HistoryEntry, StoredRun } from './types.ts'
 
 /** What a session trains: names instead of paths, and any setting of `train`. */
 export interface SessionTrainOptions extends Omit<TrainSettings, 'data' | 'model' | 'out' | 'val' | 'adapter'> {
@@ -129,6 +129,19 @@ export async function startRun(files: Files, options: SessionTrainOptions): Prom
     throw new InputError(`run: ${run} is kept already; resume it, remove it or choose another name`)
   }
   return stream(run, full)
+}
+
+/** What a run's steps and epochs measured so far, in the order in which it was. */
+export async function runHistory(files: Files, name: string): Promise<HistoryEntry[]> {
+  const path = files.join(places.runs, checkName('run', name), 'metrics.jsonl')
+  if ((await files.kind(path)) !== 'file') return []
+  const lines = new TextDecoder().decode(await files.read(path)).split('\n')
+  return lines.flatMap((line): HistoryEntry[] => {
+    if (line === '') return []
+    const { step, epoch, loss, train_accuracy, val_loss, val_accuracy } = JSON.parse(line)
+    if (loss !== undefined) return [{ step, epoch, loss }]
+    return [{ step, epoch, trainAccuracy: train_accuracy, valLoss: val_loss, valAccuracy: val_accuracy }]
+  })
 }
 
 /** Continues a run from where it was saved last. */

@@ -2,7 +2,7 @@
 // never blocked. The worker starts from text inside this bundle, so no bundler needs to know of it.
 import { workerText } from 'web:worker'
 import { platform } from '#platform'
-import type { Device, DeviceReport } from '../backend/create.ts'
+import type { Device } from '../backend/create.ts'
 import { compiled } from '../backend/wasm/variants.ts'
 import type { DownloadProgress } from '../io/hub.ts'
 import { InputError } from '../platform/errors.ts'
@@ -15,7 +15,7 @@ import { type SentExample, type SentImage, toSent, transfersOf } from './images.
 import { type Caller, connect } from './rpc.ts'
 import type { SessionTrainOptions } from './runs.ts'
 import type { Target } from './tryout.ts'
-import type { StoredDataset, StoredModel, StoredRun } from './types.ts'
+import type { DeviceReport, HistoryEntry, StoredDataset, StoredModel, StoredRun } from './types.ts'
 
 export interface SessionOptions {
   /** Default 'auto'. */
@@ -58,6 +58,10 @@ export interface Session {
   /** Keeps images under a dataset's name; one of the same class and name is replaced. */
   addImages(dataset: string, images: Iterable<Example>, options?: AddImagesOptions): Promise<StoredDataset>
   removeDataset(name: string): Promise<void>
+  /** The first `count` images of a class as they are kept. */
+  images(dataset: string, label: string, count: number): Promise<File[]>
+  /** Removes a class with its images. */
+  removeClass(dataset: string, label: string): Promise<void>
 
   models(): Promise<StoredModel[]>
   /** Keeps a model: a folder in Hugging Face layout by its address (`.../resolve/main/`), or the files of a dropped one. */
@@ -69,6 +73,8 @@ export interface Session {
   train(options: SessionTrainOptions): AsyncGenerator<TrainEvent, void>
   /** Continues from where the run was saved last. */
   resume(run: string, options?: Pick<TrainSettings, 'epochs'>): AsyncGenerator<TrainEvent, void>
+  /** What a run's steps and epochs measured so far. */
+  history(run: string): Promise<HistoryEntry[]>
   removeRun(name: string): Promise<void>
   /** PEFT's two files of the best epoch (a model folder's for full and linear), and run.json, which names the classes. */
   adapterFiles(run: string): Promise<File[]>
@@ -160,6 +166,8 @@ export async function openSession(options: SessionOptions = {}): Promise<Session
     datasets: () => call('datasets', undefined),
     addImages: (dataset, images, more = {}) => sendImages(caller, dataset, images, more),
     removeDataset: (name) => call('removeDataset', name),
+    images: (dataset, label, count) => call('images', { dataset, class: label, count }),
+    removeClass: (dataset, label) => call('removeClass', { dataset, class: label }),
     models: () => call('models', undefined),
     addModel: (name, source, { onProgress, signal } = {}) => {
       const from = typeof source === 'string' || source instanceof URL ? new URL(source, document.baseURI).href : source
@@ -169,6 +177,7 @@ export async function openSession(options: SessionOptions = {}): Promise<Session
     runs: () => call('runs', undefined),
     train: (settings) => events(caller, () => call('train', settings)),
     resume: (run, more = {}) => events(caller, () => call('resume', { run, ...more })),
+    history: (run) => call('history', run),
     removeRun: (name) => call('removeRun', name),
     adapterFiles: (run) => call('runFiles', run),
     open: (target) => call('open', target),

@@ -45,6 +45,28 @@ export async function listDatasets(files: Files): Promise<StoredDataset[]> {
   return Promise.all((await foldersIn(files, places.images)).map((name) => describeDataset(files, name)))
 }
 
+/** The first images of a class as they are kept, by name. */
+export async function readImages(
+  files: Files,
+  { dataset, class: label, count }: { dataset: string; class: string; count: number },
+): Promise<File[]> {
+  const folder = files.join(places.images, checkName('dataset', dataset), checkName('class', label))
+  const names = (await files.list(folder)).filter(isImageName).slice(0, count)
+  const read = async (name: string) =>
+    new File([(await files.read(files.join(folder, name))) as Uint8Array<ArrayBuffer>], name)
+  return Promise.all(names.map(read))
+}
+
+/** Removes a class with its images; a dataset without classes goes too. */
+export async function removeClass(
+  files: Files,
+  { dataset, class: label }: { dataset: string; class: string },
+): Promise<void> {
+  const folder = files.join(places.images, checkName('dataset', dataset))
+  await files.remove(files.join(folder, checkName('class', label)))
+  if ((await foldersIn(files, folder)).length === 0) await files.remove(folder)
+}
+
 /** Removes one; throws an InputError when there is none of this name. */
 export async function removeStored(files: Files, place: keyof typeof places, name: string): Promise<void> {
   const folder = files.join(places[place], checkName(place, name))

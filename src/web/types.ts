@@ -1,6 +1,20 @@
 // What a session takes and gives, and what is kept in the browser's storage. The same on the page and in the worker.
 
 import type { Method } from '../adapters/inject.ts'
+import type { Device } from '../backend/create.ts'
+
+/** One backend: its capabilities, or the reason why it is not there. */
+export interface DeviceReport {
+  readonly name: Device
+  readonly available: boolean
+  readonly threads?: number
+  readonly relaxedSimd?: boolean
+  readonly shared?: boolean
+  /** Why a faster variant is not in use, one sentence each. */
+  readonly notes?: readonly string[]
+  /** Why it is not there. */
+  readonly reason?: string
+}
 
 /** Images kept under a name, by class. */
 export interface StoredDataset {
@@ -35,4 +49,14 @@ export interface StoredRun {
   /** Best validation accuracy so far. */
   readonly accuracy?: number
   readonly finished: boolean
+}
+
+/** What one step of a run measured (`loss`), or the end of one epoch (all else). */
+export interface HistoryEntry {
+  readonly step: number
+  readonly epoch: number
+  readonly loss?: number
+  readonly trainAccuracy?: number
+  readonly valLoss?: number
+  readonly valAccuracy?: number
 }

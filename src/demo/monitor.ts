@@ -1,0 +1,198 @@
+// What a run does, live: a bar with the time left, numbers, three charts. It is fed the session's events.
+import type { EpochEvent, StepEvent } from '../train/fit.ts'
+import type { DoneEvent, StartEvent, TrainEvent } from '../train/train.ts'
+import type { HistoryEntry } from '../web/types.ts'
+import { createChart } from './charts.ts'
+import { announce, h, newId, setText } from './dom.ts'
+import { bytes, duration, methodNames, percent, plural, short } from './format.ts'
+
+export interface Monitor {
+  readonly element: HTMLElement
+  /** Forgets the last run; `title` names the next one. */
+  clear(title: string): void
+  event(event: TrainEvent): void
+  /** Draws what a run measured before it is continued. */
+  past(entries: readonly HistoryEntry[]): void
+  /** What the run's state is now, when no event says it. */
+  say(text: string): void
+}
+
+/** How fast old values are forgotten, a step. */
+const SMOOTH = 0.9
+
+function stat(label: string): { element: HTMLElement; set(text: string): void } {
+  const value = h('dd', {}, '–')
+  return { element: h('div', { class: 'stat' }, h('dt', {}, label), value), set: (text) => setText(value, text) }
+}
+
+/** An empty monitor. */
+export function createMonitor(): Monitor {
+  const name = h('p', { class: 'run-title' })
+  const state = h('p', { class: 'run-state', id: newId() })
+  const bar = h('progress', { max: 1, value: 0, 'aria-labelledby': state.id })
+  const left = h('p', { class: 'quiet' })
+  const stats = {
+    accuracy: stat('Accuracy'),
+    loss: stat('Loss'),
+    speed: stat('Images/s'),
+    memory: stat('Memory'),
+  }
+  const device = h('p', { class: 'quiet' })
+  const training = '--accent'
+  const loss = createChart({
+    title: 'Loss',
+    height: 150,
+    show: short,
+    series: [
+      { label: 'each step', colour: training, kind: 'faint' },
+      { label: 'training', colour: training, kind: 'line' },
+      { label: 'validation', colour: '--second', kind: 'dots' },
+    ],
+  })
+  const accuracy = createChart({
+    title: 'Accuracy',
+    height: 150,
+    show: percent,
+    range: [0, 1],
+    series: [
+      { label: 'training', colour: training, kind: 'line' },
+      { label: 'validation', colour: '--second', kind: 'dots' },
+    ],
+  })
+  const speed = createChart({
+    title: 'Images/s',
+    height: 90,
+    show: (v) => (v >= 10 ? String(Math.round(v)) : short(v)),
+    series: [{ label: 'images a second', colour: '--soft', kind: 'line' }],
+  })
+
+  let start: StartEvent | undefined
+  let last: StepEvent | undefined
+  let epochs: EpochEvent[] = []
+  let first = 0
+  let smooth = Number.NaN
+  /** Seconds a step takes, by the clock, evaluation and pauses of the tab left out by the median of the last ones. */
+  let pace: number[] = []
+  let before = 0
+  let due = false
+
+  function showStep(): void {
+    due = false
+    if (!last || !start) return
+    const { step, steps, epoch } = last
+    bar.value = step / steps
+    setText(state, `Step ${step} of ${steps}, epoch ${epoch} of ${last.epochs}`)
+    const sorted = [...pace].sort((a, b) => a - b)
+    const median = sorted[sorted.length >> 1]
+    setText(left, median === undefined || step >= steps ? '' : `about ${duration((steps - step) * median)} left`)
+    stats.loss.set(short(smooth))
+    const val = epochs.at(-1)?.accuracy
+    stats.accuracy.set(percent(val ?? last.accuracy))
+    stats.speed.set(short(last.images / last.seconds))
+    stats.memory.set(bytes(last.peakBytes))
+  }
+  function smoothed(step: number, value: number): void {
+    if (Number.isNaN(smooth)) first = value
+    smooth = Number.isNaN(smooth) ? value : SMOOTH * smooth + (1 - SMOOTH) * value
+    loss.add(step, [value, smooth])
+  }
+  function onStep(event: StepEvent): void {
+    const time = performance.now() / 1000
+    if (before > 0) pace = [...pace.slice(-30), time - before]
+    before = time
+    last = event
+    smoothed(event.step, event.loss)
+    accuracy.add(event.step, [event.accuracy])
+    speed.add(event.step, [event.images / event.seconds])
+    if (due) return
+    due = true
+    requestAnimationFrame(showStep)
+  }
+  function onEpoch(event: EpochEvent): void {
+    epochs.push(event)
+    before = 0
+    loss.add(event.step, [undefined, undefined, event.loss])
+    accuracy.add(event.step, [undefined, event.accuracy])
+    const words = [`loss ${short(event.trainLoss)}`]
+    if (event.accuracy !== undefined) words.push(`accuracy ${percent(event.accuracy)} on pictures set aside`)
+    announce(`Epoch ${event.epoch} of ${event.epochs}: ${words.join(', ')}`)
+    loss.describe(`Loss: from ${short(first)} at the first step to ${short(smooth)} at step ${event.step}`)
+    const list = epochs.flatMap((e) => (e.accuracy === undefined ? [] : [percent(e.accuracy)]))
+    accuracy.describe(`Accuracy after each epoch: ${list.join(', ') || percent(event.trainAccuracy)}`)
+    speed.describe(`Images a second: ${last ? short(last.images / last.seconds) : 'unknown'}`)
+  }
+  function onStart(event: StartEvent): void {
+    start = event
+    const data = `${plural(event.train, 'picture')} to train on, ${event.val} set aside to check`
+    const part = `${event.trainable.toLocaleString('en')} of ${event.total.toLocaleString('en')} weights`
+    setText(state, `${methodNames[event.method]} trains ${part}`)
+    const threads = event.device === 'wasm' ? ` with ${plural(event.threads, 'thread')}` : ''
+    setText(device, `${data}. Computed on ${event.device === 'wasm' ? 'the processor' : event.device}${threads}.`)
+    announce('Training has started')
+  }
+  function onDone(event: DoneEvent): void {
+    setText(left, '')
+    stats.memory.set(bytes(event.peakBytes))
+    const reached =
+      event.accuracy === undefined ? '' : `: ${percent(event.accuracy)} of the pictures set aside are right`
+    const text =
+      event.ended === 'signal'
+        ? `Stopped at step ${event.step}. It can go on from here.`
+        : `Done in ${duration(event.seconds)}${reached}`
+    setText(state, text)
+    if (event.ended !== 'signal') bar.value = 1
+    announce(text)
+  }
+
+  const element = h(
+    'div',
+    { class: 'monitor waiting' },
+    h('p', { class: 'waiting-text' }, 'Loss, accuracy and speed appear here when training starts.'),
+    name,
+    h('div', { class: 'run-head' }, state, left),
+    bar,
+    h('dl', { class: 'stats' }, ...Object.values(stats).map((s) => s.element)),
+    h('div', { class: 'charts' }, loss.element, accuracy.element, speed.element),
+    device,
+  )
+  return {
+    element,
+    clear(title) {
+      element.classList.remove('waiting')
+      start = undefined
+      last = undefined
+      smooth = Number.NaN
+      epochs = []
+      pace = []
+      before = 0
+      bar.value = 0
+      setText(name, title)
+      setText(state, 'Getting ready')
+      setText(left, '')
+      setText(device, '')
+      for (const s of Object.values(stats)) s.set('–')
+      for (const chart of [loss, accuracy, speed]) chart.clear()
+    },
+    event(event) {
+      if (event.kind === 'start') onStart(event)
+      else if (event.kind === 'step') onStep(event)
+      else if (event.kind === 'epoch') onEpoch(event)
+      else if (event.kind === 'done') {
+        showStep()
+        onDone(event)
+      }
+    },
+    past(entries) {
+      for (const { step, loss: value, valLoss, valAccuracy } of entries) {
+        if (value === undefined) {
+          loss.add(step, [undefined, undefined, valLoss])
+          accuracy.add(step, [undefined, valAccuracy])
+        } else smoothed(step, value)
+      }
+    },
+    say(text) {
+      setText(state, text)
+      setText(left, '')
+    },
+  }
+}

@@ -1,0 +1,241 @@
+// Section 1: pictures by class, from folders, loose files, the camera or the samples that come with the page.
+import { type App, currentDataset, ownPictures, pictureCount, type State } from './app.ts'
+import { createClassList } from './class-list.ts'
+import { announce, button, createNote, field, fill, h, icon, setText } from './dom.ts'
+import { acceptDrops, byClass, type PlacedFile, pickFiles } from './drop.ts'
+import { bytes, plural } from './format.ts'
+import { createBar } from './progress.ts'
+import { createRecorder } from './recorder.ts'
+import { type Sample, samples, trainingPictures } from './samples.ts'
+
+/** A picture on its way into the storage. */
+export interface NewPicture {
+  source: Blob | ImageBitmap
+  class: string
+  name?: string
+}
+
+const pictureTypes = 'image/jpeg,image/png,image/webp,.jpg,.jpeg,.png,.webp'
+const another = '+'
+
+/** The section's content. */
+export function createPictures(app: App): HTMLElement {
+  const note = createNote()
+  let stop: AbortController | undefined
+  const bar = createBar(() => stop?.abort())
+
+  /** Stores pictures in the chosen set, with the bar; false when that failed. */
+  async function add(pictures: readonly NewPicture[], dataset = app.state.dataset): Promise<boolean> {
+    if (pictures.length === 0) return true
+    note.clear()
+    stop = new AbortController()
+    try {
+      bar.show(`Adding ${plural(pictures.length, 'picture')}`, 0)
+      await app.session.addImages(dataset, pictures, {
+        onProgress: (done, total) => bar.show(`Adding ${plural(total, 'picture')}: ${done} done`, done / total),
+        signal: stop.signal,
+      })
+      announce(`Added ${plural(pictures.length, 'picture')}`)
+      return true
+    } catch (error) {
+      if ((error as Error).name !== 'AbortError') note.show(error)
+      return false
+    } finally {
+      bar.hide()
+      await app.refresh().catch(note.show)
+    }
+  }
+
+  async function take(files: readonly PlacedFile[], label?: string): Promise<void> {
+    if (files.length === 0) return
+    const { placed, loose, others } = byClass(files)
+    if (placed.length + loose.length === 0) {
+      return note.show('These files are no pictures that can be read: JPEG, PNG and WebP are')
+    }
+    if (label !== undefined)
+      return void add(
+        [...placed, ...loose.map((source) => ({ source }))].map(({ source }) => ({ source, class: label })),
+      )
+    const fine = await add(placed)
+    if (fine && others > 0) note.show(`${plural(others, 'file was', 'files were')} left out: no JPEG, PNG or WebP`)
+    if (loose.length > 0) askClass(loose)
+  }
+
+  // Loose pictures belong to no folder: which class do they show?
+  const looseName = h('input', { type: 'text', autocomplete: 'off', maxlength: 100, required: true })
+  const looseText = h('p', {})
+  let loosePictures: File[] = []
+  const looseForm = h(
+    'form',
+    {
+      class: 'panel',
+      hidden: true,
+      onsubmit: (event: Event) => {
+        event.preventDefault()
+        looseForm.hidden = true
+        void add(loosePictures.map((source) => ({ source, class: looseName.value.trim() })))
+        looseName.value = ''
+      },
+    },
+    looseText,
+    field('Class that they show', looseName),
+    h(
+      'div',
+      { class: 'row' },
+      h('button', { type: 'submit', class: 'button main' }, 'Add them'),
+      button('Leave them out', () => {
+        looseForm.hidden = true
+      }),
+    ),
+  )
+  function askClass(pictures: File[]): void {
+    loosePictures = pictures
+    setText(looseText, `${plural(pictures.length, 'picture')} without a folder.`)
+    looseForm.hidden = false
+    looseName.focus()
+  }
+
+  const recorder = createRecorder({ add, onError: note.show })
+  const list = createClassList({
+    app,
+    onError: note.show,
+    pick: async (label) => take(await pickFiles({ accept: pictureTypes }), label),
+    drop: (files, label) => void take(files, label),
+    record: (label) => void recorder.open(label),
+  })
+
+  async function useSample(sample: Sample): Promise<void> {
+    if (app.state.datasets.some(({ name }) => name === sample.name)) return app.set({ dataset: sample.name })
+    note.clear()
+    try {
+      bar.show('Reading the sample pictures')
+      const pictures = await trainingPictures(sample)
+      app.set({ dataset: sample.name })
+      await add(pictures, sample.name)
+    } catch (error) {
+      note.show(error)
+    } finally {
+      bar.hide()
+    }
+  }
+
+  const big = h('span', { class: 'drop-title' })
+  const zone = h(
+    'button',
+    { type: 'button', class: 'drop', onclick: async () => take(await pickFiles({ folder: true })) },
+    icon('pictures'),
+    big,
+    h('span', { class: 'drop-hint' }, 'Each folder is a class. JPEG, PNG or WebP.'),
+  )
+  const sampleRow = h(
+    'p',
+    { class: 'samples' },
+    'No pictures at hand? Try ',
+    ...samples.flatMap((sample, i) => [
+      i > 0 && ' or ',
+      button(sample.title.toLowerCase(), () => void useSample(sample), { kind: 'link' }),
+    ]),
+    '.',
+  )
+  const choice = h('select', {
+    'aria-label': 'Set of pictures',
+    onchange: () => {
+      if (choice.value !== another) return app.set({ dataset: choice.value })
+      const taken = new Set(app.state.datasets.map(({ name }) => name))
+      let name = ownPictures
+      for (let n = 2; taken.has(name); n++) name = `${ownPictures} ${n}`
+      app.set({ dataset: name })
+      zone.focus()
+    },
+  })
+  const remove = button(
+    'Remove this set',
+    async () => {
+      const { dataset } = app.state
+      if (!confirm(`Remove all pictures of “${dataset}” from this browser?`)) return
+      await app.session.removeDataset(dataset).catch(note.show)
+      app.set({ dataset: app.state.datasets.find(({ name }) => name !== dataset)?.name ?? ownPictures })
+      await app.refresh().catch(note.show)
+    },
+    { kind: 'icon', icon: 'remove' },
+  )
+  const setRow = h('div', { class: 'row tight' }, choice, remove)
+  const sum = h('p', { class: 'quiet' })
+
+  const newClass = h('input', {
+    type: 'text',
+    placeholder: 'New class',
+    'aria-label': 'Name of a new class',
+    maxlength: 100,
+  })
+  const addClass = h(
+    'form',
+    {
+      class: 'row tight',
+      onsubmit: (event: Event) => {
+        event.preventDefault()
+        const name = newClass.value.trim()
+        if (name === '') return newClass.focus()
+        newClass.value = ''
+        list.draft(name)
+      },
+    },
+    newClass,
+    h('button', { type: 'submit', class: 'button plain' }, icon('add'), 'Add class'),
+  )
+
+  const section = h(
+    'section',
+    { class: 'step', id: 'pictures', 'aria-labelledby': 'pictures-title' },
+    h(
+      'div',
+      { class: 'head' },
+      h('h2', { id: 'pictures-title' }, h('span', { class: 'number' }, '1'), 'Pictures'),
+      sum,
+    ),
+    setRow,
+    zone,
+    h(
+      'div',
+      { class: 'row' },
+      button('Choose pictures', async () => take(await pickFiles({ accept: pictureTypes })), { icon: 'add' }),
+      button('Camera', () => void recorder.open(), { icon: 'camera' }),
+    ),
+    bar.element,
+    note.element,
+    looseForm,
+    recorder.element,
+    sampleRow,
+    list.element,
+    addClass,
+  )
+  acceptDrops(section, (files) => void take(files))
+
+  function render(state: State): void {
+    const dataset = currentDataset(state)
+    const count = pictureCount(dataset)
+    section.classList.toggle('empty', count === 0)
+    setText(big, count === 0 ? 'Drop folders of pictures here, or choose one' : 'Drop more, or choose a folder')
+    setText(
+      sum,
+      count === 0
+        ? ''
+        : `${plural(count, 'picture')}, ${plural(dataset.classes.length, 'class', 'classes')}, ${bytes(dataset.bytes)}`,
+    )
+    sampleRow.hidden = count > 0
+    setRow.hidden = state.datasets.length === 0
+    remove.hidden = !state.datasets.some(({ name }) => name === state.dataset)
+    const names = new Set([...state.datasets.map(({ name }) => name), state.dataset])
+    fill(
+      choice,
+      ...[...names].map((name) => h('option', { value: name, selected: name === state.dataset }, name)),
+      h('option', { value: another }, 'A new set'),
+    )
+    choice.value = state.dataset
+    recorder.setClasses(dataset.classes.map(({ name }) => name))
+    list.render(state)
+  }
+  app.onChange(render)
+  render(app.state)
+  return section
+}

@@ -1,0 +1,52 @@
+// Per-class scores as bars, best first, with the rest behind a button.
+import { button, fill, h } from './dom.ts'
+
+/** Bars that are shown at first. */
+const SHOWN = 5
+
+export interface Scores {
+  readonly element: HTMLElement
+  show(classes: readonly string[], scores: readonly number[]): void
+}
+
+const written = (score: number) => (score >= 0.9995 ? '100 %' : `${(100 * score).toFixed(1)} %`)
+
+/** An empty list of bars. */
+export function createScores(): Scores {
+  const list = h('ol', { class: 'scores', 'aria-label': 'Scores by class' })
+  let all = false
+  let last: [readonly string[], readonly number[]] = [[], []]
+  const more = button(
+    '',
+    () => {
+      all = !all
+      show(...last)
+    },
+    { kind: 'link' },
+  )
+  const element = h('div', {}, list, more)
+  function show(classes: readonly string[], scores: readonly number[]): void {
+    last = [classes, scores]
+    const order = scores
+      .map((score, i) => ({ score, label: classes[i] ?? String(i) }))
+      .sort((a, b) => b.score - a.score)
+    fill(
+      list,
+      ...order
+        .slice(0, all ? order.length : SHOWN)
+        .map(({ label, score }) =>
+          h(
+            'li',
+            { class: 'score' },
+            h('span', { class: 'score-label' }, label),
+            h('span', { class: 'score-value' }, written(score)),
+            h('span', { class: 'score-bar', 'aria-hidden': 'true' }, h('i', { style: `width:${100 * score}%` })),
+          ),
+        ),
+    )
+    more.hidden = order.length <= SHOWN
+    more.textContent = all ? 'Show fewer' : `Show all ${order.length} classes`
+  }
+  more.hidden = true
+  return { element, show }
+}

@@ -1,0 +1,133 @@
+// How to train: the method in plain sight, everything else behind "More settings" with defaults that suit the pictures.
+import type { Method } from '../adapters/inject.ts'
+import type { Device } from '../backend/create.ts'
+import { defaultRates } from '../train/prepare.ts'
+import type { TrainSettings } from '../train/train.ts'
+import { type App, currentDataset, pictureCount, type State } from './app.ts'
+import { field, h } from './dom.ts'
+import { methodNames } from './format.ts'
+
+const methods: readonly [Method, string][] = [
+  ['lora', 'Adds small matrices to the attention layers and trains those. A good start; the adapter is small.'],
+  ['dora', 'LoRA that also learns the length of each weight row. Often a little better, a little slower.'],
+  ['linear', 'Trains the last layer only. The fastest, for classes that the model nearly knows.'],
+  ['full', 'Trains every weight. Needs the most memory and pictures; the download is a whole model.'],
+]
+
+export interface SettingsForm {
+  readonly element: HTMLElement
+  /** What was chosen; rejects by a sentence thrown where a number is out of range. */
+  read(): Partial<TrainSettings> & { peft: Method; epochs: number; batchSize: number }
+  setDisabled(disabled: boolean): void
+}
+
+/** Epochs and batch size that give a few hundred steps at most. */
+export function defaultsFor(pictures: number): { epochs: number; batchSize: number } {
+  const batchSize = pictures >= 64 ? 16 : pictures >= 24 ? 8 : 4
+  const epochs = Math.min(20, Math.max(3, Math.round(3000 / Math.max(1, pictures))))
+  return { epochs, batchSize }
+}
+
+/** The form; `onDevice` is called when another device is wanted. */
+export function createSettings(app: App, onDevice: (device: Device) => void): SettingsForm {
+  const radios = methods.map(([value, hint]) => {
+    const input = h('input', {
+      type: 'radio',
+      name: 'method',
+      value,
+      checked: value === 'lora',
+      onchange: () => showMethod(),
+    })
+    const label = h(
+      'label',
+      { class: 'method' },
+      input,
+      h('span', { class: 'method-name' }, methodNames[value]),
+      h('span', { class: 'hint' }, hint),
+    )
+    return { value, input, label }
+  })
+  const method = () => radios.find(({ input }) => input.checked)?.value ?? 'lora'
+
+  const number = (min: number, step: number | 'any', extra: Record<string, unknown> = {}) =>
+    h('input', { type: 'number', inputmode: 'decimal', min, step, ...extra })
+  const epochs = number(1, 1)
+  const batch = number(1, 1)
+  const rate = number(0, 'any')
+  const rank = number(1, 1, { placeholder: '8' })
+  const seed = number(0, 1, { placeholder: '0' })
+  const augment = h('input', { type: 'checkbox', checked: true })
+  const rankField = field('Rank', rank, 'Size of the added matrices.')
+  const device = h(
+    'select',
+    { onchange: () => onDevice(device.value as Device) },
+    ...[
+      ['auto', 'The fastest that works'],
+      ['webgpu', 'WebGPU'],
+      ['wasm', 'The processor (WebAssembly)'],
+    ].map(([value, title]) => h('option', { value }, title)),
+  )
+  const more = h(
+    'details',
+    { class: 'more' },
+    h('summary', {}, 'More settings'),
+    h(
+      'div',
+      { class: 'grid' },
+      field('Epochs', epochs, 'Times that every picture is seen.'),
+      field('Batch size', batch, 'Pictures in one step.'),
+      field('Learning rate', rate),
+      rankField,
+      field('Seed', seed),
+      field('Device', device),
+    ),
+    h('label', { class: 'check' }, augment, h('span', {}, 'Vary the pictures: random crops and mirror images')),
+  )
+  const fieldset = h(
+    'fieldset',
+    { class: 'bare' },
+    h('legend', {}, 'Method'),
+    h('div', { class: 'methods' }, ...radios.map(({ label }) => label)),
+    more,
+  )
+
+  function showMethod(): void {
+    rate.placeholder = String(defaultRates[method()])
+    rankField.hidden = method() !== 'lora' && method() !== 'dora'
+  }
+  function render(state: State): void {
+    const defaults = defaultsFor(pictureCount(currentDataset(state)))
+    epochs.placeholder = String(defaults.epochs)
+    batch.placeholder = String(defaults.batchSize)
+  }
+  app.onChange(render)
+  render(app.state)
+  showMethod()
+
+  return {
+    element: fieldset,
+    read() {
+      for (const input of [epochs, batch, rate, rank, seed]) {
+        if (input.checkValidity()) continue
+        more.open = true
+        input.focus()
+        throw new Error(`${input.labels?.[0]?.textContent}: ${input.validationMessage}`)
+      }
+      const given = (input: HTMLInputElement) => (input.value === '' ? undefined : Number(input.value))
+      const defaults = defaultsFor(pictureCount(currentDataset(app.state)))
+      const chosen = method()
+      const adapts = chosen === 'lora' || chosen === 'dora'
+      const optional = { lr: given(rate), seed: given(seed), ...(adapts ? { rank: given(rank) } : {}) }
+      return {
+        peft: chosen,
+        epochs: given(epochs) ?? defaults.epochs,
+        batchSize: given(batch) ?? defaults.batchSize,
+        augment: augment.checked,
+        ...Object.fromEntries(Object.entries(optional).filter(([, v]) => v !== undefined)),
+      }
+    },
+    setDisabled(disabled) {
+      fieldset.disabled = disabled
+    },
+  }
+}

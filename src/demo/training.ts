@@ -1,0 +1,201 @@
+// Section 2: choose a model and a method, train, watch, stop and go on, also after the page was closed.
+import type { TrainEvent } from '../train/train.ts'
+import type { HistoryEntry, StoredRun } from '../web/types.ts'
+import { saveAdapter } from './adapter-files.ts'
+import { type App, currentDataset, type State } from './app.ts'
+import { announce, button, createNote, fill, h, setText } from './dom.ts'
+import { methodNames, percent } from './format.ts'
+import { createModelChoice, modelTitle } from './models.ts'
+import { createMonitor } from './monitor.ts'
+import { createSettings } from './settings.ts'
+
+/** A run in one line: `LoRA on Small ViT, Clothes`. */
+export const runTitle = (run: Pick<StoredRun, 'method' | 'model' | 'dataset'>): string =>
+  `${methodNames[run.method]} on ${modelTitle(run.model)}, ${run.dataset}`
+
+/** The section's content. `onTrained` is told of every run that can be tried. */
+export function createTraining(app: App, onTrained: (run: string) => void): HTMLElement {
+  const note = createNote()
+  const models = createModelChoice(app, note.show)
+  const settings = createSettings(app, async (device) => {
+    note.clear()
+    await app.restart(device).catch(note.show)
+  })
+  const monitor = createMonitor()
+  let stopping = false
+  /** The run that the monitor shows. */
+  let shown: string | undefined
+
+  /** Feeds a run's events to the monitor until it ends or is stopped. */
+  async function follow(
+    run: string,
+    title: string,
+    events: () => AsyncGenerator<TrainEvent>,
+    past: readonly HistoryEntry[] = [],
+  ) {
+    note.clear()
+    stopping = false
+    shown = run
+    monitor.clear(title)
+    monitor.past(past)
+    app.set({ training: run })
+    stop.focus()
+    const skipped: string[] = []
+    try {
+      for await (const event of events()) {
+        if (event.kind === 'skip') skipped.push(event.file)
+        monitor.event(event)
+        if (stopping) break
+      }
+    } catch (error) {
+      note.show(error)
+      monitor.say('Training ended early.')
+    }
+    if (skipped.length > 0) note.show(`Left out because they cannot be decoded: ${skipped.join(', ')}`)
+    await app.refresh().catch(note.show)
+    const hadFocus = document.activeElement === stop
+    app.set({ training: undefined })
+    const stored = app.state.runs.find(({ name }) => name === run)
+    if (stopping && stored) {
+      monitor.say(`Stopped at step ${stored.step} of ${stored.steps}. It can go on from here.`)
+      announce('Training has stopped')
+    }
+    stopping = false
+    if (stored?.accuracy !== undefined || stored?.finished) onTrained(run)
+    if (hadFocus) (stored?.finished ? download : goOn).focus()
+  }
+
+  async function begin(): Promise<void> {
+    note.clear()
+    try {
+      const chosen = settings.read()
+      const dataset = currentDataset(app.state)
+      train.disabled = true
+      const model = await models.ready()
+      const taken = new Set(app.state.runs.map(({ name }) => name))
+      let n = 1
+      while (taken.has(`${dataset.name} ${chosen.peft} ${n}`)) n++
+      const run = `${dataset.name} ${chosen.peft} ${n}`
+      const title = runTitle({ method: chosen.peft, model, dataset: dataset.name })
+      await follow(run, title, () => app.session.train({ run, model, dataset: dataset.name, ...chosen }))
+    } catch (error) {
+      if ((error as Error).name !== 'AbortError') note.show(error)
+    } finally {
+      render(app.state)
+    }
+  }
+  async function resume(run: StoredRun): Promise<void> {
+    const entries = await app.session.history(run.name).catch(() => [])
+    const before = entries.filter(({ step }) => step <= run.step)
+    await follow(run.name, runTitle(run), () => app.session.resume(run.name), before)
+  }
+
+  const why = h('p', { class: 'hint', id: 'train-why' })
+  const train = button('Train', () => void begin(), { kind: 'main', icon: 'play' })
+  train.setAttribute('aria-describedby', why.id)
+  const stop = button(
+    'Stop',
+    () => {
+      stopping = true
+      stop.disabled = true
+      monitor.say('Stopping after this step, and saving')
+    },
+    { icon: 'stop' },
+  )
+  const unfinished = () => app.state.runs.find(({ name, finished }) => name === shown && !finished)
+  const goOn = button(
+    'Continue',
+    () => {
+      const run = unfinished()
+      if (run) void resume(run)
+    },
+    { kind: 'main', icon: 'play' },
+  )
+  const download = button(
+    'Download the adapter',
+    () => {
+      if (shown !== undefined) void saveAdapter(app.session, shown).catch(note.show)
+    },
+    { icon: 'download' },
+  )
+
+  const offer = h('div', { class: 'offer', hidden: true })
+  /** Runs that ended before their time, on the last visit or on this one. */
+  function renderOffer(state: State): void {
+    const open = state.runs.filter(({ name, finished }) => !finished && name !== shown)
+    offer.hidden = open.length === 0 || state.training !== undefined
+    const key = JSON.stringify(open)
+    if (offer.dataset.key === key) return
+    offer.dataset.key = key
+    fill(
+      offer,
+      ...open.map((run) =>
+        h(
+          'div',
+          { class: 'offer-row' },
+          h(
+            'p',
+            {},
+            h('strong', {}, 'Not finished: '),
+            `${runTitle(run)}, step ${run.step} of ${run.steps}${run.accuracy === undefined ? '' : `, ${percent(run.accuracy)} right so far`}.`,
+          ),
+          h(
+            'div',
+            { class: 'row tight' },
+            button('Continue', () => void resume(run), { kind: 'main', icon: 'play' }),
+            button('Discard', () => void discard(run)),
+          ),
+        ),
+      ),
+    )
+  }
+  async function discard(run: StoredRun): Promise<void> {
+    await app.session.removeRun(run.name).catch(note.show)
+    await app.refresh().catch(note.show)
+    train.focus()
+  }
+
+  const controls = h('div', { class: 'row' }, train, stop, goOn, download)
+  const section = h(
+    'section',
+    { class: 'step', id: 'training', 'aria-labelledby': 'training-title' },
+    h('div', { class: 'head' }, h('h2', { id: 'training-title' }, h('span', { class: 'number' }, '2'), 'Training')),
+    offer,
+    h('div', { class: 'settings' }, models.element, settings.element),
+    controls,
+    why,
+    note.element,
+    monitor.element,
+  )
+
+  function render(state: State): void {
+    const dataset = currentDataset(state)
+    const withPictures = dataset.classes.filter(({ images }) => images > 0)
+    const running = state.training !== undefined
+    const few = withPictures.find(({ images }) => images < 2)
+    const reason =
+      withPictures.length < 2
+        ? 'Training needs pictures of at least two classes.'
+        : few
+          ? `“${few.name}” needs at least two pictures.`
+          : ''
+    setText(why, running ? '' : reason)
+    why.hidden = why.textContent === ''
+    const run = state.runs.find(({ name }) => name === shown)
+    train.hidden = running
+    train.disabled = reason !== ''
+    setText(train.lastChild as unknown as Element, shown === undefined ? 'Train' : 'Train anew')
+    stop.hidden = !running
+    stop.disabled = stopping
+    goOn.hidden = running || !run || run.finished
+    download.hidden = running || !run || run.accuracy === undefined
+    train.classList.toggle('main', goOn.hidden)
+    models.setDisabled(running)
+    settings.setDisabled(running)
+    section.classList.toggle('running', running)
+    renderOffer(state)
+  }
+  app.onChange(render)
+  render(app.state)
+  return section
+}

@@ -1,0 +1,323 @@
+// Section 3: a trained run, the model as it is or a loaded adapter on pictures or the camera, with scores and a heat map.
+
+import { readAdapter, saveAdapter } from './adapter-files.ts'
+import type { App, State } from './app.ts'
+import { type Camera, openCamera } from './camera.ts'
+import { announce, button, createNote, field, fill, h, icon, setText } from './dom.ts'
+import { acceptDrops, isPicture, type PlacedFile, pickFiles } from './drop.ts'
+import { percent } from './format.ts'
+import { heatLayer, whereIn } from './heat.ts'
+import { embedded, modelTitle, storeKnown } from './models.ts'
+import { createBar } from './progress.ts'
+import { samples, unseenPictures } from './samples.ts'
+import { createScores } from './scores.ts'
+import { runTitle } from './training.ts'
+
+/** Pictures kept to go back to. */
+const KEPT = 12
+
+interface LoadedAdapter {
+  name: string
+  base: string
+  files: File[]
+}
+interface Tried {
+  source: Blob | ImageBitmap
+  /** The class that it is known to show. */
+  truth?: string
+  thumb: HTMLButtonElement
+}
+
+export interface Trying {
+  readonly element: HTMLElement
+  /** Chooses a run to try. */
+  use(run: string): void
+}
+
+/** The section's content. */
+export function createTrying(app: App): Trying {
+  const note = createNote()
+  const bar = createBar()
+  const scores = createScores()
+  let adapter: LoadedAdapter | undefined
+  let classes: string[] = []
+  /** What the session has open: the value of the choice. */
+  let opened = ''
+  let tried: Tried[] = []
+  let current: Tried | undefined
+  let camera: Camera | undefined
+
+  const target = h('select', { onchange: () => void changed() })
+  const title = h('p', { class: 'verdict' })
+  const where = h('p', { class: 'hint' })
+  const stage = h('div', { class: 'stage' })
+  const strip = h('div', { class: 'strip', role: 'group', 'aria-label': 'Pictures tried' })
+  const looked = h('input', { type: 'checkbox', checked: true, onchange: () => void again() })
+  const heatSwitch = h('label', { class: 'check' }, looked, h('span', {}, 'Show where the model looked'))
+  const scale = h(
+    'p',
+    { class: 'scale', 'aria-hidden': 'true' },
+    h('span', {}, 'least'),
+    h('i', {}),
+    h('span', {}, 'most'),
+  )
+  const result = h(
+    'div',
+    { class: 'result', hidden: true },
+    stage,
+    title,
+    heatSwitch,
+    scale,
+    where,
+    scores.element,
+    strip,
+  )
+
+  /** Opens what is chosen, once. Runs one after the other: the session holds one model. */
+  let queue: Promise<unknown> = Promise.resolve()
+  function inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const next = queue.then(task, task)
+    queue = next.catch(() => {})
+    return next
+  }
+  async function ensureOpen(): Promise<void> {
+    const value = target.value
+    if (opened === value) return
+    bar.show('Opening the model')
+    try {
+      if (value === 'adapter') {
+        const model = await storeKnown(app, base.value)
+        ;({ classes } = await app.session.open({ model, adapter: adapter!.files }))
+      } else if (value.startsWith('run:')) {
+        ;({ classes } = await app.session.open({ run: value.slice('run:'.length) }))
+      } else ({ classes } = await app.session.open({ model: await storeKnown(app, value.slice('model:'.length)) }))
+      opened = value
+    } finally {
+      bar.hide()
+    }
+  }
+  /** Predicts one picture and shows it; says so when asked. */
+  async function predict(source: Blob | ImageBitmap, picture: HTMLElement, truth?: string): Promise<void> {
+    await ensureOpen()
+    const [prediction] = await app.session.predict([source])
+    if (!prediction) throw new Error('This picture could not be read')
+    const map = looked.checked ? await app.session.explain(source) : undefined
+    fill(stage, h('div', { class: 'frame' }, picture, map && heatLayer(map)))
+    setText(title, prediction.label)
+    title.append(
+      h('span', {}, ` ${percent(prediction.score)}`),
+      truth !== undefined && truth !== prediction.label ? h('small', {}, `It shows: ${truth}`) : '',
+    )
+    setText(where, map ? `It looked most at ${whereIn(map)}.` : '')
+    scale.hidden = !map
+    scores.show(classes, prediction.scores)
+    result.hidden = false
+  }
+  async function show(one: Tried): Promise<void> {
+    note.clear()
+    current = one
+    for (const { thumb } of tried) thumb.setAttribute('aria-pressed', String(thumb === one.thumb))
+    try {
+      const picture = await inTurn(async () => {
+        const drawn = await draw(one.source, 640)
+        drawn.setAttribute('role', 'img')
+        drawn.setAttribute('aria-label', 'The picture that was tried')
+        await predict(one.source, drawn, one.truth)
+        return drawn
+      })
+      if (picture) announce(`${title.textContent}. ${where.textContent}`)
+    } catch (error) {
+      note.show(error)
+    }
+  }
+  const again = () => (current ? show(current) : Promise.resolve())
+  async function changed(): Promise<void> {
+    render(app.state)
+    if (current && target.value !== '') await again()
+  }
+
+  async function draw(source: Blob | ImageBitmap, largest: number): Promise<HTMLCanvasElement> {
+    const bitmap = source instanceof Blob ? await createImageBitmap(source) : source
+    const part = Math.min(1, largest / Math.max(bitmap.width, bitmap.height))
+    const canvas = h('canvas', {
+      width: Math.max(1, Math.round(bitmap.width * part)),
+      height: Math.max(1, Math.round(bitmap.height * part)),
+    })
+    // Tiny pictures keep their pixels, as the model sees them.
+    if (Math.max(bitmap.width, bitmap.height) < 100) canvas.classList.add('tiny')
+    canvas.getContext('2d')!.drawImage(bitmap, 0, 0, canvas.width, canvas.height)
+    if (source instanceof Blob) bitmap.close()
+    return canvas
+  }
+  async function add(pictures: readonly { source: Blob | ImageBitmap; truth?: string }[]): Promise<void> {
+    const fresh: Tried[] = []
+    for (const { source, truth } of pictures.slice(0, KEPT)) {
+      const small = await draw(source, 96).catch(() => undefined)
+      if (!small) {
+        note.show('One of these pictures cannot be decoded')
+        continue
+      }
+      const thumb = button('', () => void show(one), { class: 'thumb' })
+      thumb.append(small)
+      thumb.setAttribute('aria-label', `Picture ${fresh.length + 1}${truth === undefined ? '' : `, ${truth}`}`)
+      const one: Tried = { source, thumb, ...(truth === undefined ? {} : { truth }) }
+      fresh.push(one)
+    }
+    if (fresh.length === 0) return
+    tried = [...fresh, ...tried].slice(0, KEPT)
+    fill(strip, ...tried.map(({ thumb }) => thumb))
+    strip.hidden = tried.length < 2
+    await show(fresh[0]!)
+  }
+  async function take(files: readonly PlacedFile[]): Promise<void> {
+    const pictures = files.filter(({ file }) => isPicture(file)).map(({ file }) => ({ source: file }))
+    if (pictures.length > 0) return add(pictures)
+    if (files.length > 0) await loadAdapter(files.map(({ file }) => file))
+  }
+
+  // The camera, live.
+  const live = button('Camera', () => void (camera ? endCamera() : startCamera()), { icon: 'camera' })
+  async function startCamera(): Promise<void> {
+    note.clear()
+    try {
+      camera = await openCamera()
+    } catch (error) {
+      return note.show(error)
+    }
+    fill(live, icon('stop'), 'Stop the camera')
+    current = undefined
+    while (camera) {
+      const frame = await camera.frame().catch(() => undefined)
+      if (!frame) break
+      const picture = await draw(frame, 480)
+      try {
+        await inTurn(() => predict(frame, picture))
+      } catch (error) {
+        note.show(error)
+        endCamera()
+      }
+      frame.close()
+      await new Promise(requestAnimationFrame)
+    }
+  }
+  function endCamera(): void {
+    camera?.stop()
+    camera = undefined
+    fill(live, icon('camera'), 'Camera')
+  }
+
+  // Adapters.
+  const base = h('select', {
+    onchange: () => {
+      opened = ''
+      void changed()
+    },
+  })
+  const baseField = field('Model under the adapter', base)
+  async function loadAdapter(files: readonly File[]): Promise<void> {
+    if (files.length === 0) return
+    note.clear()
+    try {
+      adapter = await readAdapter(files)
+      opened = ''
+      render(app.state)
+      target.value = 'adapter'
+      const wanted = adapter.base.replace(/\/+$/, '').split('/').at(-1)!
+      if ([...base.options].some(({ value }) => value === wanted)) base.value = wanted
+      await inTurn(ensureOpen)
+      announce(`The adapter ${adapter.name} is open`)
+      await changed()
+    } catch (error) {
+      note.show(error)
+    }
+  }
+
+  async function trySamples(): Promise<void> {
+    const sample = samples.find(({ name }) => name === app.state.dataset) ?? samples[0]!
+    try {
+      const pictures = await unseenPictures(sample, 6)
+      await add(pictures.map(({ source, class: truth }) => ({ source, truth })))
+    } catch (error) {
+      note.show(error)
+    }
+  }
+  const sampleButton = button('Try sample pictures', () => void trySamples(), { kind: 'link' })
+  const zone = h(
+    'button',
+    { type: 'button', class: 'drop small', onclick: async () => take(await pickFiles({ accept: 'image/*' })) },
+    icon('pictures'),
+    h('span', { class: 'drop-title' }, 'Drop a picture here, or choose one'),
+  )
+  const save = button(
+    'Download the adapter',
+    () => void saveAdapter(app.session, target.value.slice('run:'.length)).catch(note.show),
+    { icon: 'download' },
+  )
+  const load = button(
+    'Load an adapter',
+    async () => loadAdapter((await pickFiles({ accept: '.zip,.json,.safetensors' })).map(({ file }) => file)),
+    { icon: 'upload' },
+  )
+  const busy = h('p', { class: 'hint' }, 'Pictures can be tried when training has stopped.')
+  const inputs = h('div', { class: 'tries' }, zone, h('div', { class: 'row' }, live, sampleButton))
+
+  const section = h(
+    'section',
+    { class: 'step', id: 'trying', 'aria-labelledby': 'trying-title' },
+    h('div', { class: 'head' }, h('h2', { id: 'trying-title' }, h('span', { class: 'number' }, '3'), 'Try it')),
+    field('What to try', target),
+    baseField,
+    busy,
+    inputs,
+    bar.element,
+    note.element,
+    result,
+    h('div', { class: 'row end' }, save, load),
+  )
+  acceptDrops(section, (files) => void take(files))
+
+  function render(state: State): void {
+    const was = target.value
+    const runs = state.runs.filter((run) => run.accuracy !== undefined || run.finished)
+    const option = (value: string, text: string) => h('option', { value }, text)
+    fill(
+      target,
+      ...[...runs]
+        .reverse()
+        .map((run) =>
+          option(
+            `run:${run.name}`,
+            `${runTitle(run)}${run.accuracy === undefined ? '' : ` (${percent(run.accuracy)})`}`,
+          ),
+        ),
+      adapter ? option('adapter', `Loaded: ${adapter.name}`) : undefined,
+      option(`model:${embedded}`, `${modelTitle(embedded)}, untrained on your pictures`),
+    )
+    target.value = was
+    if (target.selectedIndex < 0) target.selectedIndex = 0
+    const names = new Set([embedded, ...state.models.map(({ name }) => name)])
+    const chosenBase = base.value
+    fill(base, ...[...names].map((name) => option(name, modelTitle(name))))
+    if (names.has(chosenBase)) base.value = chosenBase
+    baseField.hidden = target.value !== 'adapter'
+    const running = state.training !== undefined
+    busy.hidden = !running
+    for (const control of [zone, live, sampleButton, load, save, target]) control.disabled = running
+    save.hidden = !target.value.startsWith('run:')
+    if (running) {
+      opened = ''
+      endCamera()
+    }
+  }
+  app.onChange(render)
+  render(app.state)
+  return {
+    element: section,
+    use(run) {
+      render(app.state)
+      target.value = `run:${run}`
+      opened = ''
+      void changed()
+    },
+  }
+}
