@@ -37,7 +37,7 @@ function hashOf(paths) {
     if (/\.\w+$/.test(path)) add(path)
     else
       for (const name of readdirSync(at(path), { recursive: true }).sort())
-        if (/\.(ts|html|css|svg)$/.test(name)) add(join(path, name))
+        if (/\.(ts|html|css|svg)$/.test(name) && !name.includes('node_modules')) add(join(path, name))
   }
   return hash.digest('hex')
 }

@@ -22,7 +22,7 @@ import { createPool, type Slot } from './pool.ts'
 import { encode, Recording } from './program.ts'
 import { createReadback } from './readback.ts'
 
-const table = {
+export const table = {
   fill,
   copy,
   unary,

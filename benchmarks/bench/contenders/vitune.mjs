@@ -1,0 +1,131 @@
+// vitune itself, in Node and in a page: matrix products by their kernel, a ViT's forward pass, and training steps by `fit`.
+import {
+  createWasm,
+  createWebgpu,
+  evalTransform,
+  fit,
+  frozenFeatures,
+  logitsOf,
+  memoryDataset,
+  multiclass,
+  parseVitConfig,
+  prepare,
+  Vit,
+} from 'vitune'
+import { batchOf, noise } from './noise.mjs'
+
+const size = (shape) => shape.reduce((a, b) => a * b, 1)
+
+function products(backend, { products, read }) {
+  const calls = products.map(({ m, k, n, calls }) => {
+    const next = noise()
+    const make = (length) => {
+      const buf = backend.alloc(length, 'f32')
+      backend.write(buf, next(length, 1))
+      return buf
+    }
+    const [a, b, y] = [make(m * k), make(k * n), backend.alloc(m * n, 'f32')]
+    const params = { batch: 1, m, n, k, transA: 0, transB: 0, strideA: 0, strideB: 0, alpha: 1, act: 0, accumulate: 0 }
+    return async () => {
+      let all
+      for (let i = 0; i < calls; i++) {
+        backend.dispatch('matmul', { y, a, b }, params)
+        if (read) all = await backend.read(y)
+      }
+      if (!read) all = await backend.read(y, 1, m * n - 1)
+      return all.at(-1)
+    }
+  })
+  return (i) => calls[i]()
+}
+
+/** A model of the shape with random weights, frozen and adapted for the method. */
+function makeModel(backend, { shape, method }) {
+  const config = parseVitConfig({
+    model_type: shape.layerScale ? 'dinov2' : 'vit',
+    hidden_size: shape.hidden,
+    num_hidden_layers: shape.layers,
+    num_attention_heads: shape.heads,
+    intermediate_size: 4 * shape.hidden,
+    image_size: shape.image,
+    patch_size: shape.patch,
+  })
+  const next = noise(3)
+  const model = new Vit(backend, config, (sizes) => next(size(sizes), 0.02))
+  const classes = Array.from({ length: shape.classes }, (_, i) => `class ${i}`)
+  prepare(model, classes, method === 'forward' ? 'full' : method, { seed: 1 })
+  return { model, classes }
+}
+
+/** The classifier on features made once, as `train` does for the method linear without augmentation. */
+async function onFeatures(model, classes, { shape, batch }) {
+  const side = shape.image
+  const images = Array.from({ length: batch }, (_, i) => ({
+    width: side,
+    height: side,
+    data: Uint8Array.from({ length: 3 * side * side }, (_, j) => (i * 31 + j * 7) % 256),
+  }))
+  const labels = images.map((_, i) => i % classes.length)
+  const preprocess = {
+    resize: null,
+    filter: 'bilinear',
+    crop: { height: side, width: side },
+    scale: 1 / 255,
+    mean: [0.5, 0.5, 0.5],
+    std: [0.5, 0.5, 0.5],
+  }
+  const dataset = memoryDataset({ images, labels, classes })
+  return frozenFeatures(model, dataset, { transform: evalTransform(preprocess), batchSize: batch, seed: 1 })
+}
+
+async function steps(backend, spec) {
+  const { model, classes } = makeModel(backend, spec)
+  const { images, labels } = batchOf(spec)
+  const { image } = spec.shape
+  const batch = { images, shape: [labels.length, 3, image, image], labels, files: [] }
+  if (spec.method === 'forward') return async () => (await logitsOf(model, batch)).at(-1)
+  const many = 1_000_000
+  const random = {
+    batches: many,
+    async *epoch() {
+      for (let i = 0; i < many; i++) yield batch
+    },
+  }
+  const from = spec.cached ? await onFeatures(model, classes, spec) : { model, train: random }
+  const events = fit({
+    ...from,
+    task: multiclass(classes),
+    epochs: many,
+    lr: 1e-4,
+    checkpointing: spec.checkpointing ?? false,
+  })
+  return async () => {
+    for (;;) {
+      const { value } = await events.next()
+      if (value.kind === 'step') return value.loss
+    }
+  }
+}
+
+/** Opens what `spec` describes. `repeat` runs count as one, where one is too short to time. */
+export async function open(spec) {
+  const backend =
+    spec.device === 'webgpu'
+      ? await createWebgpu()
+      : await createWasm({ threads: spec.threads, disable: spec.relaxed === false ? ['relaxed-simd'] : [] })
+  const once = spec.work === 'matmul' ? products(backend, spec) : await steps(backend, spec)
+  const { threads, relaxedSimd } = backend.caps
+  const repeat = spec.repeat ?? 1
+  return {
+    versions: {},
+    notes: [
+      backend.name === 'wasm' ? `${threads} thread(s), ${relaxedSimd ? 'relaxed' : 'plain'} SIMD` : backend.adapter,
+    ],
+    memory: () => backend.memory(),
+    async run(i) {
+      let value = 0
+      for (let n = 0; n < repeat; n++) value = await once(i)
+      return value
+    },
+  }
+}

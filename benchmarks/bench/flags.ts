@@ -1,0 +1,93 @@
+// The command line of `npm run bench`.
+import { Command } from 'commander'
+import { InputError, type Method, methods } from 'vitune'
+
+export const sectionNames = ['matmul', 'steps', 'small', 'memory', 'growth', 'traffic', 'profile'] as const
+export type SectionName = (typeof sectionNames)[number]
+
+export interface Flags {
+  /** In the order of `sectionNames`; `readme` is not among them. */
+  readonly sections: readonly SectionName[]
+  /** Write README's performance section from the last results, and measure nothing. */
+  readonly readme: boolean
+  readonly quick: boolean
+  readonly threads: number
+  readonly out: string
+  readonly json?: string
+  readonly html?: string
+  readonly model: 'dinov2-small' | 'small'
+  readonly method: Method
+  readonly batch: number
+  readonly steps: number
+  readonly shapes: boolean
+  readonly checkpointing: boolean
+  readonly cpu: boolean
+}
+
+const examples = `
+Sections:
+  matmul    products of the ViT shapes, and the machine's multiply-add peak
+  steps     forward, linear, LoRA, DoRA and full steps of DINOv2-small's shape
+  small     the LoRA step of a small ViT beside every peer that trains
+  memory    peak memory of a LoRA step's process
+  growth    time by batch, memory over many steps
+  traffic   bytes and dispatches by kernel, counted
+  profile   where a step's time goes, by kernel
+  readme    writes README's performance section from the last run's results.json
+
+Examples:
+  npm run bench                                  everything
+  npm run bench -- --quick                       the same with few runs
+  npm run bench -- matmul small                  two sections
+  npm run bench -- profile --method dora --shapes`
+
+function whole(name: string, low: number, high: number) {
+  return (text: string): number => {
+    const value = Number(text)
+    if (/^\d+$/.test(text) && value >= low && value <= high) return value
+    throw new InputError(`${name}: must be a whole number from ${low} to ${high}, got ${text}`)
+  }
+}
+
+function oneOf<T extends string>(name: string, known: readonly T[]) {
+  return (text: string): T => {
+    const found = known.find((word) => word === text)
+    if (found === undefined) throw new InputError(`${name}: must be one of ${known.join(', ')}, got ${text}`)
+    return found
+  }
+}
+
+/** Reads the flags; `threads` is what the machine has. Throws InputError, or commander's error. */
+export function parseFlags(args: readonly string[], threads: number): Flags {
+  const program = new Command('npm run bench --')
+    .description('Measures vitune beside its peers in interleaved runs, and checks the targets.')
+    .argument('[sections...]', `of ${[...sectionNames, 'readme'].join(', ')}; all without it`)
+    .helpOption('--help', 'show this')
+    .option('--quick', 'few runs: to see that all works', false)
+    .option('--threads <n>', 'threads of those that can have several', whole('--threads', 1, 64), threads)
+    .option('--out <dir>', 'folder for results.json and report.html', 'runs/bench')
+    .option('--json <file>', 'write the results there instead')
+    .option('--html <file>', 'write the page there instead')
+    .option(
+      '--model <name>',
+      'profile: dinov2-small or small',
+      oneOf('--model', ['dinov2-small', 'small']),
+      'dinov2-small',
+    )
+    .option('--method <name>', `profile: ${methods.join(', ')}`, oneOf('--method', methods), 'lora')
+    .option('--batch <n>', 'profile: images a batch', whole('--batch', 1, 4096), 8)
+    .option('--steps <n>', 'profile: steps', whole('--steps', 1, 1000), 3)
+    .option('--shapes', 'profile: a row for each size', false)
+    .option('--checkpointing', 'profile: recompute blocks', false)
+    .option('--cpu', 'profile: count processor time', false)
+    .addHelpText('after', examples)
+    .exitOverride()
+    .configureOutput({ outputError: () => {} })
+  program.parse([...args], { from: 'user' })
+  const words = program.args
+  for (const word of words) oneOf('section', [...sectionNames, 'readme'])(word)
+  const readme = words.includes('readme')
+  const asked = words.filter((word) => word !== 'readme')
+  const sections = asked.length > 0 ? sectionNames.filter((name) => asked.includes(name)) : readme ? [] : sectionNames
+  return { ...program.opts<Omit<Flags, 'sections' | 'readme'>>(), sections, readme }
+}

@@ -1,0 +1,40 @@
+// Section memory: the highest memory of a whole process that takes LoRA steps, with and without checkpointing, beside PyTorch.
+import type { Spec } from '../contender.ts'
+import { type Bench, interleave, type Lane, lapOf, rowOf } from '../measure.ts'
+import { ratioOf, type Section, section, spreadOf } from '../result.ts'
+import { dinov2Small } from '../shapes.ts'
+
+const BATCH = 8
+
+/** Runs the section. */
+export async function memory(bench: Bench): Promise<Section> {
+  const to = section('memory', `Peak memory of the process, LoRA steps of ${dinov2Small.name}, batch ${BATCH}`)
+  const spec: Spec = { work: 'vit', shape: dinov2Small, batch: BATCH, threads: bench.threads, method: 'lora' }
+  const what = 'LoRA step'
+  const lanes: Lane[] = [
+    { kind: 'vitune', who: 'vitune', what, spec },
+    { kind: 'vitune', who: 'vitune, checkpointing', what, spec: { ...spec, checkpointing: true } },
+    { kind: 'pytorch', who: 'PyTorch (native)', what, spec },
+  ]
+  const laps = await interleave(bench, to, lanes, { rounds: bench.quick ? 2 : 5, warm: 1 })
+  for (const lap of laps) {
+    const spread = spreadOf([lap.last.rss / 1e6])
+    to.rows.push({ what: 'highest memory of the process', who: lap.who, unit: 'MB', more: false, spread })
+    if (lap.last.memory) {
+      const tensors = spreadOf([lap.last.memory.peak / 1e6])
+      to.rows.push({ what: 'highest memory of tensors', who: lap.who, unit: 'MB', more: false, spread: tensors })
+    }
+  }
+  for (const lap of laps) to.rows.push(rowOf(lap, 'ms', false, (ms) => ms / BATCH))
+  const [ours, checkpointed, torch] = lanes.map((lane) => lapOf(laps, lane.who, what))
+  const share = (what: string, value: number, limit: number) =>
+    to.checks.push({ what, value, limit, atMost: true, unit: 'x' })
+  if (ours && torch) share("LoRA step's peak, of PyTorch's", ours.last.rss / torch.last.rss, 0.35)
+  if (checkpointed && torch) {
+    share("LoRA step's peak with checkpointing, of PyTorch's", checkpointed.last.rss / torch.last.rss, 0.15)
+  }
+  if (ours && checkpointed) {
+    share("checkpointing, of the LoRA step's time without", ratioOf(checkpointed.ms, ours.ms), 1.35)
+  }
+  return to
+}
