@@ -23,7 +23,14 @@ export {
   type UnaryOp,
   unaryOps,
 } from './backend/kernels.ts'
-export { type BackendOptions, createBackend, type Device, devices } from './backend/create.ts'
+export {
+  type BackendOptions,
+  createBackend,
+  type Device,
+  type DeviceReport,
+  devices,
+  listDevices,
+} from './backend/create.ts'
 export { createReference } from './backend/reference/reference.ts'
 export { createWasm, type WasmOptions } from './backend/wasm/wasm.ts'
 export {
@@ -232,4 +239,4 @@ export {
 
 // web
 export { openSession, type Session, type SessionOptions } from './web/session.ts'
-export type { DeviceReport, HistoryEntry, StoredDataset, StoredModel, StoredRun } from './web/types.ts'
+export type { HistoryEntry, StoredDataset, StoredModel, StoredRun } from './web/types.ts'

@@ -312,15 +312,24 @@ test('benchmark --json prints one object with exactly its fields', async () => {
   assert.match(await refusal('benchmark', '--json'), /^required option '--model <dir\|name>' not specified/)
 })
 
-test('devices names every backend, and why one is not there', async () => {
+test('devices names every backend, which one is taken, and why the others are not', async () => {
   const { auto, devices } = JSON.parse(await output('devices', '--json'))
-  assert.is(auto, 'wasm')
+  type Found = { name: string; available: boolean; chosen: boolean; why: string; threads: number; reason: string }
+  const found = devices as Found[]
   assert.equal(
-    devices.map((d: { name: string }) => d.name),
-    ['wasm', 'webgpu', 'reference'],
+    found.map(({ name }) => name),
+    ['webgpu', 'wasm', 'reference'],
   )
-  for (const d of devices) assert.ok(d.available ? d.threads >= 1 : d.reason.length > 10, d.name)
-  assert.match(await output('devices'), /^device +works +with\nwasm +yes +\d+ threads?/)
+  for (const d of found) assert.ok(d.available ? d.threads >= 1 : d.reason.length > 10, d.name)
+  for (const d of found) assert.ok(d.why.length > 10, d.name)
+  assert.equal(
+    found.filter(({ chosen }) => chosen).map(({ name }) => name),
+    [auto],
+  )
+  const text = await output('devices')
+  assert.match(text, /^device +works +with\nwebgpu .*\nwasm +yes +\d+ threads?/)
+  const taken = found.find(({ chosen }) => chosen)!
+  assert.ok(text.endsWith(`\nauto takes ${auto}: ${taken.why}\n`), text)
 })
 
 test('help names every verb and flag with examples; the version is the package', async () => {

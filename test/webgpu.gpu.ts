@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type Backend, type Buf, createWebgpu, type WebgpuBackend } from 'vitune'
+import { type Backend, type Buf, createBackend, createWebgpu, listDevices, type WebgpuBackend } from 'vitune'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -153,6 +153,22 @@ test('an error of the device that no one caught rejects the next await', () =>
     assert.match(await failureOf(backend.read(x)), /^webgpu: refused by the device, /)
     assert.match(await failureOf(backend.sync()), /^webgpu: refused by the device, /)
   }))
+
+test('auto passes a software adapter over for wasm, and says so', async () => {
+  const reports = await listDevices()
+  const [gpu, wasm] = reports
+  assert.is(gpu!.name, 'webgpu')
+  assert.ok(gpu!.available)
+  const backend = await createBackend()
+  if (gpu!.chosen) assert.is(backend.name, 'webgpu')
+  else {
+    assert.match(gpu!.why, /computes in software, which is slower than wasm/)
+    assert.match(wasm!.why, /webgpu is not used: its adapter computes in software/)
+    assert.is(backend.name, 'wasm')
+    assert.match(backend.caps.notes[0]!, /webgpu is not used: its adapter computes in software/)
+  }
+  await backend.dispose()
+})
 
 test('every variant can be switched off, which is said', async () => {
   const backend = await createWebgpu({ disable: ['subgroups', 'shader-f16'] })

@@ -1,5 +1,5 @@
 // What computes, why, and what else there is: a line in the head of the page that opens.
-import type { DeviceReport } from '../web/types.ts'
+import type { DeviceReport } from '../backend/create.ts'
 import type { App } from './app.ts'
 import { fill, h, icon, setText } from './dom.ts'
 import { plural } from './format.ts'

@@ -179,9 +179,23 @@ const files: Files = {
   resolve: (path) => resolve(path),
 }
 
-async function gpu(): Promise<GPU | string> {
+/** Whether the system's loader finds Vulkan; without it Dawn writes a warning of its own on standard error. */
+async function hasVulkan(): Promise<boolean> {
+  if (process.platform !== 'linux') return true
+  const name = 'libvulkan.so.1'
+  const known = await readFile('/etc/ld.so.cache', 'latin1').catch(() => '')
+  if (known.includes(name)) return true
+  const searched = (process.env.LD_LIBRARY_PATH ?? '').split(':').filter((folder) => folder !== '')
+  const places = [...searched, '/usr/lib', '/usr/lib64', '/usr/local/lib', '/lib', '/run/opengl-driver/lib']
+  return (await Promise.all(places.map((folder) => statOrNothing(join(folder, name))))).some(
+    (found) => found !== undefined,
+  )
+}
+
+async function gpu({ quiet = false } = {}): Promise<GPU | string> {
   try {
     const { create } = await import('webgpu')
+    if (quiet && !(await hasVulkan())) return "Vulkan's loader (libvulkan.so.1) is not there: install the GPU's driver"
     return create([])
   } catch (error) {
     if (codeOf(error) === 'ERR_MODULE_NOT_FOUND')

@@ -121,7 +121,8 @@ export interface Platform {
   peakResident(): number | undefined
   /**
    * What gives WebGPU adapters, or one sentence why there is none. Under Node it must be let go of once its device is
-   * destroyed, since it keeps the process alive.
+   * destroyed, since it keeps the process alive. With `quiet` it is not even asked where no driver can be found: under
+   * Node it would print a warning then.
    */
-  gpu(): Promise<GPU | string>
+  gpu(options?: { quiet?: boolean }): Promise<GPU | string>
 }

@@ -1,5 +1,5 @@
 // The session's side in the worker: one handler a call, over the files of the browser and the library as it is in Node.
-import { createBackend, type Device, devices } from '../backend/create.ts'
+import { type Device, type DeviceReport, listDevices } from '../backend/create.ts'
 import { localFiles } from '../io/local-files.ts'
 import { InputError } from '../platform/errors.ts'
 import type { TrainSettings } from '../train/train.ts'
@@ -18,22 +18,10 @@ import {
 } from './runs.ts'
 import { listDatasets, readImages, removeClass, removeStored } from './store.ts'
 import { createTryout, type Target } from './tryout.ts'
-import type { DeviceReport } from './types.ts'
 
 export interface HostOptions {
   device?: Device | undefined
   threads?: number | undefined
-}
-
-async function report(name: Device, threads: number | undefined): Promise<DeviceReport> {
-  try {
-    const backend = await createBackend({ device: name, threads })
-    const { caps } = backend
-    await backend.dispose()
-    return { name: backend.name, available: true, ...caps }
-  } catch (error) {
-    return { name, available: false, reason: error instanceof Error ? error.message : String(error) }
-  }
 }
 
 type Given<T> = { [K in keyof T]: Exclude<T[K], undefined> }
@@ -61,13 +49,13 @@ export function createHost() {
     async start(chosen: HostOptions): Promise<DeviceReport> {
       options = given(chosen)
       await sweepModels(files)
-      return report(chosen.device ?? 'auto', chosen.threads)
+      const reports = await listDevices({ threads: chosen.threads })
+      const { device = 'auto' } = chosen
+      const found = reports.find((r) => (device === 'auto' ? r.chosen : r.name === device))
+      if (!found) throw new InputError(`device: none for ${device} is here, ${reports.map((r) => r.why).join('; ')}`)
+      return found
     },
-    devices: async (): Promise<DeviceReport[]> => {
-      const reports: DeviceReport[] = []
-      for (const name of devices) if (name !== 'auto') reports.push(await report(name, options.threads))
-      return reports
-    },
+    devices: () => listDevices({ threads: options.threads }),
 
     datasets: () => listDatasets(files),
     dataset: (name: string, _context: CallContext) => describeImages(files, name),

@@ -2,7 +2,7 @@
 // never blocked. The worker starts from text inside this bundle, so no bundler needs to know of it.
 import { workerText } from 'web:worker'
 import { platform } from '#platform'
-import type { Device } from '../backend/create.ts'
+import type { Device, DeviceReport } from '../backend/create.ts'
 import { compiled } from '../backend/wasm/variants.ts'
 import type { DownloadProgress } from '../io/hub.ts'
 import { InputError } from '../platform/errors.ts'
@@ -15,7 +15,7 @@ import { type SentExample, type SentImage, toSent, transfersOf } from './images.
 import { type Caller, connect } from './rpc.ts'
 import type { SessionTrainOptions } from './runs.ts'
 import type { Target } from './tryout.ts'
-import type { DeviceReport, HistoryEntry, StoredDataset, StoredModel, StoredRun } from './types.ts'
+import type { HistoryEntry, StoredDataset, StoredModel, StoredRun } from './types.ts'
 
 export interface SessionOptions {
   /** Default 'auto'. */

@@ -1,20 +1,6 @@
 // What a session takes and gives, and what is kept in the browser's storage. The same on the page and in the worker.
 
 import type { Method } from '../adapters/inject.ts'
-import type { Device } from '../backend/create.ts'
-
-/** One backend: its capabilities, or the reason why it is not there. */
-export interface DeviceReport {
-  readonly name: Device
-  readonly available: boolean
-  readonly threads?: number
-  readonly relaxedSimd?: boolean
-  readonly shared?: boolean
-  /** Why a faster variant is not in use, one sentence each. */
-  readonly notes?: readonly string[]
-  /** Why it is not there. */
-  readonly reason?: string
-}
 
 /** Images kept under a name, by class. */
 export interface StoredDataset {

@@ -17,6 +17,8 @@ export interface WasmOptions {
   readonly disable?: readonly Feature[]
   /** Most memory in bytes, 4 GiB less one page at most (the default). */
   readonly maxBytes?: number
+  /** Sentences for `caps.notes`, before its own: why this backend was taken. */
+  readonly notes?: readonly string[]
 }
 
 const PAGE = 65536
@@ -142,7 +144,12 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
 
   return {
     name: 'wasm',
-    caps: Object.freeze({ threads, relaxedSimd: variant.relaxedSimd, shared: variant.shared, notes: variant.notes }),
+    caps: Object.freeze({
+      threads,
+      relaxedSimd: variant.relaxedSimd,
+      shared: variant.shared,
+      notes: Object.freeze([...(options.notes ?? []), ...variant.notes]),
+    }),
 
     alloc(length, dtype) {
       if (disposed) throw new Error('wasm: the backend was disposed')

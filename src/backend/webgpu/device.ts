@@ -9,8 +9,11 @@ export const usage = { mapRead: 0x1, copySrc: 0x4, copyDst: 0x8, uniform: 0x40, 
 export const computeStage = 0x4
 export const mapRead = 0x1
 
-/** Milliseconds to wait for an adapter or a device: a wedged GPU process never answers. */
+/** Milliseconds to wait for an adapter or a device where none are given: a wedged GPU process never answers. */
 const PATIENCE = 15_000
+
+/** What is wrong with an adapter that is no GPU. */
+export const SOFTWARE = 'its adapter computes in software, which is slower than wasm'
 
 // Whatever a kernel or a buffer may need, as much of it as the adapter has.
 const wanted = [
@@ -34,20 +37,45 @@ export interface OpenDevice {
   readonly maxBytes: number
   /** Vendor, architecture and description, as far as the platform tells. */
   readonly adapter: string
+  /** Whether the adapter is a program instead of a GPU. */
+  readonly software: boolean
   /** One sentence for each variant that is not in use. */
   readonly notes: readonly string[]
   /** Calls once when the device is lost, or when it reports an error that no one has caught. */
   onFailure(listener: (error: Error) => void): void
 }
 
+export interface OpenDeviceOptions {
+  readonly disable?: readonly GpuFeature[] | undefined
+  /** False refuses an adapter that computes in software. */
+  readonly software?: boolean | undefined
+  /** Milliseconds to wait for the adapter, and again for the device. */
+  readonly patience?: number | undefined
+}
+
+/** SwiftShader, Mesa's llvmpipe and lavapipe, Windows' WARP. */
+const SOFTWARE_NAMES = /swiftshader|llvmpipe|lavapipe|software|basic render|\bwarp\b/i
+
+function inSoftware(adapter: GPUAdapter, name: string): boolean {
+  // Browsers have moved the flag from the adapter to its info.
+  const { isFallbackAdapter } = adapter as { isFallbackAdapter?: boolean }
+  return isFallbackAdapter === true || adapter.info?.isFallbackAdapter === true || SOFTWARE_NAMES.test(name)
+}
+
 /**
- * A device of `gpu`. Throws where there is no adapter, where none answers within 15 s, and where it lacks what kernels need.
+ * A device of `gpu`. Throws where there is no adapter, where none answers in time, and where it lacks what kernels need.
  */
-export async function openDevice(gpu: GPU, disable: readonly GpuFeature[]): Promise<OpenDevice> {
-  const adapter = await inTime('requestAdapter', gpu.requestAdapter({ powerPreference: 'high-performance' }))
+export async function openDevice(gpu: GPU, options: OpenDeviceOptions = {}): Promise<OpenDevice> {
+  const { disable = [], patience = PATIENCE } = options
+  const asked = gpu.requestAdapter({ powerPreference: 'high-performance' })
+  const adapter = await inTime('requestAdapter', asked, patience)
   if (!adapter) {
     throw new Error('webgpu: an adapter must be there, got none: install a GPU driver (Vulkan, Metal or D3D12)')
   }
+  const { vendor = '', architecture = '', description = '' } = adapter.info ?? {}
+  const name = [vendor, architecture, description].filter(Boolean).join(' ')
+  const software = inSoftware(adapter, name)
+  if (software && options.software === false) throw new Error(`webgpu: ${SOFTWARE} (${name || 'no name given'})`)
   if (adapter.limits.maxStorageBuffersPerShaderStage < STORAGE_BUFFERS) {
     const has = adapter.limits.maxStorageBuffersPerShaderStage
     throw new Error(`webgpu: the adapter must bind ${STORAGE_BUFFERS} storage buffers in a kernel, got ${has}`)
@@ -60,9 +88,9 @@ export async function openDevice(gpu: GPU, disable: readonly GpuFeature[]): Prom
     else features.push(feature)
   }
   const requiredLimits = Object.fromEntries(wanted.map((name) => [name, adapter.limits[name]]))
-  const device = await inTime('requestDevice', adapter.requestDevice({ requiredFeatures: features, requiredLimits }))
+  const starting = adapter.requestDevice({ requiredFeatures: features, requiredLimits })
+  const device = await inTime('requestDevice', starting, patience)
   const { limits } = device
-  const { vendor = '', architecture = '', description = '' } = adapter.info ?? {}
 
   let listener: ((error: Error) => void) | undefined
   let failure: Error | undefined
@@ -91,7 +119,8 @@ export async function openDevice(gpu: GPU, disable: readonly GpuFeature[]): Prom
       f16: features.includes('shader-f16'),
     },
     maxBytes: Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize),
-    adapter: [vendor, architecture, description].filter(Boolean).join(' '),
+    adapter: name,
+    software,
     notes,
     onFailure(heard) {
       listener = heard
@@ -100,11 +129,11 @@ export async function openDevice(gpu: GPU, disable: readonly GpuFeature[]): Prom
   }
 }
 
-async function inTime<T>(what: string, answer: Promise<T>): Promise<T> {
+async function inTime<T>(what: string, answer: Promise<T>, patience: number): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined
   const late = new Promise<never>((_, reject) => {
-    const error = new Error(`webgpu: ${what} must answer within ${PATIENCE / 1000} s, got nothing`)
-    timer = setTimeout(() => reject(error), PATIENCE)
+    const error = new Error(`webgpu: ${what} must answer within ${patience / 1000} s, got nothing`)
+    timer = setTimeout(() => reject(error), patience)
   })
   try {
     return await Promise.race([answer, late])

@@ -3,7 +3,7 @@
 import { platform } from '#platform'
 import type { Backend, BackendStats, HostArray, Program } from '../backend.ts'
 import { type Buf, type Bufs, type Dtype, type KernelName, kernels, type Params } from '../kernels.ts'
-import { type GpuFeature, openDevice } from './device.ts'
+import { type OpenDeviceOptions, openDevice } from './device.ts'
 import { createEncoder } from './encoder.ts'
 import type { GpuKernel } from './kernel.ts'
 import { attention, attentionGrad } from './kernels/attention.ts'
@@ -45,9 +45,10 @@ export const table = {
   sgd,
 } satisfies { [K in KernelName]: GpuKernel<K> }
 
-export interface WebgpuOptions {
-  /** Features not to use, so that every variant can be tried on one machine. */
-  readonly disable?: readonly GpuFeature[]
+/** `disable` names features not to use, so that every variant can be tried on one machine. */
+export interface WebgpuOptions extends OpenDeviceOptions {
+  /** Do not even ask where no driver can be found; Dawn would print a warning. */
+  readonly quiet?: boolean
 }
 
 export type WebgpuStats = Required<BackendStats>
@@ -56,6 +57,8 @@ export interface WebgpuBackend extends Backend {
   readonly name: 'webgpu'
   /** The adapter's own words about itself. */
   readonly adapter: string
+  /** Whether the adapter is a program instead of a GPU. */
+  readonly software: boolean
   /** The device itself, for what this interface has no word for. Destroying it loses the backend. */
   readonly device: GPUDevice
   stats(): WebgpuStats
@@ -81,9 +84,9 @@ const required = new Map(
 /** Starts WebGPU. Rejects with one sentence where the platform has none, or no adapter that will do. */
 export async function createWebgpu(options: WebgpuOptions = {}): Promise<WebgpuBackend> {
   // Held until `dispose`: under Node the object that made the device must live as long as it does, and no longer.
-  let gpu: GPU | string | undefined = await platform.gpu()
+  let gpu: GPU | string | undefined = await platform.gpu({ quiet: options.quiet ?? false })
   if (typeof gpu === 'string') throw new Error(`webgpu: ${gpu}`)
-  const { device, limits, maxBytes, adapter, notes, onFailure } = await openDevice(gpu, options.disable ?? [])
+  const { device, limits, maxBytes, adapter, software, notes, onFailure } = await openDevice(gpu, options)
 
   const counts: WebgpuStats = { dispatches: 0, submits: 0, writes: 0, allocations: 0, bindGroups: 0, pipelines: 0 }
   const live = new Set<GpuBuf>()
@@ -206,6 +209,7 @@ export async function createWebgpu(options: WebgpuOptions = {}): Promise<WebgpuB
     name: 'webgpu',
     caps: Object.freeze({ threads: 1, relaxedSimd: false, shared: false, notes: Object.freeze([...notes]) }),
     adapter,
+    software,
     device,
 
     alloc(length, dtype) {
