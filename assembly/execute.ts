@@ -1,5 +1,5 @@
 // One command: picks the kernel by its place in the table of src/backend/kernels.ts.
-import { adamw, sgd } from './adamw'
+import { adamw, clipNorm, sgd } from './adamw'
 import { attention, attentionGrad } from './attention'
 import { copy } from './copy'
 import { binary, fill, unary, unaryGrad } from './elementwise'
@@ -55,6 +55,8 @@ export function execute(record: usize, thread: i32, threads: i32): void {
       return adamw(record, thread, threads)
     case 19:
       return sgd(record, thread, threads)
+    case 20:
+      return clipNorm(record, thread, threads)
     default:
       unreachable()
   }

@@ -55,7 +55,7 @@ export function layerNorm(r: usize, thread: i32, threads: i32): void {
   }
 }
 
-/** One row: dx when wanted, and dy xh, dy added to the chunk's sums when `sums` is given. */
+/** One row: dx when wanted (added to what is there with `accumulate`), and dy xh, dy added to the chunk's sums when `sums` is given. */
 function rowGrad(
   dx: usize,
   dy: usize,
@@ -66,6 +66,7 @@ function rowGrad(
   rstd: f32,
   sumW: usize,
   sumB: usize,
+  accumulate: bool,
 ): void {
   const mu = splat(mean)
   const scale = splat(rstd)
@@ -102,12 +103,14 @@ function rowGrad(
   for (j = 0; j + 4 <= n; j += 4) {
     const xh = f32x4.mul(f32x4.sub(v128.load(x + at(j)), mu), scale)
     const g = f32x4.mul(v128.load(dy + at(j)), v128.load(w + at(j)))
-    v128.store(dx + at(j), f32x4.mul(scale, madd(xh, mgx, f32x4.sub(g, mg))))
+    const d = f32x4.mul(scale, madd(xh, mgx, f32x4.sub(g, mg)))
+    v128.store(dx + at(j), accumulate ? f32x4.add(v128.load(dx + at(j)), d) : d)
   }
   if (left > 0) {
     const xh = f32x4.mul(f32x4.sub(loadPart(x + at(j), left), mu), scale)
     const g = f32x4.mul(loadPart(dy + at(j), left), loadPart(w + at(j), left))
-    storePart(dx + at(j), f32x4.mul(scale, madd(xh, mgx, f32x4.sub(g, mg))), left)
+    const d = f32x4.mul(scale, madd(xh, mgx, f32x4.sub(g, mg)))
+    storePart(dx + at(j), accumulate ? f32x4.add(loadPart(dx + at(j), left), d) : d, left)
   }
 }
 
@@ -117,6 +120,7 @@ export function layerNormGrad(r: usize, thread: i32, threads: i32): void {
   const db = pointer(r, 3)
   const n = int(r, 10)
   const m = int(r, 9)
+  const accumulate = int(r, 11) != 0
   const chunks = int(r, CHUNKS)
   const scratch = pointer(r, SHARED)
   if (int(r, PHASE) == 0) {
@@ -143,6 +147,7 @@ export function layerNormGrad(r: usize, thread: i32, threads: i32): void {
           rstd,
           sums,
           sums + at(n),
+          accumulate,
         )
       }
     }

@@ -14,7 +14,8 @@ function high(v: v128): v128 {
   return f64x2.promote_low_f32x4(v128.shuffle<i64>(v, v, 1, 0))
 }
 
-function rowSum(x: usize, n: i32, squares: bool): f64 {
+/** Sum of n elements, or of their squares. */
+export function rowSum(x: usize, n: i32, squares: bool): f64 {
   let s0 = f64x2.splat(0)
   let s1 = f64x2.splat(0)
   let j = 0

@@ -157,7 +157,7 @@ export function counted(inner: Backend): Counted {
       },
       dispatch<K extends KernelName>(kernel: K, bufs: Bufs<K>, params: Params<K>) {
         self.onDispatch(kernel)
-        const outputs = (kernels[kernel].out as readonly string[]).map((name) => name.replace('?', ''))
+        const outputs = (kernels[kernel].out as readonly string[]).map((name) => name.replace(/[?*]/, ''))
         const given = bufs as Readonly<Record<string, unknown>>
         self.calls.push({ kernel, outputs: outputs.filter((name) => given[name] !== undefined) })
         inner.dispatch(kernel, bufs, params)

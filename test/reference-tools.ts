@@ -1,6 +1,7 @@
 // What the tests of the reference backend share: running one kernel on plain lists in f64, and comparing.
 import * as assert from 'uvu/assert'
 import { type Backend, type Buf, type Bufs, createReference, type KernelName, type Params, Rng } from 'vitune'
+import { byList } from './kernel-cases/case.ts'
 
 /** Buffers by name. */
 export type Numbers = Record<string, readonly number[]>
@@ -29,7 +30,7 @@ export async function run<K extends KernelName>(
 ): Promise<Record<string, number[]>> {
   const bufs = place(f64, values)
   for (const [name, length] of Object.entries(out)) bufs[name] = f64.alloc(length, 'f32')
-  f64.dispatch(kernel, bufs as unknown as Bufs<K>, params)
+  f64.dispatch(kernel, byList(bufs) as unknown as Bufs<K>, params)
   const found: Record<string, number[]> = {}
   for (const [name, buf] of Object.entries(bufs)) found[name] = Array.from(await f64.read(buf))
   for (const buf of Object.values(bufs)) f64.free(buf)

@@ -231,22 +231,32 @@ test('attention works on each image and head alone, heads side by side in the co
 
 test("adamw's first step moves each weight by lr against its gradient, after decay", async () => {
   const hyper = [0.1, 0.9, 0.999, 0, 0.1, 0.001]
-  const values = { p: [1, 1], m: [0, 0], v: [0, 0], g: [5, -0.01], hyper }
-  const { p, m, v } = await run('adamw', values, {}, { n: 2, decay: 0.5 })
-  near(p!, [0.95 - 0.1, 0.95 + 0.1], 1e-12, 'p')
-  near(m!, [0.5, -0.001], 1e-15, 'm')
-  near(v!, [0.025, 1e-7], 1e-15, 'v')
-  const scaled = await run('adamw', { ...values, gradScale: [2] }, {}, { n: 2, decay: 0 })
-  near(scaled.m!, [1, -0.002], 1e-15, 'm of a scaled gradient')
+  const values = { 'p:0': [1, 1], 'm:0': [0, 0], 'v:0': [0, 0], 'g:0': [5, -0.01], hyper }
+  const other = { 'p:1': [2], 'm:1': [0], 'v:1': [0], 'g:1': [3] }
+  const found = await run('adamw', { ...values, ...other }, {}, { decay: 0.5 })
+  near(found['p:0']!, [0.95 - 0.1, 0.95 + 0.1], 1e-12, 'p')
+  near(found['m:0']!, [0.5, -0.001], 1e-15, 'm')
+  near(found['v:0']!, [0.025, 1e-7], 1e-15, 'v')
+  near(found['p:1']!, [1.9 - 0.1], 1e-12, 'p of the second tensor')
+  const scaled = await run('adamw', { ...values, gradScale: [2] }, {}, { decay: 0 })
+  near(scaled['m:0']!, [1, -0.002], 1e-15, 'm of a scaled gradient')
 })
 
 test('sgd steps with momentum, with and without Nesterov', async () => {
-  const values = { p: [1], buf: [2], g: [3], hyper: [0.1, 0.5], gradScale: [2] }
-  const plain = await run('sgd', values, {}, { n: 1, decay: 0.25, nesterov: 0 })
-  near(plain.buf!, [1 + 6.25], 1e-15, 'buf')
-  near(plain.p!, [1 - 0.725], 1e-15, 'p')
-  const nesterov = await run('sgd', values, {}, { n: 1, decay: 0.25, nesterov: 1 })
-  near(nesterov.p!, [1 - 0.1 * (6.25 + 0.5 * 7.25)], 1e-15, 'p, nesterov')
+  const values = { 'p:0': [1], 'buf:0': [2], 'g:0': [3], hyper: [0.1, 0.5], gradScale: [2] }
+  const plain = await run('sgd', values, {}, { decay: 0.25, nesterov: 0 })
+  near(plain['buf:0']!, [1 + 6.25], 1e-15, 'buf')
+  near(plain['p:0']!, [1 - 0.725], 1e-15, 'p')
+  const nesterov = await run('sgd', values, {}, { decay: 0.25, nesterov: 1 })
+  near(nesterov['p:0']!, [1 - 0.1 * (6.25 + 0.5 * 7.25)], 1e-15, 'p, nesterov')
+})
+
+test('clipNorm is the norm over all tensors, and the factor that brings it down', async () => {
+  const values = { 'g:0': [3, 0], 'g:1': [4], 'g:2': [12] }
+  const { norm, factor } = await run('clipNorm', values, { norm: 1, factor: 1 }, { maxNorm: 6.5 })
+  near([norm![0]!, factor![0]!], [13, 6.5 / (13 + 1e-6)], 1e-15, 'above the limit')
+  const below = await run('clipNorm', values, { norm: 1, factor: 1 }, { maxNorm: 20 })
+  near(below.factor!, [1], 0, 'below the limit')
 })
 
 test('no buffer is left', () => assert.is(f64.memory().buffers, 0))

@@ -2,7 +2,11 @@
 // This is the contract of the reference (plain loops) and wasm backends; the formulas stand beside each entry.
 // Not here: shapes and checks (see ops/) and how a backend runs a kernel.
 
-/** A buffer name ending in `?` may be left out. Outputs come first; an output may also be read (`in place`). */
+/**
+ * A buffer name ending in `?` may be left out, one ending in `*` is a list of buffers; all lists of a call are equally
+ * long, and the buffers at one place of the lists have the same length. Outputs come first; an output may also be read
+ * (`in place`).
+ */
 export interface KernelSpec {
   readonly out: readonly string[]
   readonly in: readonly string[]
@@ -66,8 +70,15 @@ export const kernels = {
   /** By row of x (m, n): y = (x - mean) rstd w + b, rstd = 1 / sqrt(var + eps), biased two-pass variance; mean and rstd are (m). */
   layerNorm: { out: ['y', 'mean?', 'rstd?'], in: ['x', 'w', 'b'], params: { m: i, n: i, eps: f } },
 
-  /** xh = (x - mean) rstd; g = dy w; dx = rstd (g - mean(g) - xh mean(g xh)); dw = sum_rows dy xh; db = sum_rows dy. */
-  layerNormGrad: { out: ['dx?', 'dw?', 'db?'], in: ['dy', 'x', 'mean', 'rstd', 'w'], params: { m: i, n: i } },
+  /**
+   * xh = (x - mean) rstd; g = dy w; dx = rstd (g - mean(g) - xh mean(g xh)), or += with `accumulate` 1;
+   * dw = sum_rows dy xh; db = sum_rows dy.
+   */
+  layerNormGrad: {
+    out: ['dx?', 'dw?', 'db?'],
+    in: ['dy', 'x', 'mean', 'rstd', 'w'],
+    params: { m: i, n: i, accumulate: i },
+  },
 
   /**
    * Rows of logits x (m, n), target (m) i32, -1 ignored (loss 0):
@@ -105,13 +116,20 @@ export const kernels = {
   },
 
   /**
-   * PyTorch's AdamW, in place. hyper f32 (6): lr, beta1, beta2, eps, 1 - beta1^t, 1 - beta2^t; g is first multiplied by gradScale[0].
+   * PyTorch's AdamW, in place, over every tensor of the lists. hyper f32 (6): lr, beta1, beta2, eps, 1 - beta1^t,
+   * 1 - beta2^t; g is first multiplied by gradScale[0].
    * p *= 1 - lr decay; m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; p -= lr / c1 m / (sqrt(v) / sqrt(c2) + eps).
    */
-  adamw: { out: ['p', 'm', 'v'], in: ['g', 'hyper', 'gradScale?'], params: { n: i, decay: f } },
+  adamw: { out: ['p*', 'm*', 'v*'], in: ['g*', 'hyper', 'gradScale?'], params: { decay: f } },
 
-  /** PyTorch's SGD, in place. hyper f32 (2): lr, momentum. g = gradScale g + decay p; buf = momentum buf + g; p -= lr (nesterov ? g + momentum buf : buf). */
-  sgd: { out: ['p', 'buf'], in: ['g', 'hyper', 'gradScale?'], params: { n: i, decay: f, nesterov: i } },
+  /**
+   * PyTorch's SGD, in place, over every tensor of the lists. hyper f32 (2): lr, momentum. g = gradScale g + decay p;
+   * buf = momentum buf + g; p -= lr (nesterov ? g + momentum buf : buf).
+   */
+  sgd: { out: ['p*', 'buf*'], in: ['g*', 'hyper', 'gradScale?'], params: { decay: f, nesterov: i } },
+
+  /** norm (1) = sqrt of the sum of squares over all elements of the list; factor (1) = min(1, maxNorm / (norm + 1e-6)). */
+  clipNorm: { out: ['norm', 'factor'], in: ['g*'], params: { maxNorm: f } },
 } as const satisfies Record<string, KernelSpec>
 
 // biome-ignore format: as one line
@@ -128,12 +146,29 @@ export type ReduceOp = (typeof reduceOps)[number]
 type Spec = typeof kernels
 export type KernelName = keyof Spec
 type BufName<K extends KernelName> = Spec[K]['out'][number] | Spec[K]['in'][number]
-type Required<N extends string> = N extends `${string}?` ? never : N
+type Required<N extends string> = N extends `${string}?` | `${string}*` ? never : N
 type Optional<N extends string> = N extends `${infer Base}?` ? Base : never
+type List<N extends string> = N extends `${infer Base}*` ? Base : never
 
 /** The buffers of one call, by name. */
 export type Bufs<K extends KernelName, B = Buf> = { [N in Required<BufName<K>>]: B } & {
   [N in Optional<BufName<K>>]?: B | undefined
+} & { [N in List<BufName<K>>]: readonly B[] }
+
+/** A buffer of the table: its name without the mark, and what the mark says. */
+export interface BufferSlot {
+  readonly name: string
+  readonly optional: boolean
+  readonly list: boolean
+}
+
+/** The buffers of a kernel, outputs first. */
+export function slotsOf(kernel: KernelName): BufferSlot[] {
+  return [...kernels[kernel].out, ...kernels[kernel].in].map((text: string) => ({
+    name: text.replace(/[?*]$/, ''),
+    optional: text.endsWith('?'),
+    list: text.endsWith('*'),
+  }))
 }
 /** The numbers of one call, by name. */
 export type Params<K extends KernelName> = { [N in keyof Spec[K]['params']]: number }

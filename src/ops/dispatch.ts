@@ -6,13 +6,15 @@ import type { Tensor } from '../tensor/tensor.ts'
 export function run<K extends KernelName>(kernel: K, tensors: Bufs<K, Tensor>, params: Params<K>): void {
   const bufs: Record<string, unknown> = {}
   let backend: Tensor['backend'] | undefined
-  for (const name in tensors) {
-    const t = (tensors as Record<string, Tensor | undefined>)[name]
-    if (!t) continue
+  const bufOf = (t: Tensor) => {
     backend ??= t.backend
     if (t.backend !== backend)
       throw new Error(`${kernel}: all tensors must be on one backend, got ${backend.name} and ${t.backend.name}`)
-    bufs[name] = t.buf
+    return t.buf
+  }
+  for (const name in tensors) {
+    const given = (tensors as Record<string, Tensor | readonly Tensor[] | undefined>)[name]
+    if (given) bufs[name] = Array.isArray(given) ? given.map(bufOf) : bufOf(given as Tensor)
   }
   backend!.dispatch(kernel, bufs as Bufs<K>, params)
 }

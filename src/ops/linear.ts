@@ -64,7 +64,7 @@ export function linear(x: Tensor, w: Tensor, options: LinearOptions = {}): Tenso
     const inner = needsX || needsW || needsBias
     return {
       saved: [needsW ? x : undefined, needsX ? w : undefined, inner ? colScale : undefined, pre],
-      backward(dy, [x, w, colScale, pre]) {
+      backward(dy, [x, w, colScale, pre], [sumX, sumW]) {
         let dp = dy
         if (inner && colScale) dp = mul(dp, colScale)
         if (pre) {
@@ -75,12 +75,13 @@ export function linear(x: Tensor, w: Tensor, options: LinearOptions = {}): Tenso
         let dx: Tensor | undefined
         let dw: Tensor | undefined
         if (needsX) {
-          dx = empty(dy.backend, [...dy.shape.slice(0, -1), k])
-          run('matmul', { y: dx, a: dp, b: w! }, { ...plain, m, n: k, k: n, alpha })
+          dx = sumX ?? empty(dy.backend, [...dy.shape.slice(0, -1), k])
+          run('matmul', { y: dx, a: dp, b: w! }, { ...plain, m, n: k, k: n, alpha, accumulate: sumX ? 1 : 0 })
         }
         if (needsW) {
-          dw = empty(dy.backend, [n, k])
-          run('matmul', { y: dw, a: dp, b: x! }, { ...plain, m: n, n: k, k: m, transA: 1, alpha })
+          dw = sumW ?? empty(dy.backend, [n, k])
+          const accumulate = sumW ? 1 : 0
+          run('matmul', { y: dw, a: dp, b: x! }, { ...plain, m: n, n: k, k: m, transA: 1, alpha, accumulate })
         }
         return [dx, dw, needsBias ? reduceTo(dp, bias!.shape) : undefined, needsResidual ? dy : undefined]
       },
@@ -110,15 +111,20 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   run('matmul', { y, a, b }, { ...plain, ...p, n, k, strideA: m * k, strideB })
   return record(y, [a, b], ([needsA, needsB]) => ({
     saved: [needsB ? a : undefined, needsA ? b : undefined],
-    backward(dy, [savedA, savedB]) {
+    backward(dy, [savedA, savedB], [sumA, sumB]) {
       let da: Tensor | undefined
       let db: Tensor | undefined
       if (needsA) {
-        da = empty(dy.backend, a.shape)
-        run('matmul', { y: da, a: dy, b: savedB! }, { ...plain, ...p, n: k, k: n, transB: 1, strideA: m * n, strideB })
+        da = sumA ?? empty(dy.backend, a.shape)
+        const accumulate = sumA ? 1 : 0
+        run(
+          'matmul',
+          { y: da, a: dy, b: savedB! },
+          { ...plain, ...p, n: k, k: n, transB: 1, strideA: m * n, strideB, accumulate },
+        )
       }
       if (needsB) {
-        db = empty(dy.backend, b.shape)
+        db = sumB ?? empty(dy.backend, b.shape)
         run(
           'matmul',
           { y: db, a: savedA!, b: dy },
@@ -131,6 +137,7 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
             transA: 1,
             strideA: m * k,
             strideB: m * n,
+            accumulate: sumB ? 1 : 0,
           },
         )
       }

@@ -18,11 +18,15 @@ export function layerNorm(x: Tensor, w: Tensor, b: Tensor, eps: number): Tensor 
   run('layerNorm', { y, mean: stats[0], rstd: stats[1], x, w, b }, { m, n, eps })
   return record(y, [x, w, b], ([needsX, needsW, needsB]) => ({
     saved: [x, w, ...stats],
-    backward(dy, [x, w, mean, rstd]) {
-      const dx = needsX ? empty(dy.backend, dy.shape) : undefined
+    backward(dy, [x, w, mean, rstd], [sumX]) {
+      const dx = needsX ? (sumX ?? empty(dy.backend, dy.shape)) : undefined
       const dw = needsW ? empty(dy.backend, [n]) : undefined
       const db = needsB ? empty(dy.backend, [n]) : undefined
-      run('layerNormGrad', { dx, dw, db, dy, x: x!, mean: mean!, rstd: rstd!, w: w! }, { m, n })
+      run(
+        'layerNormGrad',
+        { dx, dw, db, dy, x: x!, mean: mean!, rstd: rstd!, w: w! },
+        { m, n, accumulate: sumX ? 1 : 0 },
+      )
       return [dx, dw, db]
     },
   }))

@@ -14,10 +14,12 @@ export function adamw(groups: readonly ParameterGroup[], options: AdamwOptions =
   // Kernels get f32, and 1 - f32(0.999) is 5e-5 off 0.001: the bias corrections must come from the same rounded numbers.
   const [beta1, beta2] = (options.betas ?? [0.9, 0.999]).map(Math.fround) as [number, number]
   const eps = options.eps ?? 1e-8
-  const slots = groups.flatMap(({ params, weightDecay }) =>
-    params.map(([name, p]) => ({ name, p, decay: weightDecay, m: zerosLike(p), v: zerosLike(p) })),
-  )
-  const first = slots[0]
+  const states = groups.map(({ params, weightDecay }) => ({
+    decay: weightDecay,
+    slots: params.map(([name, p]) => ({ name, p, m: zerosLike(p), v: zerosLike(p) })),
+  }))
+  const all = states.flatMap(({ slots }) => slots)
+  const first = all[0]
   if (!first) throw new Error('adamw: needs at least one trainable parameter, got none')
   // What changes from step to step is a tensor, so that a recorded step stays valid.
   const hyper = keep(tensor(first.p.backend, new Float32Array(6), [6]))
@@ -27,9 +29,12 @@ export function adamw(groups: readonly ParameterGroup[], options: AdamwOptions =
     hyper.assign(Float32Array.of(lr, beta1, beta2, eps, 1 - beta1 ** steps, 1 - beta2 ** steps))
   }
   const update: Optimizer['update'] = (grads, gradScale) => {
-    for (const { name, p, decay, m, v } of slots) {
-      const g = grads.get(name)
-      if (g) run('adamw', { p, m, v, g, hyper, gradScale }, { n: p.size, decay })
+    for (const { decay, slots } of states) {
+      const used = slots.filter(({ name }) => grads.has(name))
+      if (used.length === 0) continue
+      const g = used.map(({ name }) => grads.get(name)!)
+      const [p, m, v] = [used.map(({ p }) => p), used.map(({ m }) => m), used.map(({ v }) => v)]
+      run('adamw', { p, m, v, g, hyper, gradScale }, { decay })
     }
   }
   return {
@@ -41,7 +46,7 @@ export function adamw(groups: readonly ParameterGroup[], options: AdamwOptions =
     },
     state: () => ({
       steps,
-      tensors: slots.flatMap(({ name, m, v }): [string, Tensor][] => [
+      tensors: all.flatMap(({ name, m, v }): [string, Tensor][] => [
         [`${name}.m`, m],
         [`${name}.v`, v],
       ]),
@@ -51,7 +56,7 @@ export function adamw(groups: readonly ParameterGroup[], options: AdamwOptions =
     },
     dispose() {
       hyper.dispose()
-      for (const { m, v } of slots) {
+      for (const { m, v } of all) {
         m.dispose()
         v.dispose()
       }

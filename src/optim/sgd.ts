@@ -13,10 +13,12 @@ export interface SgdOptions {
 export function sgd(groups: readonly ParameterGroup[], options: SgdOptions = {}): Optimizer {
   const momentum = options.momentum ?? 0.9
   const nesterov = options.nesterov ? 1 : 0
-  const slots = groups.flatMap(({ params, weightDecay }) =>
-    params.map(([name, p]) => ({ name, p, decay: weightDecay, buf: zerosLike(p) })),
-  )
-  const first = slots[0]
+  const states = groups.map(({ params, weightDecay }) => ({
+    decay: weightDecay,
+    slots: params.map(([name, p]) => ({ name, p, buf: zerosLike(p) })),
+  }))
+  const all = states.flatMap(({ slots }) => slots)
+  const first = all[0]
   if (!first) throw new Error('sgd: needs at least one trainable parameter, got none')
   const hyper = keep(tensor(first.p.backend, new Float32Array(2), [2]))
   let steps = 0
@@ -25,9 +27,15 @@ export function sgd(groups: readonly ParameterGroup[], options: SgdOptions = {})
     hyper.assign(Float32Array.of(lr, momentum))
   }
   const update: Optimizer['update'] = (grads, gradScale) => {
-    for (const { name, p, decay, buf } of slots) {
-      const g = grads.get(name)
-      if (g) run('sgd', { p, buf, g, hyper, gradScale }, { n: p.size, decay, nesterov })
+    for (const { decay, slots } of states) {
+      const used = slots.filter(({ name }) => grads.has(name))
+      if (used.length === 0) continue
+      const g = used.map(({ name }) => grads.get(name)!)
+      run(
+        'sgd',
+        { p: used.map(({ p }) => p), buf: used.map(({ buf }) => buf), g, hyper, gradScale },
+        { decay, nesterov },
+      )
     }
   }
   return {
@@ -37,13 +45,13 @@ export function sgd(groups: readonly ParameterGroup[], options: SgdOptions = {})
       prepare(lr)
       update(grads, gradScale)
     },
-    state: () => ({ steps, tensors: slots.map(({ name, buf }): [string, Tensor] => [`${name}.momentum`, buf]) }),
+    state: () => ({ steps, tensors: all.map(({ name, buf }): [string, Tensor] => [`${name}.momentum`, buf]) }),
     setSteps(n) {
       steps = n
     },
     dispose() {
       hyper.dispose()
-      for (const { buf } of slots) buf.dispose()
+      for (const { buf } of all) buf.dispose()
     },
   }
 }

@@ -7,8 +7,11 @@ type Grad = Tensor | undefined
 export interface Rule {
   /** What backward reads; kept alive until the tape has passed. Leave out what no needed gradient reads. */
   saved: readonly (Tensor | undefined)[]
-  /** Gradients of the inputs, in order; undefined where not needed or zero. May return `dy` itself. */
-  backward(dy: Tensor, saved: readonly Tensor[]): readonly Grad[]
+  /**
+   * Gradients of the inputs, in order; undefined where not needed or zero. May return `dy` itself. `sums` has the
+   * gradient collected so far for an input where it may be overwritten: a rule may add to it and return it.
+   */
+  backward(dy: Tensor, saved: readonly Tensor[], sums: readonly Grad[]): readonly Grad[]
 }
 interface Node {
   out: number
@@ -105,10 +108,14 @@ function unwind(tape: Tape, out: Tensor, dy: Tensor): Map<number, Tensor> {
     const g = grads.get(node.out)
     if (g) {
       grads.delete(node.out)
-      const results = scope(() => node.backward(g, node.saved as Tensor[]))
+      const sums = node.inputs.map((id) => {
+        const sum = id === undefined ? undefined : grads.get(id)
+        return sum?.unshared ? sum : undefined
+      })
+      const results = scope(() => node.backward(g, node.saved as Tensor[], sums))
       node.inputs.forEach((id, at) => {
         const found = results[at]
-        if (id === undefined || !found) return
+        if (id === undefined || !found || found === sums[at]) return
         // The same tensor given twice, or passed through, becomes a handle of its own.
         const result = found === g || results.indexOf(found) !== at ? view(found) : found
         const sum = grads.get(id)

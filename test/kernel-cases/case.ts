@@ -61,6 +61,21 @@ function draw(seed: number) {
 }
 export type Draw = ReturnType<typeof draw>
 
+/** Buffers as a kernel takes them: `p:0`, `p:1` are the first two of the list `p`. */
+export function byList<B>(bufs: Record<string, B>): Record<string, B | B[]> {
+  const found: Record<string, B | B[]> = {}
+  for (const [name, buf] of Object.entries(bufs)) {
+    const [list, place] = name.split(':') as [string, string?]
+    if (place === undefined) found[name] = buf
+    else {
+      const entries = (found[list] ?? []) as B[]
+      entries[Number(place)] = buf
+      found[list] = entries
+    }
+  }
+  return found
+}
+
 /** Adds a case; every argument is a field of KernelCase. */
 export function add<K extends KernelName>(
   kernel: K,

@@ -22,20 +22,21 @@ function addLayerNorm(m: number, n: number, extra: string[], shift = 0, scale = 
   const values = (r: Draw) => ({ x: r.normal(m * n, scale, shift), w: r.normal(n, 0.5, 1), b: r.normal(n) })
   add('layerNorm', title, { m, n, eps: f32(1e-6) }, values, outputs, tolerance)
 }
-function addLayerNormGrad(m: number, n: number, outs: string[]): void {
+function addLayerNormGrad(m: number, n: number, outs: string[], accumulate = 0): void {
   const lengths: Record<string, number> = { dx: m * n, dw: n, db: n }
   const abs = 1e-6 * Math.sqrt(m) + 3e-7 * Math.sqrt(n)
   add(
     'layerNormGrad',
-    `${m} x ${n}: ${outs.join(', ')}`,
-    { m, n },
+    `${m} x ${n}: ${outs.join(', ')}${accumulate ? ', accumulate' : ''}`,
+    { m, n, accumulate },
     async (r) => {
       const x = r.normal(m * n, 2, 0.5)
       const w = r.normal(n, 0.5, 1)
       const eps = 0.1 // keeps rstd small where a row has one or two columns
       const out = { y: m * n, mean: m, rstd: m }
       const saved = await forward('layerNorm', { x, w, b: new Float32Array(n) }, out, { m, n, eps })
-      return { dy: r.normal(m * n), x, mean: saved.mean!, rstd: saved.rstd!, w }
+      const before = accumulate ? { dx: r.normal(m * n) } : {}
+      return { dy: r.normal(m * n), x, mean: saved.mean!, rstd: saved.rstd!, w, ...before }
     },
     Object.fromEntries(outs.map((name) => [name, lengths[name]!])),
     { abs, rel: 4e-6, why: 'f32 sums over rows (dw, db) and columns (dx)' },
@@ -51,10 +52,13 @@ for (const [m, n] of [
 ] as const) {
   for (const extra of [[], ['mean'], ['rstd']]) addLayerNorm(m, n, extra)
   for (const outs of [['dx'], ['dw'], ['db'], ['dx', 'dw'], ['dx', 'db'], ['dw', 'db']]) addLayerNormGrad(m, n, outs)
+  addLayerNormGrad(m, n, ['dx'], 1)
+  addLayerNormGrad(m, n, ['dx', 'dw', 'db'], 1)
 }
 addLayerNorm(517, 385, [])
 addLayerNorm(17, 384, ['mean', 'rstd'], 1000)
 addLayerNormGrad(517, 385, ['dx', 'dw', 'db'])
+addLayerNormGrad(517, 384, ['dx'], 1)
 addLayerNormGrad(1030, 385, ['dw', 'db'])
 add(
   'layerNorm',

@@ -15,7 +15,8 @@ export const layerNorm: Kernel<'layerNorm'> = ({ y, mean, rstd, x, w, b }, { m, 
   }
 }
 
-export const layerNormGrad: Kernel<'layerNormGrad'> = ({ dx, dw, db, dy, x, mean, rstd, w }, { m, n }) => {
+export const layerNormGrad: Kernel<'layerNormGrad'> = ({ dx, dw, db, dy, x, mean, rstd, w }, p) => {
+  const { m, n } = p
   const dwSum = new Float64Array(n)
   const dbSum = new Float64Array(n)
   for (let r = 0; r < m; r++) {
@@ -35,7 +36,10 @@ export const layerNormGrad: Kernel<'layerNormGrad'> = ({ dx, dw, db, dy, x, mean
     if (!dx) continue
     for (let j = 0; j < n; j++) {
       const xh = (x[r * n + j]! - mu) * rs
+      const before = dx[r * n + j]!
       dx[r * n + j] = rs * (dy[r * n + j]! * w[j]! - sum / n - (xh * dot) / n)
+      // Rounded by the store first, so that adding in place gives the bits of adding later.
+      if (p.accumulate === 1) dx[r * n + j]! += before
     }
   }
   dw?.set(dwSum)

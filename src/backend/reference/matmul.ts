@@ -20,7 +20,10 @@ export const matmul: Kernel<'matmul'> = ({ y, pre, a, b, bias, colScale, residua
         const v = p.alpha * acc[j]! + (bias ? bias[j]! : 0)
         if (pre) pre[row + j] = v
         const out = (p.act === 1 ? gelu(v) : v) * (colScale ? colScale[j]! : 1)
-        y[row + j] = out + (residual ? residual[row + j]! : p.accumulate === 1 ? y[row + j]! : 0)
+        const before = y[row + j]!
+        y[row + j] = out + (residual ? residual[row + j]! : 0)
+        // Rounded by the store first, so that adding in place gives the bits of adding later.
+        if (p.accumulate === 1) y[row + j]! += before
       }
     }
   }

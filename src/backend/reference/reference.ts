@@ -1,7 +1,7 @@
 // The reference backend: every kernel as a plain loop, run at once on the calling thread, in f32 or f64.
 // It is the definition of the kernels and the oracle of the tests, so it checks each dispatch; it is not fast.
 import type { Backend, HostArray, MemoryStats, Program } from '../backend.ts'
-import { type Buf, type Bufs, type Dtype, type KernelName, kernels, type Params } from '../kernels.ts'
+import { type Buf, type Bufs, type Dtype, type KernelName, kernels, type Params, slotsOf } from '../kernels.ts'
 import { attention, attentionGrad } from './attention.ts'
 import { copy } from './copy.ts'
 import { binary, fill, unary, unaryGrad } from './elementwise.ts'
@@ -10,7 +10,7 @@ import type { Cells, Kernel } from './kernel.ts'
 import { layerNorm, layerNormGrad } from './layer-norm.ts'
 import { crossEntropy, crossEntropyGrad } from './loss.ts'
 import { matmul } from './matmul.ts'
-import { adamw, sgd } from './optimizer.ts'
+import { adamw, clipNorm, sgd } from './optimizer.ts'
 import { dropout } from './random.ts'
 import { reduce } from './reduce.ts'
 import { checkParams, inPlace, integerBufs, leastLengths } from './sizes.ts'
@@ -37,6 +37,7 @@ const table = {
   attentionGrad,
   adamw,
   sgd,
+  clipNorm,
 } satisfies { [K in KernelName]: Kernel<K> }
 
 /** What fresh integers hold, so that reading them before writing shows. Fresh floats are NaN. */
@@ -163,15 +164,17 @@ export function createReference(options: { precision?: 'f32' | 'f64' } = {}): Ba
 
     dispatch<K extends KernelName>(kernel: K, bufs: Bufs<K>, params: Params<K>): void {
       checkParams(kernel, params)
-      checkBufs(kernel, bufs as Record<string, Buf | undefined>, params)
-      const cells: Record<string, Cells> = {}
+      checkBufs(kernel, bufs as Named, params)
+      const cells: Record<string, Cells | readonly Cells[]> = {}
       const given: Buf[] = []
-      for (const [name, buf] of Object.entries(bufs as Record<string, Buf | undefined>)) {
+      for (const [name, buf] of Object.entries(bufs as Named)) {
         if (!buf) continue
-        cells[name] = cellsOf(`${kernel}: ${name}`, buf)
-        given.push(buf)
+        const each = Array.isArray(buf) ? buf : [buf as Buf]
+        const own = each.map((one) => cellsOf(`${kernel}: ${name}`, one))
+        cells[name] = Array.isArray(buf) ? own : own[0]!
+        given.push(...each)
       }
-      const run = table[kernel] as unknown as (bufs: Record<string, Cells>, params: Record<string, number>) => void
+      const run = table[kernel] as unknown as (bufs: typeof cells, params: Record<string, number>) => void
       const numbers = wide ? params : rounded(kernel, params)
       if (!recording) {
         counts.dispatches++
@@ -253,6 +256,9 @@ export function createReference(options: { precision?: 'f32' | 'f64' } = {}): Ba
   }
 }
 
+/** Buffers of a call by name. */
+type Named = Readonly<Record<string, Buf | readonly Buf[] | undefined>>
+
 /** The numbers as a kernel compiled for f32 gets them. */
 function rounded<K extends KernelName>(kernel: K, params: Params<K>): Record<string, number> {
   const spec: Readonly<Record<string, string>> = kernels[kernel].params
@@ -261,32 +267,44 @@ function rounded<K extends KernelName>(kernel: K, params: Params<K>): Record<str
 }
 
 /** Throws unless each buffer is there, of the right dtype, long enough, and shared only where the table allows it. */
-function checkBufs<K extends KernelName>(kernel: K, bufs: Record<string, Buf | undefined>, params: Params<K>): void {
-  const spec = kernels[kernel]
-  const slots: readonly string[] = [...spec.out, ...spec.in]
-  const names = slots.map((slot) => slot.replace('?', ''))
-  const unknown = Object.keys(bufs).find((name) => !names.includes(name))
-  if (unknown) throw new Error(`${kernel}: no buffer is called ${unknown}; it takes ${slots.join(', ')}`)
+function checkBufs<K extends KernelName>(kernel: K, bufs: Named, params: Params<K>): void {
+  const slots = slotsOf(kernel)
+  const outputs = kernels[kernel].out.length
+  const unknown = Object.keys(bufs).find((name) => !slots.some((slot) => slot.name === name))
+  if (unknown) {
+    throw new Error(`${kernel}: no buffer is called ${unknown}; it takes ${slots.map(({ name }) => name).join(', ')}`)
+  }
   const least: Record<string, number> = leastLengths[kernel](params)
-  slots.forEach((slot, at) => {
-    const name = names[at]!
-    const buf = bufs[name]
-    if (!buf) {
-      if (slot.endsWith('?')) return
+  const known = (name: string): readonly Buf[] => [bufs[name] ?? []].flat()
+  const lists = slots.filter(({ list }) => list).map(({ name }) => known(name))
+  slots.forEach(({ name, optional, list }, at) => {
+    if (!bufs[name]) {
+      if (optional) return
       throw new Error(`${kernel}: buffer ${name} is missing`)
     }
-    const dtype = kernel === 'copy' ? bufs.x?.dtype : integerBufs[kernel]?.includes(name) ? 'i32' : 'f32'
-    if (buf.dtype !== dtype) throw new Error(`${kernel}: ${name} must be ${dtype}, got ${buf.dtype}`)
-    if (buf.length < least[name]!)
-      throw new Error(`${kernel}: ${name} must hold ${least[name]} elements, got ${buf.length}`)
-    if (at >= spec.out.length) return
-    names.forEach((other, otherAt) => {
-      if (otherAt === at || bufs[other] !== buf || (at === 0 && inPlace[kernel] === other)) return
-      throw new Error(`${kernel}: output ${name} must not be the buffer ${other}`)
+    if (list !== Array.isArray(bufs[name])) {
+      throw new Error(`${kernel}: ${name} must be ${list ? 'a list of buffers' : 'one buffer'}`)
+    }
+    const x = bufs.x as Buf | undefined
+    const dtype = kernel === 'copy' ? x?.dtype : integerBufs[kernel]?.includes(name) ? 'i32' : 'f32'
+    known(name).forEach((buf, i) => {
+      if (buf.dtype !== dtype) throw new Error(`${kernel}: ${name} must be ${dtype}, got ${buf.dtype}`)
+      const needed = list ? lists[0]![i]?.length : least[name]
+      if (list ? buf.length !== needed : buf.length < needed!)
+        throw new Error(`${kernel}: ${name} must hold ${needed} elements, got ${buf.length}`)
+      if (at >= outputs) return
+      for (const [otherAt, other] of slots.entries()) {
+        const same = known(other.name).indexOf(buf)
+        if (same < 0 || (otherAt === at && same === i) || (at === 0 && inPlace[kernel] === other.name)) continue
+        throw new Error(`${kernel}: output ${name} must not be the buffer ${other.name}`)
+      }
     })
   })
+  if (lists.some(({ length }) => length !== lists[0]!.length)) {
+    throw new Error(`${kernel}: its lists must be equally long, got ${lists.map(({ length }) => length).join(', ')}`)
+  }
   const numbers: Readonly<Record<string, number>> = params
-  if (kernel === 'copy' && numbers.accumulate === 1 && bufs.y?.dtype === 'i32') {
+  if (kernel === 'copy' && numbers.accumulate === 1 && (bufs.y as Buf).dtype === 'i32') {
     throw new Error('copy: accumulate must be 0 for i32 buffers, got 1')
   }
   if (kernel === 'matmul' && numbers.accumulate === 1 && bufs.residual) {

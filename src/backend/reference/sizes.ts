@@ -2,10 +2,10 @@
 import { binaryOps, type KernelName, kernels, type Params, reduceOps, unaryOps } from '../kernels.ts'
 
 type Spec = typeof kernels
-type Named<N extends string> = N extends `${infer Base}?` ? Base : N
+type Named<N extends string> = N extends `${infer Base}?` ? Base : N extends `${string}*` ? never : N
 type BufNames<K extends KernelName> = Named<Spec[K]['out'][number] | Spec[K]['in'][number]>
 
-/** The least number of elements of every buffer that a kernel may be given. */
+/** The least number of elements of every buffer that a kernel may be given. Lists have the lengths that they have. */
 export const leastLengths: { [K in KernelName]: (p: Params<K>) => Record<BufNames<K>, number> } = {
   fill: ({ n }) => ({ y: n }),
   copy: (p) => ({
@@ -45,8 +45,9 @@ export const leastLengths: { [K in KernelName]: (p: Params<K>) => Record<BufName
     const all = b * n * h * d
     return { dq: all, dk: all, dv: all, do: all, q: all, k: all, v: all, o: all, lse: b * h * n }
   },
-  adamw: ({ n }) => ({ p: n, m: n, v: n, g: n, hyper: 6, gradScale: 1 }),
-  sgd: ({ n }) => ({ p: n, buf: n, g: n, hyper: 2, gradScale: 1 }),
+  adamw: () => ({ hyper: 6, gradScale: 1 }),
+  sgd: () => ({ hyper: 2, gradScale: 1 }),
+  clipNorm: () => ({ norm: 1, factor: 1 }),
 }
 
 /** One more than the highest element a strided walk touches; throws when the lowest is below 0. */

@@ -12,7 +12,8 @@ export interface Plan {
   readonly chunks: number
 }
 
-type Numbers = Readonly<Record<string, number>>
+/** The numbers of a call by name. */
+export type Numbers = Readonly<Record<string, number>>
 
 const up = (a: number, b: number) => Math.ceil(a / b)
 
@@ -99,8 +100,6 @@ export function planOf(kernel: KernelName, p: Numbers, given: (name: string) => 
     case 'unary':
     case 'unaryGrad':
     case 'dropout':
-    case 'adamw':
-    case 'sgd':
       return simple(n * 2)
     case 'gather':
     case 'scatterAdd':
@@ -108,6 +107,44 @@ export function planOf(kernel: KernelName, p: Numbers, given: (name: string) => 
     default:
       return simple(m * n * 4)
   }
+}
+
+/** Elements of a list's tensor that make one piece of a sum; assembly/adamw.ts has the same number. */
+const NORM_PIECE = 16384
+
+export interface ListPart {
+  /** Entries [from, to) of the lists go into one command. */
+  readonly from: number
+  readonly to: number
+  readonly serial: boolean
+}
+
+export interface ListPlan {
+  readonly parts: readonly ListPart[]
+  /** The first piece of each entry, and the number of pieces. */
+  readonly first: readonly number[]
+  readonly pieces: number
+  /** Whether a last command finishes what the others left in shared scratch, of so many bytes. */
+  readonly finish: boolean
+  readonly shared: number
+}
+
+/** The commands of a kernel over lists whose tensors have these lengths; each takes at most `most` entries. */
+export function listPlan(kernel: KernelName, lengths: readonly number[], most: number): ListPlan {
+  const first: number[] = []
+  let pieces = 0
+  for (const n of lengths) {
+    first.push(pieces)
+    pieces += up(n, NORM_PIECE)
+  }
+  const parts: ListPart[] = []
+  for (let from = 0; from < lengths.length; from += most) {
+    const to = Math.min(lengths.length, from + most)
+    const elements = lengths.slice(from, to).reduce((sum, n) => sum + n, 0)
+    parts.push({ from, to, serial: elements * 2 < SMALL_WORK })
+  }
+  const finish = kernel === 'clipNorm'
+  return { parts, first, pieces, finish, shared: finish ? pieces * 8 : 0 }
 }
 
 /** Products that share B and follow each other in A are one product with more rows. */

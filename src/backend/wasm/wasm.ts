@@ -2,10 +2,10 @@
 // Not here: the kernels (assembly/), allocation (heap.ts), who runs a record (queue.ts), recorded steps (recording.ts).
 import { platform } from '#platform'
 import type { Backend, HostArray, Program } from '../backend.ts'
-import { type Buf, type Dtype, kernels } from '../kernels.ts'
+import { type Buf, type BufferSlot, type Dtype, type KernelName, kernels, slotsOf } from '../kernels.ts'
 import { createHeap } from './heap.ts'
 import { CHUNKS, HEAP, OWN, OWN_STRIDE, PHASE, SERIAL, SHARED, WORDS } from './layout.ts'
-import { joinProducts, planOf } from './plan.ts'
+import { joinProducts, listPlan, type Numbers, planOf } from './plan.ts'
 import { createDirectQueue, createThreadedQueue, type Execute } from './queue.ts'
 import { createRecording, type Recording, WasmBuf } from './recording.ts'
 import { chooseVariant, type Feature } from './variants.ts'
@@ -27,20 +27,28 @@ const MOST_PAGES = 65535
 
 interface Layout {
   readonly index: number
-  readonly buffers: readonly { name: string; optional: boolean }[]
+  readonly buffers: readonly BufferSlot[]
+  readonly lists: readonly string[]
   readonly params: readonly { name: string; float: boolean }[]
 }
 
 const layouts = new Map(
-  Object.entries(kernels).map(([name, spec], index): [string, Layout] => [
-    name,
-    {
-      index,
-      buffers: [...spec.out, ...spec.in].map((text) => ({ name: text.replace('?', ''), optional: text.endsWith('?') })),
-      params: Object.entries(spec.params).map(([param, type]) => ({ name: param, float: type === 'f32' })),
-    },
-  ]),
+  Object.entries(kernels).map(([name, spec], index): [string, Layout] => {
+    const slots = slotsOf(name as KernelName)
+    const params = Object.entries(spec.params).map(([param, type]) => ({ name: param, float: type === 'f32' }))
+    return [
+      name,
+      {
+        index,
+        buffers: slots.filter(({ list }) => !list),
+        lists: slots.filter(({ list }) => list).map((slot) => slot.name),
+        params,
+      },
+    ]
+  }),
 )
+
+type Named = Readonly<Record<string, Buf | readonly Buf[] | undefined>>
 
 /** A memory of at most `maxPages`; less where the engine refuses to reserve that much. */
 function createMemory(maxPages: number, shared: boolean): { memory: WebAssembly.Memory; pages: number } {
@@ -142,6 +150,90 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
     queue.push(record)
   }
 
+  /** Runs `fn` with the address of scratch, 0 for none. Given back at once: whoever gets it next runs behind. */
+  function withScratch(bytes: number, fn: (scratch: number) => void): void {
+    const rooms = recording?.heap ?? heap
+    const scratch = bytes > 0 ? rooms.alloc(bytes + 64) : 0
+    try {
+      fn(scratch)
+      if (recording) recording.dispatches++
+      else counts.dispatches++
+    } finally {
+      if (scratch !== 0) rooms.free(scratch, recording ? 0 : queue.submitted())
+    }
+  }
+
+  /** Puts a buffer's address into the record, for commands up to the count `after`. */
+  function bind(handle: Buf, what: string, word: number, planned: number[], after: number): void {
+    const buf = own(handle, what)
+    if (!recording) buf.touched = after
+    else if (buf.home === recording) planned.push(word)
+    else recording.outside.add(buf)
+    record[word] = buf.address
+  }
+
+  /** Begins a record: kernel, single buffers, parameters. Gives the next word. */
+  function start(
+    kernel: string,
+    layout: Layout,
+    bufs: Named,
+    numbers: Numbers,
+    planned: number[],
+    after: number,
+  ): number {
+    record.fill(0)
+    record[0] = layout.index
+    let word = 1
+    for (const { name, optional } of layout.buffers) {
+      const handle = bufs[name] as Buf | undefined
+      if (handle !== undefined) bind(handle, kernel, word, planned, after)
+      else if (!optional) throw new Error(`wasm: ${kernel} needs the buffer ${name}`)
+      word++
+    }
+    for (const { name, float } of layout.params) {
+      if (float) floats[word++] = numbers[name]!
+      else record[word++] = numbers[name]!
+    }
+    return word
+  }
+
+  /** Queues the record, or keeps it where a step is recorded. */
+  function push(planned: readonly number[], step: number, serial: boolean): void {
+    record[PHASE] = step
+    record[SERIAL] = serial ? 1 : 0
+    if (recording) recording.add(record, planned)
+    else queue.push(record)
+  }
+
+  /** A kernel over lists: as many entries a record as fit, then a last record where the kernel has one. */
+  function dispatchLists(kernel: KernelName, layout: Layout, bufs: Named, numbers: Numbers): void {
+    const lists = layout.lists.map((name) => bufs[name] as readonly Buf[])
+    const lengths = lists[0]!.map(({ length }) => length)
+    const used = 1 + layout.buffers.length + layout.params.length
+    const plan = listPlan(kernel, lengths, Math.floor((OWN - used - 1) / (lists.length + 2)))
+    const after = queue.submitted() + plan.parts.length + 1
+    withScratch(plan.shared, (scratch) => {
+      for (const { from, to, serial } of plan.parts) {
+        const planned = scratch === 0 ? [] : [SHARED]
+        let word = start(kernel, layout, bufs, numbers, planned, after)
+        record[SHARED] = scratch
+        record[word++] = to - from
+        for (let i = from; i < to; i++) {
+          for (const list of lists) bind(list[i]!, kernel, word++, planned, after)
+          record[word++] = lengths[i]!
+          record[word++] = plan.first[i]!
+        }
+        push(planned, 0, serial)
+      }
+      if (!plan.finish) return
+      const planned = scratch === 0 ? [] : [SHARED]
+      start(kernel, layout, bufs, numbers, planned, after)
+      record[SHARED] = scratch
+      record[CHUNKS] = plan.pieces
+      push(planned, 1, true)
+    })
+  }
+
   return {
     name: 'wasm',
     caps: Object.freeze({
@@ -214,50 +306,23 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
 
     dispatch(kernel, bufs, params) {
       const layout = layouts.get(kernel)!
-      const byName = bufs as Readonly<Record<string, Buf | undefined>>
-      const numbers = kernel === 'matmul' ? joinProducts(params) : (params as Readonly<Record<string, number>>)
+      const byName = bufs as Named
+      if (layout.lists.length > 0) return dispatchLists(kernel, layout, byName, params)
+      const numbers = kernel === 'matmul' ? joinProducts(params) : (params as Numbers)
       const plan = planOf(kernel, numbers, (name) => byName[name] !== undefined)
-      const steps = plan.serial.length
-      // Scratch may be given back at once: whoever gets it next runs behind this command.
-      const rooms = recording?.heap ?? heap
       const ownBytes = Math.ceil(plan.own / 64) * 64
-      const scratch = plan.shared + ownBytes > 0 ? rooms.alloc(plan.shared + ownBytes * threads + 64) : 0
-      const after = queue.submitted() + steps
-      const planned = scratch === 0 ? [] : [SHARED, OWN]
-      record.fill(0)
-      record[0] = layout.index
-      let word = 1
-      for (const { name, optional } of layout.buffers) {
-        const handle = byName[name]
-        if (handle !== undefined) {
-          const buf = own(handle, kernel)
-          if (!recording) buf.touched = after
-          else if (buf.home === recording) planned.push(word)
-          else recording.outside.add(buf)
-          record[word] = buf.address
-        } else if (!optional) throw new Error(`wasm: ${kernel} needs the buffer ${name}`)
-        word++
-      }
-      for (const { name, float } of layout.params) {
-        if (float) floats[word++] = numbers[name]!
-        else record[word++] = numbers[name]!
-      }
-      record[SHARED] = scratch
-      record[OWN] = scratch + Math.ceil(plan.shared / 64) * 64
-      record[OWN_STRIDE] = ownBytes
-      record[CHUNKS] = plan.chunks
-      try {
-        for (let step = 0; step < steps; step++) {
-          record[PHASE] = step
-          record[SERIAL] = plan.serial[step] ? 1 : 0
-          if (recording) recording.add(record, planned)
-          else queue.push(record)
-        }
-        if (recording) recording.dispatches++
-        else counts.dispatches++
-      } finally {
-        if (scratch !== 0) rooms.free(scratch, recording ? 0 : after)
-      }
+      const steps = plan.serial.length
+      withScratch(plan.shared + ownBytes * threads, (scratch) => {
+        const planned = scratch === 0 ? [] : [SHARED, OWN]
+        start(kernel, layout, byName, numbers, planned, queue.submitted() + steps)
+        record[SHARED] = scratch
+        record[OWN] = scratch + Math.ceil(plan.shared / 64) * 64
+        record[OWN_STRIDE] = ownBytes
+        record[CHUNKS] = plan.chunks
+        plan.serial.forEach((serial, step) => {
+          push(planned, step, serial)
+        })
+      })
     },
 
     capture(body) {

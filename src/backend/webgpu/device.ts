@@ -115,6 +115,7 @@ export async function openDevice(gpu: GPU, options: OpenDeviceOptions = {}): Pro
       maxWorkgroups: limits.maxComputeWorkgroupsPerDimension,
       maxInvocations: limits.maxComputeInvocationsPerWorkgroup,
       workgroupStorage: limits.maxComputeWorkgroupStorageSize,
+      storageBuffers: limits.maxStorageBuffersPerShaderStage,
       subgroups: features.includes('subgroups'),
       f16: features.includes('shader-f16'),
     },

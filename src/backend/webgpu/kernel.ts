@@ -7,7 +7,7 @@ export interface Pass {
   readonly key: string
   /** The WGSL module; entry point `main`. Bindings 0.. are `buffers` in order in group 0, then the uniform block where `words` is not empty. */
   readonly code: () => string
-  /** Names from the kernel table, or `temp:NAME` for scratch of `temps`; outputs and in-place buffers are `read_write`, the rest `read`. */
+  /** Names from the kernel table (`NAME:3` for the fourth of a list), or `temp:NAME` for scratch of `temps`; outputs and in-place buffers are `read_write`, the rest `read`. */
   readonly buffers: readonly { readonly name: string; readonly access: 'read' | 'read_write' }[]
   /** The uniform block, 4-byte words in order: i32 as they are, f32 where `floats` says. */
   readonly words: readonly number[]
@@ -26,6 +26,8 @@ export interface GpuLimits {
   readonly maxWorkgroups: number
   readonly maxInvocations: number
   readonly workgroupStorage: number
+  /** Most storage buffers of a pass. */
+  readonly storageBuffers: number
   readonly subgroups: boolean
   readonly f16: boolean
 }
@@ -34,4 +36,6 @@ export type GpuKernel<K extends KernelName> = (
   params: Params<K>,
   has: (buffer: string) => boolean,
   limits: GpuLimits,
+  /** Elements of each entry of the kernel's lists, where it has lists. */
+  lengths: readonly number[],
 ) => Plan

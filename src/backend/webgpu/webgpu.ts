@@ -2,7 +2,7 @@
 // Not here: the kernels' WGSL (kernels/), buffers (pool.ts), pipelines and bind groups (pipelines.ts), submits (encoder.ts).
 import { platform } from '#platform'
 import type { Backend, BackendStats, HostArray, Program } from '../backend.ts'
-import { type Buf, type Bufs, type Dtype, type KernelName, kernels, type Params } from '../kernels.ts'
+import { type Buf, type Bufs, type Dtype, type KernelName, kernels, type Params, slotsOf } from '../kernels.ts'
 import { type OpenDeviceOptions, openDevice } from './device.ts'
 import { createEncoder } from './encoder.ts'
 import type { GpuKernel } from './kernel.ts'
@@ -13,7 +13,7 @@ import { gather, scatterAdd } from './kernels/gather.ts'
 import { layerNorm, layerNormGrad } from './kernels/layer-norm.ts'
 import { crossEntropy, crossEntropyGrad } from './kernels/loss.ts'
 import { matmul } from './kernels/matmul.ts'
-import { adamw, sgd } from './kernels/optimizer.ts'
+import { adamw, clipNorm, sgd } from './kernels/optimizer.ts'
 import { dropout } from './kernels/random.ts'
 import { reduce } from './kernels/reduce.ts'
 import { softmax, softmaxGrad } from './kernels/softmax.ts'
@@ -43,6 +43,7 @@ export const table = {
   attentionGrad,
   adamw,
   sgd,
+  clipNorm,
 } satisfies { [K in KernelName]: GpuKernel<K> }
 
 /** `disable` names features not to use, so that every variant can be tried on one machine. */
@@ -75,9 +76,11 @@ class GpuBuf implements Buf {
 }
 
 const required = new Map(
-  Object.entries(kernels).map(([name, { out, in: given }]) => [
-    name,
-    [...out, ...given].filter((slot) => !slot.endsWith('?')),
+  (Object.keys(kernels) as KernelName[]).map((kernel) => [
+    kernel,
+    slotsOf(kernel)
+      .filter(({ optional, list }) => !optional && !list)
+      .map(({ name }) => name),
   ]),
 )
 
@@ -259,13 +262,19 @@ export async function createWebgpu(options: WebgpuOptions = {}): Promise<WebgpuB
     },
 
     dispatch<K extends KernelName>(kernel: K, bufs: Bufs<K>, params: Params<K>) {
-      const byName = bufs as Readonly<Record<string, Buf | undefined>>
+      const byName = bufs as Readonly<Record<string, Buf | readonly Buf[] | undefined>>
       const slots: Record<string, Slot> = {}
-      for (const [name, handle] of Object.entries(byName)) {
-        if (!handle) continue
+      let lengths: readonly number[] = []
+      const bind = (name: string, handle: Buf) => {
         const buf = own(handle, kernel)
         slots[name] = buf.slot
         if (recording && buf.home !== recording) recording.outside.add(buf)
+      }
+      for (const [name, given] of Object.entries(byName)) {
+        if (Array.isArray(given)) {
+          lengths = given.map(({ length }) => length)
+          for (const [i, handle] of given.entries()) bind(`${name}:${i}`, handle)
+        } else if (given) bind(name, given as Buf)
       }
       for (const name of required.get(kernel)!) {
         if (!slots[name]) throw new Error(`webgpu: ${kernel} needs the buffer ${name}`)
@@ -277,7 +286,7 @@ export async function createWebgpu(options: WebgpuOptions = {}): Promise<WebgpuB
         return slots[one!] !== undefined && slots[one!] === slots[other!]
       }
       const build = table[kernel] as unknown as GpuKernel<K>
-      const { passes, temps = {} } = build(params, has, limits)
+      const { passes, temps = {} } = build(params, has, limits, lengths)
       // Scratch may be given back at once: whoever gets it next runs behind this command.
       const rooms = recording ?? pool
       const scratch = Object.entries(temps).map(([name, length]) => {

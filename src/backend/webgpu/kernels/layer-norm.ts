@@ -47,11 +47,11 @@ export const layerNorm: GpuKernel<'layerNorm'> = ({ m, n, eps }, has, { maxWorkg
   }
 }
 
-function inputGrad(m: number, n: number, maxWorkgroups: number): Pass {
+function inputGrad(m: number, n: number, accumulate: number, maxWorkgroups: number): Pass {
   const width = rowWidth(n)
   return pass(
     {
-      key: `dx ${width}`,
+      key: `dx ${width} ${accumulate}`,
       buffers: [...write('dx'), ...read('dy', 'x', 'mean', 'rstd', 'w')],
       fields: [
         ['m', 'u32', m],
@@ -75,7 +75,7 @@ function inputGrad(m: number, n: number, maxWorkgroups: number): Pass {
   dot = total(dot, lane) / f32(u.n);
   for (var j = lane; j < u.n; j += ${width}u) {
     let xh = (x[row + j] - mu) * rs;
-    dx[row + j] = rs * (dy[row + j] * w[j] - sum - xh * dot);
+    dx[row + j] ${accumulate === 1 ? '+=' : '='} rs * (dy[row + j] * w[j] - sum - xh * dot);
   }`,
     },
     maxWorkgroups,
@@ -119,8 +119,8 @@ function columnSums(m: number, n: number, parts: number, outs: readonly string[]
   )
 }
 
-export const layerNormGrad: GpuKernel<'layerNormGrad'> = ({ m, n }, has, { maxWorkgroups }) => {
-  const passes = has('dx') ? [inputGrad(m, n, maxWorkgroups)] : []
+export const layerNormGrad: GpuKernel<'layerNormGrad'> = ({ m, n, accumulate }, has, { maxWorkgroups }) => {
+  const passes = has('dx') ? [inputGrad(m, n, accumulate, maxWorkgroups)] : []
   const outs = ['dw', 'db'].filter(has)
   // With one column `partsOf` would plan for rows, which this pass does not do.
   const parts = partsOf(1, m, Math.max(n, 2))
