@@ -1,11 +1,12 @@
 // Builds dist/: index.js, cli.js and start.js for Node (shared chunks), browser.js with nothing left to import, demo/.
-// `#platform` becomes platform/node.ts or platform/browser.ts; `wasm:<variant>` becomes the compiled kernels in base64,
+// `#platform` becomes platform/node.ts or platform/browser.ts; `wasm:<variant>` the compiled kernels, packed in base64;
 // `worker:image-worker` the text of what makes images there.
 // Type declarations are not made here (.ci/tsconfig.types.json).
 import { createHash } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { deflateRawSync } from 'node:zlib'
 import asc from 'assemblyscript/asc'
 import { rollup } from 'rollup'
 import esbuild from 'rollup-plugin-esbuild'
@@ -37,11 +38,14 @@ function keyOf(args) {
   return hash.digest('hex').slice(0, 24)
 }
 
-/** The bytes of one variant in base64, from the cache where nothing has changed. */
+// Before base64: gzip finds little to shorten in base64 itself.
+const packed = (wasm) => deflateRawSync(wasm, { level: 9 }).toString('base64')
+
+/** One variant, deflated, in base64, from the cache where nothing has changed. */
 async function compile(variant) {
   const args = [...flags, ...variants[variant]]
   const file = join(cache, variant, `${keyOf(args)}.wasm`)
-  if (existsSync(file)) return readFileSync(file, 'base64')
+  if (existsSync(file)) return packed(readFileSync(file))
   let wasm
   const { error, stderr } = await asc.main(['assembly/index.ts', ...args, '--baseDir', root, '--outFile', 'out.wasm'], {
     writeFile: (_, contents) => {
@@ -53,7 +57,7 @@ async function compile(variant) {
   mkdirSync(join(cache, variant), { recursive: true })
   writeFileSync(`${file}.${process.pid}`, wasm)
   renameSync(`${file}.${process.pid}`, file)
-  return Buffer.from(wasm).toString('base64')
+  return packed(wasm)
 }
 
 const wasm = {
@@ -70,11 +74,14 @@ const wasm = {
   },
 }
 
-/** In the session's worker: kernels come from the page, which has them already (src/web/session.ts). */
-const wasmOfPage = {
-  name: 'wasm-of-page',
-  resolveId: wasm.resolveId,
-  load: (id) => (id.startsWith('\0wasm:') ? `export default VITUNE_WASM['${id.slice('\0wasm:'.length)}']` : undefined),
+/** In the session's worker: texts that the page has already come from there (src/web/session.ts). */
+const textsOfPage = {
+  name: 'texts-of-page',
+  resolveId: (id) => (/^(wasm|worker):/.test(id) ? `\0${id}` : undefined),
+  load(id) {
+    if (id === '\0worker:image-worker') return 'export const source = VITUNE_TEXTS.imageWorker'
+    return id.startsWith('\0wasm:') ? `export default VITUNE_TEXTS['${id.slice('\0wasm:'.length)}']` : undefined
+  },
 }
 
 const platform = (name) => ({
@@ -134,13 +141,7 @@ const worker = (build) => ({
   async load(id) {
     if (id !== '\0web:worker') return undefined
     if (!build) return "export const workerText = ''"
-    const plugins = [
-      platform('browser'),
-      wasmOfPage,
-      imageWorker('browser'),
-      compiler({ minify: true }),
-      refusePackages,
-    ]
+    const plugins = [platform('browser'), textsOfPage, compiler({ minify: true }), refusePackages]
     return `export const workerText = ${await textOf(this, 'web/worker.ts', 'iife', plugins)}`
   },
 })

@@ -1,6 +1,7 @@
 // A session: everything that takes time runs in a worker, which also owns the files; the page sends messages and is
 // never blocked. The worker starts from text inside this bundle, so no bundler needs to know of it.
 import { workerText } from 'web:worker'
+import { source } from 'worker:image-worker'
 import { platform } from '#platform'
 import type { Device, DeviceReport } from '../backend/create.ts'
 import { compiled } from '../backend/wasm/variants.ts'
@@ -141,8 +142,9 @@ export async function openSession(options: SessionOptions = {}): Promise<Session
   if (platform.name !== 'browser') {
     throw new InputError('session: needs a browser; in Node call train, openRun and predict directly')
   }
-  // The worker's text lacks the kernels, which this bundle has: they are handed over as text before it.
-  const text = `const VITUNE_WASM=${JSON.stringify(compiled)};${workerText}`
+  // The worker's text lacks what this bundle has as text already: that is put before it.
+  const texts = { ...compiled, imageWorker: source }
+  const text = `const VITUNE_TEXTS=${JSON.stringify(texts)};${workerText}`
   const caller = connect<Host>(platform.startWorker(text))
   const { call, stop } = caller
   const device = await call('start', { device: options.device, threads: options.threads }).catch(async (error) => {

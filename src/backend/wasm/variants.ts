@@ -19,15 +19,16 @@ export type Feature = 'relaxed-simd' | 'threads'
 /** The kernels as text, for a worker whose code comes without them. */
 export const compiled = { simd, relaxed, 'simd-threads': simdThreads, 'relaxed-threads': relaxedThreads } as const
 
-function decode(base64: string): Uint8Array<ArrayBuffer> {
+async function decode(base64: string): Promise<Uint8Array<ArrayBuffer>> {
   const text = atob(base64)
   const bytes = new Uint8Array(text.length)
   for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i)
-  return bytes
+  const inflated = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('deflate-raw'))
+  return new Uint8Array(await new Response(inflated).arrayBuffer())
 }
 
 /** The best variant for `threads` threads; throws where there is no WebAssembly SIMD. */
-export function chooseVariant(threads: number, disable: readonly Feature[]): Variant {
+export async function chooseVariant(threads: number, disable: readonly Feature[]): Promise<Variant> {
   const notes: string[] = []
   let shared = threads > 1
   if (shared && disable.includes('threads')) {
@@ -42,11 +43,11 @@ export function chooseVariant(threads: number, disable: readonly Feature[]): Var
     notes.push('relaxed SIMD is switched off by option')
   } else {
     platform.enableRelaxedSimd()
-    const bytes = decode(shared ? relaxedThreads : relaxed)
+    const bytes = await decode(shared ? relaxedThreads : relaxed)
     if (WebAssembly.validate(bytes)) return { bytes, relaxedSimd: true, shared, notes }
     notes.push('relaxed SIMD is not known to this engine')
   }
-  const bytes = decode(shared ? simdThreads : simd)
+  const bytes = await decode(shared ? simdThreads : simd)
   if (WebAssembly.validate(bytes)) return { bytes, relaxedSimd: false, shared, notes }
   throw new Error('wasm: this engine has no WebAssembly SIMD; use the reference backend')
 }

@@ -1,4 +1,4 @@
-// The kernels of assembly/, compiled by rollup.config.mjs, one module each way of building them: base64 text.
+// The kernels of assembly/, compiled by rollup.config.mjs, one module each way of building them: deflated, in base64.
 
 declare module 'wasm:simd' {
   const base64: string

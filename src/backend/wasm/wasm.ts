@@ -75,7 +75,7 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
   if (!(maxPages * PAGE > HEAP + PAGE)) {
     throw new Error(`wasm: maxBytes must be at least ${HEAP + 2 * PAGE}, got ${options.maxBytes}`)
   }
-  const variant = chooseVariant(wanted, options.disable ?? [])
+  const variant = await chooseVariant(wanted, options.disable ?? [])
   const threads = variant.shared ? wanted : 1
   const module = await WebAssembly.compile(variant.bytes)
   const { memory, pages } = createMemory(maxPages, variant.shared)
