@@ -151,10 +151,6 @@ export async function openSession(options: SessionOptions = {}): Promise<Session
     await stop()
     throw error
   })
-  if (!device.available) {
-    await stop()
-    throw new InputError(device.reason ?? 'device: is not there')
-  }
   const send = async <T>(
     images: readonly ImageSource[],
     go: (sent: SentImage[], transfer: Transferable[]) => Promise<T>,
