@@ -98,15 +98,34 @@ export class Block extends Module {
     const scaled = scale ? mul(y, scale) : y
     return add(ctx.drop(scaled, dropPath, x.size / x.shape[0]!), x)
   }
-  /** (B, N, C) to (B, N, C). */
-  forward(x: Tensor, ctx: Context): Tensor {
+  /** All but the last layer: the sum behind the attention (B, N, C) and the widened activation. */
+  private open(x: Tensor, ctx: Context): [Tensor, Tensor] {
     const mixed = scope(() => {
       const attended = this.attention.mix(this.norm1.forward(x), ctx)
       return this.branch(x, attended, this.attention.output, this.scale1, ctx)
     })
-    return scope(() => {
-      const wide = this.mlp.widen(this.norm2.forward(mixed), ctx)
-      return this.branch(mixed, wide, this.mlp.fc2, this.scale2, ctx)
+    return [mixed, scope(() => this.mlp.widen(this.norm2.forward(mixed), ctx))]
+  }
+  private close([mixed, wide]: [Tensor, Tensor], ctx: Context): Tensor {
+    return this.branch(mixed, wide, this.mlp.fc2, this.scale2, ctx)
+  }
+  /** (B, N, C) to (B, N, C). */
+  forward(x: Tensor, ctx: Context): Tensor {
+    return scope(() => this.close(this.open(x, ctx), ctx))
+  }
+  /** The same, recomputed in the backward pass instead of kept. */
+  recomputed(x: Tensor, ctx: Context): Tensor {
+    const start = ctx.stream
+    let between = start
+    const open = (input: Tensor) => {
+      ctx.stream = start
+      const made = this.open(input, ctx)
+      between = ctx.stream
+      return made
+    }
+    return checkpoint(open, x, (made) => {
+      ctx.stream = between
+      return this.close(made, ctx)
     })
   }
 }
@@ -231,13 +250,7 @@ export class Vit extends Module {
       let x = scope(() => this.embed(images, ctx, options.keep))
       for (const block of this.blocks) {
         const before = x
-        if (options.checkpoint) {
-          const stream = ctx.stream
-          x = checkpoint((input) => {
-            ctx.stream = stream
-            return block.forward(input, ctx)
-          }, before)
-        } else x = block.forward(before, ctx)
+        x = options.checkpoint ? block.recomputed(before, ctx) : block.forward(before, ctx)
         before.dispose()
       }
       return this.norm.forward(x)

@@ -2,7 +2,7 @@
 
 import { unaryOps } from '../backend/kernels.ts'
 import { sameShape, showShape, sizeOf } from '../tensor/shape.ts'
-import { isTracked, record } from '../tensor/tape.ts'
+import { isTracked, record, valuesUnread } from '../tensor/tape.ts'
 import { empty, type Tensor } from '../tensor/tensor.ts'
 import { run } from './dispatch.ts'
 import { add, mul } from './elementwise.ts'
@@ -47,19 +47,10 @@ export function linear(x: Tensor, w: Tensor, options: LinearOptions = {}): Tenso
   const y = empty(x.backend, shape)
   const activated = act === 'gelu' && [x, w, bias].some(isTracked)
   const pre = activated ? empty(x.backend, shape) : undefined
-  run(
-    'matmul',
-    { y, pre, a: x, b: w, bias, colScale, residual },
-    {
-      ...plain,
-      m,
-      n,
-      k,
-      transB: 1,
-      alpha,
-      act: act === 'gelu' ? 1 : 0,
-    },
-  )
+  if (!valuesUnread()) {
+    const params = { ...plain, m, n, k, transB: 1, alpha, act: act === 'gelu' ? 1 : 0 }
+    run('matmul', { y, pre, a: x, b: w, bias, colScale, residual }, params)
+  }
   return record(y, [x, w, bias, residual], ([needsX, needsW, needsBias, needsResidual]) => {
     const inner = needsX || needsW || needsBias
     return {

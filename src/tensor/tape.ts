@@ -44,6 +44,14 @@ class Tape {
 
 let current: Tape | undefined
 
+/** While only the rules of a function are wanted: the first tensor id of what it makes, and whether a rule saved such. */
+let unread: { readonly first: number; saved: boolean } | undefined
+
+/** Whether nobody reads the values made now, unless a rule asks for them: a product need not be computed. */
+export function valuesUnread(): boolean {
+  return unread !== undefined
+}
+
 /** Whether the gradient of this tensor is wanted by the tape now recording. */
 export function isTracked(t: Tensor | undefined): boolean {
   return t !== undefined && current?.tracked.has(t.id) === true
@@ -51,12 +59,14 @@ export function isTracked(t: Tensor | undefined): boolean {
 
 /** Runs `fn` without recording. */
 export function untracked<T>(fn: () => T): T {
-  const tape = current
+  const [tape, rules] = [current, unread]
   current = undefined
+  unread = undefined // its values may be kept for later
   try {
     return fn()
   } finally {
     current = tape
+    unread = rules
   }
 }
 
@@ -77,6 +87,7 @@ export function record(
   const needs = inputs.map((t) => t !== undefined && tape.tracked.has(t.id))
   if (!needs.includes(true)) return out
   const { saved, backward } = rule(needs)
+  if (unread && saved.some((t) => t && t.id >= unread!.first)) unread.saved = true
   tape.nodes.push({
     out: out.id,
     inputs: inputs.map((t, i) => (needs[i] ? t!.id : undefined)),
@@ -175,15 +186,41 @@ function filled(like: Tensor, value: number): Tensor {
   return t
 }
 
+/** Records how `fn` goes back. Its products are computed only where a rule saves what is made of them. */
+function recordOnly(tape: Tape, like: Tensor, fn: () => Tensor): Tensor {
+  const before = tape.nodes.length
+  const mine = { first: new Tensor(like, like.shape).id, saved: false }
+  unread = mine
+  let out: Tensor
+  try {
+    out = scope(fn)
+  } finally {
+    unread = undefined
+  }
+  if (!mine.saved) return out
+  for (const node of tape.nodes.splice(before)) for (const t of node.saved) t?.dispose()
+  return scope(fn)
+}
+
+/** What `checkpoint` leaves out of the recomputation where it can: the last steps, from what `fn` gives to the result. */
+export type Last<T> = (made: T) => Tensor
+
 /**
- * fn(x), recomputed in the backward pass instead of saved: less memory for about one more forward.
- * `fn` must give the same values when it runs again (dropout: start from the same `Context.stream`). Of what has a
- * gradient it may use its argument and the parameters only; anything else made before throws in the backward pass.
+ * last(fn(x)), recomputed in the backward pass instead of saved: less memory for about one more forward. Products in
+ * `last` are not computed again where the way back does not read them.
+ * Both must give the same values when they run again (dropout: start from the same `Context.stream`). Of what has a
+ * gradient they may use `x` and the parameters only; anything else made before throws in the backward pass.
  */
-export function checkpoint(fn: (x: Tensor) => Tensor, x: Tensor): Tensor {
+export function checkpoint(fn: (x: Tensor) => Tensor, x: Tensor): Tensor
+export function checkpoint<T>(fn: (x: Tensor) => T, x: Tensor, last: Last<T>): Tensor
+export function checkpoint<T>(
+  fn: (x: Tensor) => T,
+  x: Tensor,
+  last: Last<T> = (made) => made as unknown as Tensor,
+): Tensor {
   const tape = current
-  if (!tape) return fn(x)
-  const y = untracked(() => scope(() => fn(x)))
+  if (!tape) return scope(() => last(fn(x)))
+  const y = untracked(() => scope(() => last(fn(x))))
   const inputs = [x, ...tape.roots]
   return record(y, inputs, (needs) => ({
     saved: [x],
@@ -194,7 +231,10 @@ export function checkpoint(fn: (x: Tensor) => Tensor, x: Tensor): Tensor {
         current = inner
         let out: Tensor
         try {
-          out = scope(() => fn(again!))
+          out = scope(() => {
+            const made = fn(again!)
+            return recordOnly(inner, again!, () => last(made))
+          })
         } finally {
           current = undefined
         }
