@@ -88,8 +88,8 @@ async function run(model: Vit, options: Partial<Own> = {}, until?: (event: FitEv
 const isStep = (event: FitEvent): event is StepEvent => event.kind === 'step'
 const isEpoch = (event: FitEvent): event is EpochEvent => event.kind === 'epoch'
 const lossesOf = (events: FitEvent[]) => events.filter(isStep).map((e) => e.loss)
-/** What must repeat: everything but the time. */
-const timeless = (events: FitEvent[]) => events.map(({ seconds: _, dataSeconds: _d, ...rest }) => rest)
+/** What must repeat: everything but time and memory. */
+const timeless = (events: FitEvent[]) => events.map((e) => ({ ...e, seconds: 0, dataSeconds: 0, peakBytes: 0 }))
 
 /** Losses and final weights of one run on a fresh model. */
 async function outcome(
