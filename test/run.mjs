@@ -1,11 +1,13 @@
 // Runs every test/**/*.test.ts in a process of its own and ends with the line `N passed, M failed`.
 // node test/run.mjs [--jobs 2] [--verbose] [part of a file name]...
-// With --webgpu also *.gpu.ts, and the WebGPU backend joins where tests loop over backends (in software, slow).
+// Without a GPU adapter or a browser the tests that need one are left out, which is said above the last line;
+// VITUNE_REQUIRE=webgpu,chromium makes that a failure, VITUNE_WITHOUT=webgpu,chromium hides them.
 import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, stripVTControlCharacters } from 'node:util'
+import { available as chromiumHere } from './chromium.mjs'
 import { softwareGpu } from './software-gpu.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -15,23 +17,50 @@ const { values, positionals } = parseArgs({
   options: {
     jobs: { type: 'string', default: '1' },
     verbose: { type: 'boolean', default: false },
-    webgpu: { type: 'boolean', default: false },
   },
 })
 
-const env = values.webgpu ? { ...process.env, ...(await softwareGpu()), VITUNE_TEST_WEBGPU: '1' } : process.env
-const endings = values.webgpu ? ['.test.ts', '.gpu.ts'] : ['.test.ts']
-const files = readdirSync(join(root, 'test'), { recursive: true })
-  .filter((name) => endings.some((ending) => name.endsWith(ending)))
+const among = (variable, name) => (process.env[variable] ?? '').split(',').includes(name)
+const driver = await softwareGpu()
+
+/** True, or why Node has no WebGPU here. */
+async function webgpuHere() {
+  if (among('VITUNE_WITHOUT', 'webgpu')) return 'VITUNE_WITHOUT hides it'
+  const { code, output } = await execute('test/webgpu-probe.mjs', { ...process.env, ...driver })
+  const said = output.trim().split('\n').at(-1)
+  if (said === 'true') return true
+  return said || `the webgpu package ended with code ${code}`
+}
+
+// What a machine may lack, and the test files that are for it alone.
+const parts = [
+  { id: 'webgpu', name: 'WebGPU in Node', here: await webgpuHere(), needs: (file) => /\/webgpu[^/]*$/.test(file) },
+  {
+    id: 'chromium',
+    name: 'Chromium',
+    here: chromiumHere(),
+    needs: (file) => readFileSync(file, 'utf8').includes("from './chromium.mjs'"),
+  },
+]
+const missing = parts.filter(({ here }) => here !== true)
+const env = { ...process.env, ...driver, ...(parts[0].here === true ? { VITUNE_TEST_WEBGPU: '1' } : {}) }
+
+const found = readdirSync(join(root, 'test'), { recursive: true })
+  .filter((name) => name.endsWith('.test.ts'))
   .map((name) => join(root, 'test', name))
   .filter((file) => positionals.length === 0 || positionals.some((part) => relative(root, file).includes(part)))
   .sort()
+const files = found.filter((file) => !missing.some(({ needs }) => needs(file)))
 
 /** Output and exit code of one file; a file that outlives the time limit is killed and has no code. */
-function execute(file) {
+function execute(file, env) {
   return new Promise((resolve) => {
     const stdio = ['ignore', 'pipe', 'pipe']
-    const child = spawn(process.execPath, ['--import', 'tsx', file], { cwd: root, env, stdio })
+    const child = spawn(process.execPath, [...(file.endsWith('.ts') ? ['--import', 'tsx'] : []), file], {
+      cwd: root,
+      env,
+      stdio,
+    })
     let output = ''
     const timer = setTimeout(() => {
       output += `\nStopped after ${timeLimit / 1000} s.\n`
@@ -67,7 +96,7 @@ let failed = 0
 async function work(queue) {
   for (let file = queue.shift(); file; file = queue.shift()) {
     const start = performance.now()
-    const result = await execute(file)
+    const result = await execute(file, env)
     const verdict = judge(file, result)
     passed += verdict.passed
     failed += verdict.failed
@@ -79,11 +108,20 @@ async function work(queue) {
   }
 }
 
-if (files.length === 0) {
+if (found.length === 0) {
   console.log(`No test file matches ${positionals.join(' ') || 'test/**/*.test.ts'}.`)
   failed = 1
 }
 const queue = [...files]
 await Promise.all(Array.from({ length: Math.max(1, Number(values.jobs) || 1) }, () => work(queue)))
+for (const { id, name, here, needs } of missing) {
+  const files = found.filter(needs).map((file) => relative(join(root, 'test'), file))
+  if (id === 'webgpu') files.push('and WebGPU in every other file')
+  const required = among('VITUNE_REQUIRE', id)
+  if (required) failed++
+  console.log(
+    `skipped: ${name} (${here}): ${files.join(', ')}${required ? '; VITUNE_REQUIRE does not allow this' : ''}`,
+  )
+}
 console.log(`${passed} passed, ${failed} failed`)
 process.exitCode = failed ? 1 : 0

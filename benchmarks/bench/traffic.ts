@@ -18,6 +18,7 @@ const limits: GpuLimits = {
   maxWorkgroups: 65535,
   maxInvocations: 256,
   workgroupStorage: 16384,
+  direct: false,
   subgroups: false,
   f16: false,
 }

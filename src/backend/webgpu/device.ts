@@ -1,8 +1,10 @@
 // Gets a device, asks for the limits that kernels use, and remembers what went wrong with it.
 import type { GpuLimits } from './kernel.ts'
 
-/** Variants that can be switched off by name. */
-export type GpuFeature = 'subgroups' | 'shader-f16'
+/**
+ * Variants that can be switched off by name. `direct`: kernels for adapters in software; a GPU never takes them.
+ */
+export type GpuFeature = 'subgroups' | 'shader-f16' | 'direct'
 
 /** Numbers of the WebGPU specification: the globals that name them are missing in Node. */
 export const usage = { mapRead: 0x1, copySrc: 0x4, copyDst: 0x8, uniform: 0x40, storage: 0x80 } as const
@@ -27,8 +29,8 @@ const wanted = [
   'maxComputeWorkgroupsPerDimension',
 ] as const
 
-/** attentionGrad binds nine. */
-const STORAGE_BUFFERS = 9
+/** The most that a kernel binds, which is what every device of the specification offers. */
+const STORAGE_BUFFERS = 8
 
 export interface OpenDevice {
   readonly device: GPUDevice
@@ -80,13 +82,14 @@ export async function openDevice(gpu: GPU, options: OpenDeviceOptions = {}): Pro
     const has = adapter.limits.maxStorageBuffersPerShaderStage
     throw new Error(`webgpu: the adapter must bind ${STORAGE_BUFFERS} storage buffers in a kernel, got ${has}`)
   }
-  const features: GpuFeature[] = []
+  const features: ('subgroups' | 'shader-f16')[] = []
   const notes: string[] = []
   for (const feature of ['subgroups', 'shader-f16'] as const) {
     if (disable.includes(feature)) notes.push(`${feature} was switched off`)
     else if (!adapter.features.has(feature)) notes.push(`the adapter has no ${feature}`)
     else features.push(feature)
   }
+  if (software && disable.includes('direct')) notes.push('direct was switched off')
   const requiredLimits = Object.fromEntries(wanted.map((name) => [name, adapter.limits[name]]))
   const starting = adapter.requestDevice({ requiredFeatures: features, requiredLimits })
   const device = await inTime('requestDevice', starting, patience)
@@ -116,6 +119,7 @@ export async function openDevice(gpu: GPU, options: OpenDeviceOptions = {}): Pro
       maxInvocations: limits.maxComputeInvocationsPerWorkgroup,
       workgroupStorage: limits.maxComputeWorkgroupStorageSize,
       storageBuffers: limits.maxStorageBuffersPerShaderStage,
+      direct: software && !disable.includes('direct'),
       subgroups: features.includes('subgroups'),
       f16: features.includes('shader-f16'),
     },

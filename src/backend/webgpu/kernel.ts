@@ -7,7 +7,10 @@ export interface Pass {
   readonly key: string
   /** The WGSL module; entry point `main`. Bindings 0.. are `buffers` in order in group 0, then the uniform block where `words` is not empty. */
   readonly code: () => string
-  /** Names from the kernel table (`NAME:3` for the fourth of a list), or `temp:NAME` for scratch of `temps`; outputs and in-place buffers are `read_write`, the rest `read`. */
+  /**
+   * Names from the kernel table (`NAME:3` for the fourth of a list), `temp:NAME` for scratch of `temps`, or `none` for an output
+   * that is not wanted; outputs and in-place buffers are `read_write`, the rest `read`.
+   */
   readonly buffers: readonly { readonly name: string; readonly access: 'read' | 'read_write' }[]
   /** The uniform block, 4-byte words in order: i32 as they are, f32 where `floats` says. */
   readonly words: readonly number[]
@@ -28,6 +31,8 @@ export interface GpuLimits {
   readonly workgroupStorage: number
   /** Most storage buffers of a pass. */
   readonly storageBuffers: number
+  /** The adapter is a CPU: matmul and attention take their operands straight from memory. */
+  readonly direct: boolean
   readonly subgroups: boolean
   readonly f16: boolean
 }

@@ -17,6 +17,7 @@ import { adamw, clipNorm, sgd } from './kernels/optimizer.ts'
 import { dropout } from './kernels/random.ts'
 import { reduce } from './kernels/reduce.ts'
 import { softmax, softmaxGrad } from './kernels/softmax.ts'
+import { NONE } from './kernels/wgsl.ts'
 import { createPipelines } from './pipelines.ts'
 import { createPool, type Slot } from './pool.ts'
 import { encode, Recording } from './program.ts'
@@ -130,6 +131,13 @@ export async function createWebgpu(options: WebgpuOptions = {}): Promise<WebgpuB
     },
   })
   const readback = createReadback(device, encoder, () => counts.allocations++)
+
+  /** What is bound for `none`, an output that is not wanted. */
+  let none: Slot | undefined
+  const unwanted = (): Slot => {
+    none ??= pool.take(4)
+    return none
+  }
 
   function own(buf: Buf, what: string): GpuBuf {
     if (!(buf instanceof GpuBuf) || !live.has(buf)) {
@@ -296,7 +304,7 @@ export async function createWebgpu(options: WebgpuOptions = {}): Promise<WebgpuB
       try {
         for (const pass of passes) {
           if (pass.workgroups.includes(0)) continue
-          const bound = pass.buffers.map(({ name }) => slots[name]!)
+          const bound = pass.buffers.map(({ name }) => (name === NONE ? unwanted() : slots[name]!))
           const pipeline = pipelines.get(kernel, pass)
           if (recording) {
             const { words, floats, workgroups } = pass

@@ -11,20 +11,18 @@ const DEPTH = 16
 /** Columns of a head that one workgroup writes: 8 registers for each row of an accumulator. Wider heads take several. */
 const MOST_COLUMNS = 128
 
-/** Registers of a thread: rows and columns of the tile of scores, and columns of a result. */
+/** Registers of a thread: rows and columns of the tile of scores, and columns of a result, in fours. */
 export interface Plot {
-  readonly d: number
   readonly rows: number
-  readonly columns: number
+  readonly columns: 2
   readonly wide: number
 }
 
-/** The block for heads of d, no larger than n needs. */
-export function plot(n: number, d: number, most: { readonly rows: number; readonly columns: number }): Plot {
-  const needed = Math.ceil(n / SIDE)
-  const wide = Math.ceil(Math.min(d, MOST_COLUMNS) / SIDE)
-  return { d, rows: Math.min(most.rows, needed), columns: Math.min(most.columns, needed), wide }
-}
+/**
+ * Two widths, so that a model compiles one pipeline a pass: 64 columns, which nearly every ViT's heads have, and all else
+ * up to 128, where what lies past the head is multiplied as zeros.
+ */
+export const wideOf = (d: number): number => (d <= 4 * SIDE ? 1 : 2)
 
 /** Lines of WGSL for 0 .. n - 1, and for every (i, j). */
 export const lines = (n: number, line: (i: number) => string) =>
@@ -33,18 +31,22 @@ export const grid = (rows: number, columns: number, line: (i: number, j: number)
   lines(rows * columns, (e) => line(Math.floor(e / columns), e % columns))
 
 /** Row i, or column j, of a thread. */
-export const rowOf = (i: number) => `(ty + ${i * SIDE}u)`
+export const rowOf = (i: number | string) => (typeof i === 'number' ? `(ty + ${i * SIDE}u)` : `(ty + ${i} * ${SIDE}u)`)
 export const columnOf = (j: number) => `(tx + ${j * SIDE}u)`
+/** Columns of a block of results. */
+const columnsOf = (s: Plot) => s.wide * 4 * SIDE
 
 /** Floats of staging: DEPTH columns of both sides. */
 const staged = ({ rows, columns }: Plot) => DEPTH * (SIDE * (rows + columns) + 2)
 /** Streamed rows staged at a time by `multiply`: a power of 2, at least 4. */
-const stagedRows = (s: Plot) => Math.min(SIDE * s.columns, 2 ** Math.floor(Math.log2(staged(s) / (s.wide * SIDE))))
+const stagedRows = (s: Plot) => Math.min(SIDE * s.columns, 2 ** Math.floor(Math.log2(staged(s) / columnsOf(s))))
 
 export interface Streamed {
   readonly key: string
   readonly buffers: readonly BufferSpec[]
-  readonly sizes: Pick<Params<'attention'>, 'b' | 'n' | 'h' | 'scale'>
+  readonly sizes: Params<'attention'>
+  /** What is wanted of the pass, bit by bit: uniform branches instead of a pipeline for each choice. */
+  readonly flags: number
   readonly helpers?: string
   readonly before: string
   /** Run for every block of streamed rows; the block begins at row `first`. Barriers are allowed in all three. */
@@ -54,36 +56,38 @@ export interface Streamed {
 
 /**
  * A pass with one workgroup for each head, block of rows and block of columns. In scope: `own` (first row), `head` of b h,
- * `column` (first column written), `base` (the head's first element), `width` (elements from a row to the next), d, tx, ty.
+ * `column` (first column written), `base` (the head's first element), `width` (elements from a row to the next), tx, ty.
  */
 export function streamedPass(s: Plot, spec: Streamed, maxWorkgroups: number): Pass {
-  const { b, n, h, scale } = spec.sizes
+  const { b, n, h, d, scale } = spec.sizes
   const rows = s.rows * SIDE
-  const columnBlocks = Math.ceil(s.d / MOST_COLUMNS)
+  const columnBlocks = Math.ceil(d / MOST_COLUMNS)
   return pass(
     {
-      key: `${spec.key} ${s.d} ${s.rows}x${s.columns}`,
+      key: `${spec.key} ${s.wide} ${s.rows}x${s.columns}`,
       buffers: spec.buffers,
       fields: [
         ['n', 'u32', n],
         ['h', 'u32', h],
         ['heads', 'u32', b * h],
+        ['d', 'u32', d],
+        ['column_blocks', 'u32', columnBlocks],
+        ['flags', 'u32', spec.flags],
         ['scale', 'f32', scale],
       ],
       groups: Math.ceil(n / rows) * columnBlocks * b * h,
       width: WIDTH,
-      helpers: () => `const d = ${s.d}u;
-var<workgroup> tile: array<f32, ${rows * (s.columns * SIDE + 1)}>;
+      helpers: () => `var<workgroup> tile: array<f32, ${rows * (s.columns * SIDE + 1)}>;
 var<workgroup> stage: array<f32, ${staged(s)}>;
 ${spec.helpers ?? ''}`,
       body: () => `
   let row_blocks = (u.n + ${rows - 1}u) / ${rows}u;
-  let head = group / (row_blocks * ${columnBlocks}u);
+  let head = group / (row_blocks * u.column_blocks);
   if (head >= u.heads) { return; }
   let own = group % row_blocks * ${rows}u;
-  let column = group / row_blocks % ${columnBlocks}u * ${MOST_COLUMNS}u;
-  let width = u.h * d;
-  let base = head / u.h * u.n * width + head % u.h * d;
+  let column = group / row_blocks % u.column_blocks * ${MOST_COLUMNS}u;
+  let width = u.h * u.d;
+  let base = head / u.h * u.n * width + head % u.h * u.d;
   let tx = lane % ${SIDE}u;
   let ty = lane / ${SIDE}u;
   ${spec.before}
@@ -102,62 +106,83 @@ const stageColumns = (from: string, start: string, rows: number, offset: number)
         let c = e % ${DEPTH}u;
         let r = e / ${DEPTH}u;
         var cell = 0.0;
-        if (${start} + r < u.n && c0 + c < d) { cell = ${from}[base + (${start} + r) * width + c0 + c]; }
+        if (${start} + r < u.n && c0 + c < u.d) { cell = ${from}[base + (${start} + r) * width + c0 + c]; }
         stage[${offset}u + c * ${rows + 1}u + r] = cell;
       }`
 
-/** Declares NAMEi_j = own row i of x times streamed row j of y, over all of D. Leaves the staging free. */
+/** Declares NAMEi, own row i of x times both streamed rows of y, over all of D. Leaves the staging free. */
 export function scores(s: Plot, name: string, x: string, y: string): string {
   const rows = s.rows * SIDE
   const columns = s.columns * SIDE
   const offset = DEPTH * (rows + 1)
   return `
-    ${grid(s.rows, s.columns, (i, j) => `var ${name}${i}_${j} = 0.0;`)}
-    for (var c0 = 0u; c0 < d; c0 += ${DEPTH}u) {
+    ${lines(s.rows, (i) => `var ${name}${i} = vec2f();`)}
+    for (var c0 = 0u; c0 < u.d; c0 += ${DEPTH}u) {
       ${stageColumns(x, 'own', rows, 0)}
       ${stageColumns(y, 'first', columns, offset)}
       workgroupBarrier();
       for (var c = 0u; c < ${DEPTH}u; c++) {
-        ${lines(s.rows, (i) => `let x${i} = stage[c * ${rows + 1}u + ${rowOf(i)}];`)}
-        ${lines(s.columns, (j) => `let y${j} = stage[${offset}u + c * ${columns + 1}u + ${columnOf(j)}];`)}
-        ${grid(s.rows, s.columns, (i, j) => `${name}${i}_${j} += x${i} * y${j};`)}
+        let at = ${offset}u + c * ${columns + 1}u;
+        let pair = vec2f(stage[at + ${columnOf(0)}], stage[at + ${columnOf(1)}]);
+        ${lines(s.rows, (i) => `${name}${i} += stage[c * ${rows + 1}u + ${rowOf(i)}] * pair;`)}
       }
       workgroupBarrier();
     }`
 }
 
-/** NAMEi_j += (row i of the tile VALUEi_j) times column j of this block's rows of y. Leaves tile and staging free. */
+/** `pick` is value i of the thread's vectors NAME0, NAME1, ...; a chain that the compiler drops where it unrolls the loop. */
+const pick = (s: Plot, name: string) => `var value = ${name}0;
+      ${lines(s.rows - 1, (i) => `if (i == ${i + 1}u) { value = ${name}${i + 1}; }`)}`
+
+/** NAMEi (and NAMEi_1) += (row i of the tile VALUEi) times this block's rows of y. Leaves tile and staging free. */
 export function multiply(s: Plot, name: string, value: string, y: string): string {
-  const wide = s.wide * SIDE
+  const wide = columnsOf(s)
   const taken = stagedRows(s)
   const pitch = s.columns * SIDE + 1
+  const four = (j: number) =>
+    `vec4f(${Array.from({ length: 4 }, (_, e) => `stage[r * ${wide}u + ${columnOf(4 * j + e)}]`).join(', ')})`
   return `
-    ${grid(s.rows, s.columns, (i, j) => `tile[${rowOf(i)} * ${pitch}u + ${columnOf(j)}] = ${value}${i}_${j};`)}
+    for (var i = 0u; i < ${s.rows}u; i++) {
+      ${pick(s, value)}
+      tile[${rowOf('i')} * ${pitch}u + ${columnOf(0)}] = value.x;
+      tile[${rowOf('i')} * ${pitch}u + ${columnOf(1)}] = value.y;
+    }
     for (var r0 = 0u; r0 < ${s.columns * SIDE}u; r0 += ${taken}u) {
       for (var e = lane; e < ${taken * wide}u; e += ${WIDTH}u) {
         let c = e % ${wide}u;
         let r = e / ${wide}u;
         var cell = 0.0;
-        if (first + r0 + r < u.n && column + c < d) { cell = ${y}[base + (first + r0 + r) * width + column + c]; }
+        if (first + r0 + r < u.n && column + c < u.d) { cell = ${y}[base + (first + r0 + r) * width + column + c]; }
         stage[e] = cell;
       }
       workgroupBarrier();
       for (var r = 0u; r < ${taken}u; r++) {
+        ${lines(s.wide, (j) => `let y${j} = ${four(j)};`)}
         ${lines(s.rows, (i) => `let x${i} = tile[${rowOf(i)} * ${pitch}u + r0 + r];`)}
-        ${lines(s.wide, (j) => `let y${j} = stage[r * ${wide}u + ${columnOf(j)}];`)}
-        ${grid(s.rows, s.wide, (i, j) => `${name}${i}_${j} += x${i} * y${j};`)}
+        ${grid(s.rows, s.wide, (i, j) => `${accumulator(name, i, j)} += x${i} * y${j};`)}
       }
       workgroupBarrier();
     }`
 }
 
-/** Declares the accumulators of `multiply`. */
-export const accumulators = (s: Plot, name: string) => grid(s.rows, s.wide, (i, j) => `var ${name}${i}_${j} = 0.0;`)
+const accumulator = (name: string, i: number, j: number) => (j === 0 ? `${name}${i}` : `${name}${i}_${j}`)
 
-/** Writes the accumulators to the own rows of a buffer, what follows (`/ row[0]`, say) applied to each. */
-export const writeOut = (s: Plot, name: string, to: string, then: (i: number) => string = () => '') =>
-  grid(s.rows, s.wide, (i, j) => {
-    const row = `own + ${rowOf(i)}`
-    const c = `column + ${columnOf(j)}`
-    return `if (${row} < u.n && ${c} < d) { ${to}[base + (${row}) * width + ${c}] = ${name}${i}_${j}${then(i)}; }`
-  })
+/** Declares the accumulators of `multiply`. */
+export const accumulators = (s: Plot, name: string) =>
+  grid(s.rows, s.wide, (i, j) => `var ${accumulator(name, i, j)} = vec4f();`)
+
+/** Multiplies the accumulators of row i by a value. */
+export const scaleRow = (s: Plot, name: string, by: (i: number) => string) =>
+  grid(s.rows, s.wide, (i, j) => `${accumulator(name, i, j)} *= ${by(i)};`)
+
+/** Writes the accumulators to the own rows of a buffer, divided by what `divisor` finds for row i. */
+export const writeOut = (s: Plot, name: string, to: string, divisor = '') => `
+  for (var j = 0u; j < ${4 * s.wide}u; j++) {
+    for (var i = 0u; i < ${s.rows}u; i++) {
+      ${pick(s, name)}
+      ${s.wide === 1 ? '' : lines(s.rows, (i) => `if (i == ${i}u && j > 3u) { value = ${accumulator(name, i, 1)}; }`)}
+      let row = own + ${rowOf('i')};
+      let c = column + tx + j * ${SIDE}u;
+      if (row < u.n && c < u.d) { ${to}[base + row * width + c] = value[j % 4u]${divisor}; }
+    }
+  }`

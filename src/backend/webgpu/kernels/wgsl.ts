@@ -2,7 +2,7 @@
 import type { Pass } from '../kernel.ts'
 
 export interface BufferSpec {
-  /** Name in the kernel table, or `temp:NAME`. */
+  /** Name in the kernel table, `temp:NAME`, or NONE. */
   readonly name: string
   readonly access: 'read' | 'read_write'
   /** Its name in WGSL; default `name`. */
@@ -30,6 +30,9 @@ export interface PassSpec {
 
 /** Threads of a workgroup where nothing is shared among them: every device allows 256. */
 export const WIDTH = 256
+
+/** The buffer bound `read_write` where an output is not wanted: a few bytes that nothing reads, one for the backend. */
+export const NONE = 'none'
 
 /** `count` workgroups as two dimensions of at most `most`; the last row may hold workgroups past the end. */
 export function fold(count: number, most: number): [number, number, number] {

@@ -172,7 +172,8 @@ test('auto passes a software adapter over for wasm, and says so', async () => {
 
 test('every variant can be switched off, which is said', async () => {
   const backend = await createWebgpu({ disable: ['subgroups', 'shader-f16'] })
-  assert.equal([...backend.caps.notes], ['subgroups was switched off', 'shader-f16 was switched off'])
+  const notes = ['subgroups was switched off', 'shader-f16 was switched off']
+  assert.equal([...backend.caps.notes], notes)
   await backend.dispose()
 })
 

@@ -1,0 +1,61 @@
+// What matmul's variants share: the uniform block, the epilogue, and `keep`, which puts a finished sum in its place. Text.
+import type { Params } from '../../kernels.ts'
+import { expText, geluText } from './math.ts'
+
+/** Lines of WGSL for 0 .. n - 1. */
+export const lines = (n: number, line: (i: number) => string) =>
+  Array.from({ length: n }, (_, i) => line(i)).join('\n  ')
+
+/** The sizes of a product. */
+export type Size = Pick<Params<'matmul'>, 'batch' | 'm' | 'n' | 'k'>
+
+/** Bits of `u.flags`: what a finished sum goes through, and along which side of an operand neighbours lie. */
+export const flag = {
+  bias: 1,
+  pre: 2,
+  gelu: 4,
+  colScale: 8,
+  residual: 16,
+  accumulate: 32,
+  aAlongK: 64,
+  bAlongK: 128,
+} as const
+
+/**
+ * `finish`: what happens to a finished sum. Flags instead of a pipeline for each epilogue: the branches are uniform, a few
+ * scalar instructions for each result beside the k multiply-adds that made it, and a model's first step compiles one
+ * pipeline a tile where it had up to forty. An operand that is not given is bound to another buffer and never touched.
+ */
+export const epilogue = `${expText}${geluText}
+fn finish(at: u32, column: u32, sum: f32) {
+  var v = u.alpha * sum;
+  if ((u.flags & ${flag.bias}u) != 0u) { v += bias[column]; }
+  if ((u.flags & ${flag.pre}u) != 0u) { pre[at] = v; }
+  if ((u.flags & ${flag.gelu}u) != 0u) { v = gelu1(v); }
+  if ((u.flags & ${flag.colScale}u) != 0u) { v *= colScale[column]; }
+  if ((u.flags & ${flag.residual}u) != 0u) { v += residual[at]; }
+  if ((u.flags & ${flag.accumulate}u) != 0u) { v += y[at]; }
+  y[at] = v;
+}`
+
+/** `keep`: finishes a sum where it is one of y's. */
+export const keepText = `${epilogue}
+fn keep(z: u32, row: u32, column: u32, sum: f32) {
+  if (row < u.m && column < u.n) { finish((z * u.m + row) * u.n + column, column, sum); }
+}`
+
+/**
+ * `line` for each of an invocation's results, vectors sum0, sum1, ..., given its row, its column and its sum. Loops whose
+ * ends are constants, which GPU compilers unroll; written out, they would have SwiftShader compile the epilogue for each.
+ */
+export const results = (rows: number, columns: number, line: (i: string, j: string, sum: string) => string) => `
+  for (var i = 0u; i < ${rows}u; i++) {
+    var sums = sum0;
+    ${lines(rows - 1, (i) => `if (i == ${i + 1}u) { sums = sum${i + 1}; }`)}
+    for (var j = 0u; j < ${columns}u; j++) {
+      ${line('i', 'j', 'sums[j]')}
+    }
+  }`
+
+/** The invocation's vectors of sums. */
+export const sumsOf = (rows: number, columns: number) => lines(rows, (i) => `var sum${i} = vec${columns}f();`)
