@@ -23,6 +23,9 @@ export interface Spec {
   readonly checkpointing?: boolean
   /** vitune: steps that count as one run. */
   readonly repeat?: number
+  /** In a page: which device, and where tfjs finds its WASM files. */
+  readonly device?: 'wasm' | 'webgpu'
+  readonly files?: string
   /** onnxruntime-node in place of onnxruntime-web. */
   readonly native?: boolean
 }
@@ -67,7 +70,8 @@ function commandOf(kind: Kind, spec: Spec, python: string): [string, string[]] {
 /** Starts one and prepares `spec`. Rejects with one sentence where it cannot; ends at `close`. */
 export async function openContender(kind: Kind, who: string, spec: Spec, python = 'python3'): Promise<Contender> {
   const [command, args] = commandOf(kind, spec, python)
-  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] })
+  // Detached, so that a Ctrl-C reaches this process first; it ends by itself when its input does.
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], detached: true })
   running.add(child)
   let errors = ''
   child.stderr.on('data', (chunk) => {

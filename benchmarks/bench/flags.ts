@@ -2,7 +2,7 @@
 import { Command } from 'commander'
 import { InputError, type Method, methods } from 'vitune'
 
-export const sectionNames = ['matmul', 'steps', 'small', 'memory', 'growth', 'traffic', 'profile'] as const
+export const sectionNames = ['matmul', 'steps', 'small', 'memory', 'growth', 'traffic', 'profile', 'browser'] as const
 export type SectionName = (typeof sectionNames)[number]
 
 export interface Flags {
@@ -33,6 +33,7 @@ Sections:
   growth    time by batch, memory over many steps
   traffic   bytes and dispatches by kernel, counted
   profile   where a step's time goes, by kernel
+  browser   the small ViT in headless Chromium, on WASM and on WebGPU in software
   readme    writes README's performance section from the last run's results.json
 
 Examples:

@@ -15,6 +15,7 @@ import { machineFacts, preparePeers } from './machine.ts'
 import type { Bench } from './measure.ts'
 import { renderPage } from './page.ts'
 import { type BenchResult, met, type Section } from './result.ts'
+import { browser } from './sections/browser.ts'
 import { growth } from './sections/growth.ts'
 import { matmul } from './sections/matmul.ts'
 import { memory } from './sections/memory.ts'
@@ -27,6 +28,7 @@ import { putBetweenMarkers, readmeMarkdown, sectionText } from './table.ts'
 
 const ui = createUi()
 const readme = fileURLToPath(new URL('../../README.md', import.meta.url))
+const ownPackage = fileURLToPath(new URL('../../package.json', import.meta.url))
 
 /** What a section needs of the peers. */
 const alone: readonly SectionName[] = ['growth', 'traffic', 'profile']
@@ -41,6 +43,7 @@ function runners(flags: Flags): Record<SectionName, (bench: Bench) => Promise<Se
     growth,
     traffic,
     profile: (bench) => profile(bench, { ...flags, shape }),
+    browser,
   }
 }
 
@@ -81,6 +84,7 @@ async function main(args: readonly string[]): Promise<number> {
   })
   const needed = flags.sections.some((name) => !alone.includes(name))
   const peers = needed ? await preparePeers(ui.note) : { python: '', missing: {} }
+  const { version } = JSON.parse(await readFile(ownPackage, 'utf8')) as { version: string }
   const result: BenchResult = {
     format: 1,
     created: new Date().toISOString(),
@@ -88,7 +92,7 @@ async function main(args: readonly string[]): Promise<number> {
     quick: flags.quick,
     complete: false,
     machine: machineFacts(flags.threads),
-    versions: {},
+    versions: { vitune: version },
     sections: [],
   }
   let said = 0

@@ -34,6 +34,11 @@ export interface Lap extends Lane {
   last: Run
 }
 
+/** Starts a lane's contender. */
+export type Opener = (lane: Lane, bench: Bench) => Promise<Contender>
+
+const openHere: Opener = ({ kind, who, spec }, { python }) => openContender(kind, who, spec, python)
+
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 /**
@@ -45,7 +50,7 @@ export async function interleave(
   bench: Bench,
   to: Section,
   lanes: readonly Lane[],
-  { rounds, warm }: { rounds: number; warm: number },
+  { rounds, warm, open = openHere }: { rounds: number; warm: number; open?: Opener },
 ): Promise<Lap[]> {
   const opened = new Map<string, Contender>()
   const failed = new Set<string>()
@@ -82,10 +87,9 @@ export async function interleave(
       if (opened.has(key) || failed.has(key)) continue
       bench.progress(`${to.name}: preparing ${lane.who}, ${lane.what}`)
       try {
-        const contender = await openContender(lane.kind, lane.who, lane.spec, bench.python)
+        const contender = await open(lane, bench)
         opened.set(key, contender)
         Object.assign(bench.versions, contender.versions)
-        if (lane.kind === 'pytorch' && contender.notes.length > 0) note(`PyTorch with ${contender.notes.join(', ')}`)
       } catch (error) {
         if (!bench.signal.aborted) note(`left out, ${(error as Error).message}`)
         failed.add(key)

@@ -7,6 +7,9 @@ import { style } from '../../src/train/report/style.ts'
 import { type BenchResult, met, type Row, type Section, type Table } from './result.ts'
 import { checkText, digits } from './table.ts'
 
+/** Names of targets are sentences. */
+const own = 'th[scope="row"] { max-width: none; white-space: normal; overflow: visible; }'
+
 const STEP = 26
 const THICK = 15
 
@@ -78,11 +81,11 @@ async function figures(section: Section): Promise<Html[]> {
   const made: Html[] = []
   for (const unit of new Set(section.rows.map((row) => row.unit))) {
     const rows = section.rows.filter((row) => row.unit === unit)
-    const who = [...new Set(rows.map((row) => row.who))]
-    // vitune in the accent colour, peers in the others.
-    const colors = new Map(
-      who.map((name, i) => [name, name.startsWith('vitune') ? 'var(--accent)' : `var(--m${i % LOOKS})`]),
-    )
+    // vitune in the accent colour, each peer in one of the others whatever its threads.
+    const family = (who: string) => who.split(/[ ,]/)[0]!
+    const peers = [...new Set(section.rows.map((row) => family(row.who)))].filter((name) => name !== 'vitune')
+    const colorOf = (name: string) => (name === 'vitune' ? 'var(--accent)' : `var(--m${peers.indexOf(name) % LOOKS})`)
+    const colors = new Map(rows.map(({ who }) => [who, colorOf(family(who))]))
     const better = rows[0]!.more ? 'Longer is better' : 'Shorter is better'
     const says = escapeHtml(
       rows.map((row) => `${row.what}: ${row.who} ${digits(row.spread.median)} ${unit}.`).join(' '),
@@ -93,7 +96,7 @@ async function figures(section: Section): Promise<Html[]> {
       await draw(bars(rows, colors, 342, true), title, says, 'narrow'),
     ]
     made.push(
-      html`<figure><figcaption><h3>${unit}</h3><p class="note">${better}; the line on a bar goes from p10 to p90.</p></figcaption>${trusted(drawings.join(''))}</figure>`,
+      html`<figure><figcaption><h2>${section.name}, ${unit}</h2><p class="note">${better}; the line on a bar goes from p10 to p90.</p></figcaption>${trusted(drawings.join(''))}</figure>`,
     )
   }
   return made
@@ -135,7 +138,7 @@ export async function renderPage(result: BenchResult): Promise<string> {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>vitune's benchmark</title>
-<style>${trusted(style)}</style>
+<style>${trusted(style + own)}</style>
 </head>
 <body>
 <main>

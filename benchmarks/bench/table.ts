@@ -111,7 +111,7 @@ export function readmeMarkdown(result: BenchResult): string {
   const checks = result.sections.flatMap((section) => section.checks)
   const targets = checks.map((check) => [check.what, checkText(check), met(check) ? 'yes' : 'no'])
   return [
-    `${machineLine(result)} Medians of interleaved runs, f32${result.complete ? '' : '; stopped before its end'}.`,
+    `${machineLine(result)} Medians of interleaved runs${result.quick ? ', few of them' : ''}, f32${result.complete ? '' : '; stopped before its end'}.`,
     ...(byWho && byWho.length > 0
       ? [`${products!.title}:\n\n${markdownTable(['', 'median', 'p10 to p90'], byWho)}`]
       : []),

@@ -102,7 +102,10 @@ async function steps(backend, spec) {
   return async () => {
     for (;;) {
       const { value } = await events.next()
-      if (value.kind === 'step') return value.loss
+      if (value.kind !== 'step') continue
+      // The loss is read before the update, which may still be queued.
+      await backend.sync()
+      return value.loss
     }
   }
 }

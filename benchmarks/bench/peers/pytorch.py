@@ -138,7 +138,7 @@ def main():
     torch.manual_seed(0)
     torch.set_num_threads(spec["threads"])
     runs = [product(p) for p in spec["products"]] if spec["work"] == "matmul" else [vit(spec)]
-    say({"versions": {"torch": torch.__version__}, "notes": blas()})
+    say({"versions": {"torch": " with ".join([torch.__version__, *blas()])}, "notes": []})
     for line in sys.stdin:
         begun = time.perf_counter()
         value = runs[int(line.split()[1])]()
