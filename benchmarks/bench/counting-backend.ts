@@ -4,8 +4,24 @@ import type { Backend, Buf, Bufs, KernelName, MemoryStats, Params } from 'vitune
 /** One dispatched kernel as it came. */
 export interface Call {
   readonly kernel: KernelName
+  /** By name; entry i of a list is `name:i`. */
   readonly bufs: Readonly<Record<string, Buf | undefined>>
+  /** Elements of each entry of the lists; empty where the kernel has none. */
+  readonly lengths: readonly number[]
   readonly params: Readonly<Record<string, number>>
+}
+
+/** A dispatch as a call, its lists taken apart. */
+export function callOf<K extends KernelName>(kernel: K, bufs: Bufs<K>, params: Params<K>): Call {
+  const given: Record<string, Buf> = {}
+  let lengths: readonly number[] = []
+  for (const [name, value] of Object.entries(bufs as Record<string, Buf | readonly Buf[] | undefined>)) {
+    if (Array.isArray(value)) {
+      lengths = value.map(({ length }) => length)
+      for (const [i, buf] of value.entries()) given[`${name}:${i}`] = buf
+    } else if (value) given[name] = value as Buf
+  }
+  return { kernel, bufs: given, lengths, params }
 }
 
 /** Every number read is 0. `seen` is told each dispatch. `capture` is not for it: fit with `replay: false`. */
@@ -28,7 +44,7 @@ export function countingBackend(seen: (call: Call) => void): Backend {
     },
     dispatch<K extends KernelName>(kernel: K, bufs: Bufs<K>, params: Params<K>) {
       counts.dispatches++
-      seen({ kernel, bufs: bufs as Call['bufs'], params })
+      seen(callOf(kernel, bufs, params))
     },
     capture() {
       throw new Error('counting backend: nothing is recorded here; fit with replay: false')

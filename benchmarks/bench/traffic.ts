@@ -18,6 +18,7 @@ const limits: GpuLimits = {
   maxWorkgroups: 65535,
   maxInvocations: 256,
   workgroupStorage: 16384,
+  storageBuffers: 8,
   direct: false,
   subgroups: false,
   f16: false,
@@ -30,8 +31,10 @@ interface Elements {
 }
 
 const up = (a: number, b: number) => Math.ceil(a / b)
-const lengthOf = (call: Call, name: string) => call.bufs[name]?.length ?? 0
-const namesOf = (list: readonly string[]) => list.map((name) => name.replace('?', ''))
+/** Elements of a buffer, of all of a list. */
+const lengthOf = (call: Call, name: string) =>
+  Object.entries(call.bufs).reduce((sum, [key, buf]) => sum + (key.split(':')[0] === name ? (buf?.length ?? 0) : 0), 0)
+const namesOf = (list: readonly string[]) => list.map((name) => name.replace(/[?*]$/, ''))
 const bytes = ({ read, written }: Elements, dispatches: number): Traffic => ({
   dispatches,
   read: 4 * read,
@@ -46,7 +49,8 @@ const inPlace: Partial<Record<KernelName, readonly string[]>> = {
 }
 
 /** Elements moved when every operand is touched once. */
-function leastElements({ kernel, bufs, params: p }: Call): Elements {
+function leastElements(call: Call): Elements {
+  const { kernel, bufs, params: p } = call
   const has = (name: string) => (bufs[name] ? 1 : 0)
   if (kernel === 'copy') {
     const n = p.d0! * p.d1! * p.d2! * p.d3! * p.d4! * p.d5!
@@ -60,7 +64,6 @@ function leastElements({ kernel, bufs, params: p }: Call): Elements {
     const vectors = n * (has('bias') + has('colScale'))
     return { read: a + b + vectors + y * (has('residual') || p.accumulate!), written: y * (1 + has('pre')) }
   }
-  const call = { kernel, bufs, params: p }
   const spec = kernels[kernel]
   const sum = (names: readonly string[]) => names.reduce((all, name) => all + lengthOf(call, name), 0)
   return { read: sum(namesOf(spec.in)) + sum(inPlace[kernel] ?? []), written: sum(namesOf(spec.out)) }
@@ -157,14 +160,14 @@ function rowsOnGpu(call: Call): Elements | undefined {
 
 /** What the WebGPU backend's plan for this call moves, with the scratch that its passes hand on. */
 export function webgpuTraffic(call: Call): Traffic {
-  const { bufs, kernel, params } = call
+  const { bufs, kernel, lengths, params } = call
   const has = (name: string) => {
     if (!name.startsWith('alias:')) return bufs[name] !== undefined
     const [one, other] = name.slice(6).split('=')
     return bufs[one!] !== undefined && bufs[one!] === bufs[other!]
   }
   const build = table[kernel] as unknown as GpuKernel<KernelName>
-  const { passes, temps = {} } = build(params as never, has, limits)
+  const { passes, temps = {} } = build(params as never, has, limits, lengths)
   const run = passes.filter((pass) => !pass.workgroups.includes(0))
   if (kernel === 'matmul') {
     const parts = (temps.parts ?? 0) / (params.batch! * params.m! * params.n!)
@@ -178,8 +181,9 @@ export function webgpuTraffic(call: Call): Traffic {
 
 /** What the wasm backend's plan for this call moves: operands once, and packed copies written once and read by each block. */
 export function wasmTraffic(call: Call): Traffic {
-  const { kernel, params: p, bufs } = call
+  const { kernel, params: p, bufs, lengths } = call
   const least = leastElements(call)
+  if (lengths.length > 0) return bytes(least, 1)
   const plan = planOf(kernel, p as Numbers, (name) => bufs[name] !== undefined)
   if (kernel !== 'matmul') {
     const shared = plan.shared / 4

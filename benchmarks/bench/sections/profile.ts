@@ -1,11 +1,13 @@
 // Section profile: where a step's time goes, every kernel's calls, milliseconds, share and speed against the machine's peaks.
 // Kernels are timed one by one on one thread, where a dispatch has run when it returns. Runs in this process.
-import { type Backend, createWasm, type KernelName, type Method } from 'vitune'
+import { type Backend, createWasm, type Method } from 'vitune'
+import { type Call, callOf } from '../counting-backend.ts'
 import type { Bench } from '../measure.ts'
 import { ownSteps } from '../own-model.ts'
 import { copyPeak, multiplyAddPeak } from '../peak.ts'
 import { type Section, section } from '../result.ts'
 import type { VitShape } from '../shapes.ts'
+import { leastTraffic } from '../traffic.ts'
 
 export interface ProfileOptions {
   readonly shape: VitShape
@@ -27,11 +29,8 @@ interface Row {
   bytes: number
 }
 
-type Numbers = Readonly<Record<string, number>>
-type Given = Readonly<Record<string, { length: number } | undefined>>
-
 /** Multiplications and additions of the kernels that are bound by them; 0 for those bound by memory. */
-function flopsOf(kernel: KernelName, p: Numbers, bufs: Given): number {
+function flopsOf({ kernel, params: p, bufs }: Call): number {
   if (kernel === 'matmul') return 2 * p.batch! * p.m! * p.n! * p.k!
   const product = 2 * p.b! * p.h! * p.n! ** 2 * p.d!
   if (kernel === 'attention') return 2 * product
@@ -41,7 +40,7 @@ function flopsOf(kernel: KernelName, p: Numbers, bufs: Given): number {
   return product * (1 + Math.max(dq, dk) + dq + dk + dv)
 }
 
-function labelOf(kernel: KernelName, p: Numbers, bufs: Given): string {
+function labelOf({ kernel, params: p, bufs }: Call): string {
   if (kernel !== 'matmul') return `${kernel} ${Math.max(...Object.values(bufs).map((b) => b?.length ?? 0))}`
   const extras = ['bias', 'colScale', 'residual', 'pre'].filter((name) => bufs[name])
   if (p.act) extras.push('gelu')
@@ -65,14 +64,15 @@ export async function profile(bench: Bench, options: ProfileOptions): Promise<Se
       const begun = now()
       inner.dispatch(kernel, bufs, params)
       const ms = now() - begun
-      const [given, numbers] = [bufs as Given, params as Numbers]
-      const name = shapes ? labelOf(kernel, numbers, given) : kernel
+      const call = callOf(kernel, bufs, params)
+      const name = shapes ? labelOf(call) : kernel
       const row = rows.get(name) ?? { name, calls: 0, ms: 0, flops: 0, bytes: 0 }
       rows.set(name, row)
       row.calls++
       row.ms += ms
-      row.flops += flopsOf(kernel, numbers, given)
-      row.bytes += Object.values(given).reduce((sum, b) => sum + 4 * (b?.length ?? 0), 0)
+      row.flops += flopsOf(call)
+      const { read, written } = leastTraffic(call)
+      row.bytes += read + written
     },
   }
   const { relaxedSimd } = inner.caps
