@@ -1,5 +1,6 @@
 // Adapters leave the page as one zip of the two files that PEFT reads, and come back as that zip or as the files.
 import { unzipSync, zipSync } from 'fflate'
+import type { Method } from '../adapters/inject.ts'
 import type { Session } from '../web/session.ts'
 import { h } from './dom.ts'
 
@@ -9,6 +10,10 @@ function download(blob: Blob, name: string): void {
   h('a', { href: url, download: name }).click()
   setTimeout(() => URL.revokeObjectURL(url), 60_000)
 }
+
+/** What a run's download is: linear and full training change the model itself. */
+export const downloadLabel = (method: Method): string =>
+  method === 'lora' || method === 'dora' ? 'Download the adapter' : 'Download the model'
 
 /** Downloads a run's adapter (for full and linear its whole model) as a zip, uncompressed: weights do not shrink. */
 export async function saveAdapter(session: Session, run: string): Promise<void> {
@@ -22,7 +27,7 @@ export async function saveAdapter(session: Session, run: string): Promise<void> 
 const config = 'adapter_config.json'
 const weights = 'adapter_model.safetensors'
 
-/** The two files of an adapter out of what was dropped, and the base model that they name. Rejects with one sentence. */
+/** The files of an adapter out of what was dropped (with the run.json that names its classes), and the model that they name. Rejects with one sentence. */
 export async function readAdapter(files: readonly File[]): Promise<{ files: File[]; base: string; name: string }> {
   const zip = files.find((file) => file.name.endsWith('.zip'))
   let inside = [...files]
@@ -46,5 +51,5 @@ export async function readAdapter(files: readonly File[]): Promise<{ files: File
   } catch {
     throw new Error(`${config} is no JSON`)
   }
-  return { files: [found[0], found[1]], base, name: zip ? zip.name.replace(/\.zip$/, '') : 'adapter' }
+  return { files: inside, base, name: zip ? zip.name.replace(/\.zip$/, '') : 'adapter' }
 }

@@ -22,12 +22,15 @@ export interface ChartOptions {
 
 export interface Chart {
   readonly element: HTMLElement
-  /** Values by series at a step; undefined where a series has none. Drawn at the next frame. */
+  /** Values by series at a step; undefined where a series has none. Drawn soon. */
   add(step: number, values: readonly (number | undefined)[]): void
   clear(): void
   /** Says in words what the curves show. */
   describe(text: string): void
 }
+
+/** Milliseconds between drawings: often enough to look live, seldom enough to leave the processor to training. */
+const PAUSE = 200
 
 const colour = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name)
 
@@ -115,11 +118,11 @@ export function createChart({ title, series, height, show, range }: ChartOptions
   function draw(): void {
     if (due) return
     due = true
-    requestAnimationFrame(() => {
+    setTimeout(() => {
       due = false
       plot?.setData(data as Uplot.AlignedData)
       tell(plot?.cursor.idx ?? undefined)
-    })
+    }, PAUSE)
   }
 
   new ResizeObserver(([entry]) => {

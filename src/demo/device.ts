@@ -7,8 +7,9 @@ import { plural } from './format.ts'
 const titles: Record<string, string> = { webgpu: 'WebGPU', wasm: 'Processor', reference: 'Reference' }
 
 function traits(device: DeviceReport): string {
-  if (!device.available) return device.reason ?? 'not there'
+  if (!device.available) return device.reason ?? device.why
   const parts = [
+    device.adapter ?? '',
     device.name === 'wasm' ? plural(device.threads ?? 1, 'thread') : '',
     device.relaxedSimd ? 'relaxed SIMD' : '',
     ...(device.notes ?? []),

@@ -90,7 +90,7 @@ export function fill(element: Element, ...children: readonly Child[]): void {
 }
 
 /** Replaces an element's text only where it changes, so that nothing is read out or laid out in vain. */
-export function setText(element: Element, text: string): void {
+export function setText(element: Node, text: string): void {
   if (element.textContent !== text) element.textContent = text
 }
 

@@ -39,8 +39,10 @@ const known: readonly Known[] = [
 /** The model that comes with the page, as it is called once stored. */
 export const embedded = known[0]!.name
 
+const weights = (count: number) => (count < 1e5 ? count.toLocaleString('en') : `${(count / 1e6).toFixed(1)} million`)
+
 const describe = (model: StoredModel): string =>
-  `${(model.parameters / 1e6).toFixed(1)} million weights, looks at ${model.imageSize.join(' x ')} pixels, ${bytes(model.bytes)}. Kept in this browser.`
+  `${weights(model.parameters)} weights, looks at ${model.imageSize.join(' x ')} pixels, ${bytes(model.bytes)}. Kept in this browser.`
 
 /** Title of a model by its stored name. */
 export const modelTitle = (name: string): string => known.find((k) => k.name === name)?.title.split(',')[0] ?? name

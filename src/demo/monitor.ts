@@ -74,10 +74,11 @@ export function createMonitor(): Monitor {
   /** Seconds a step takes, by the clock, evaluation and pauses of the tab left out by the median of the last ones. */
   let pace: number[] = []
   let before = 0
-  let due = false
+  let due: ReturnType<typeof setTimeout> | undefined
 
   function showStep(): void {
-    due = false
+    clearTimeout(due)
+    due = undefined
     if (!last || !start) return
     const { step, steps, epoch } = last
     bar.value = step / steps
@@ -104,9 +105,7 @@ export function createMonitor(): Monitor {
     smoothed(event.step, event.loss)
     accuracy.add(event.step, [event.accuracy])
     speed.add(event.step, [event.images / event.seconds])
-    if (due) return
-    due = true
-    requestAnimationFrame(showStep)
+    due ??= setTimeout(showStep, 100)
   }
   function onEpoch(event: EpochEvent): void {
     epochs.push(event)
@@ -191,6 +190,7 @@ export function createMonitor(): Monitor {
       }
     },
     say(text) {
+      showStep() // what is due, before and not after
       setText(state, text)
       setText(left, '')
     },

@@ -39,7 +39,7 @@ export function createScores(): Scores {
             'li',
             { class: 'score' },
             h('span', { class: 'score-label' }, label),
-            h('span', { class: 'score-value' }, written(score)),
+            h('data', { class: 'score-value', value: score }, written(score)),
             h('span', { class: 'score-bar', 'aria-hidden': 'true' }, h('i', { style: `width:${100 * score}%` })),
           ),
         ),

@@ -1,7 +1,7 @@
 // Section 2: choose a model and a method, train, watch, stop and go on, also after the page was closed.
 import type { TrainEvent } from '../train/train.ts'
 import type { HistoryEntry, StoredRun } from '../web/types.ts'
-import { saveAdapter } from './adapter-files.ts'
+import { downloadLabel, saveAdapter } from './adapter-files.ts'
 import { type App, currentDataset, type State } from './app.ts'
 import { announce, button, createNote, fill, h, setText } from './dom.ts'
 import { methodNames, percent } from './format.ts'
@@ -97,7 +97,7 @@ export function createTraining(app: App, onTrained: (run: string) => void): HTML
     'Stop',
     () => {
       stopping = true
-      stop.disabled = true
+      stop.setAttribute('aria-disabled', 'true') // not `disabled`, which would take the focus from it
       monitor.say('Stopping after this step, and saving')
     },
     { icon: 'stop' },
@@ -184,11 +184,12 @@ export function createTraining(app: App, onTrained: (run: string) => void): HTML
     const run = state.runs.find(({ name }) => name === shown)
     train.hidden = running
     train.disabled = reason !== ''
-    setText(train.lastChild as unknown as Element, shown === undefined ? 'Train' : 'Train anew')
+    setText(train.lastChild!, shown === undefined ? 'Train' : 'Train anew')
     stop.hidden = !running
-    stop.disabled = stopping
+    stop.setAttribute('aria-disabled', String(stopping))
     goOn.hidden = running || !run || run.finished
     download.hidden = running || !run || run.accuracy === undefined
+    if (run) setText(download.lastChild!, downloadLabel(run.method))
     train.classList.toggle('main', goOn.hidden)
     models.setDisabled(running)
     settings.setDisabled(running)

@@ -1,6 +1,6 @@
 // Section 3: a trained run, the model as it is or a loaded adapter on pictures or the camera, with scores and a heat map.
 
-import { readAdapter, saveAdapter } from './adapter-files.ts'
+import { downloadLabel, readAdapter, saveAdapter } from './adapter-files.ts'
 import type { App, State } from './app.ts'
 import { type Camera, openCamera } from './camera.ts'
 import { announce, button, createNote, field, fill, h, icon, setText } from './dom.ts'
@@ -116,6 +116,7 @@ export function createTrying(app: App): Trying {
   async function show(one: Tried): Promise<void> {
     note.clear()
     current = one
+    result.setAttribute('aria-busy', 'true')
     for (const { thumb } of tried) thumb.setAttribute('aria-pressed', String(thumb === one.thumb))
     try {
       const picture = await inTurn(async () => {
@@ -128,6 +129,8 @@ export function createTrying(app: App): Trying {
       if (picture) announce(`${title.textContent}. ${where.textContent}`)
     } catch (error) {
       note.show(error)
+    } finally {
+      result.setAttribute('aria-busy', 'false')
     }
   }
   const again = () => (current ? show(current) : Promise.resolve())
@@ -220,15 +223,23 @@ export function createTrying(app: App): Trying {
     try {
       adapter = await readAdapter(files)
       opened = ''
+      result.setAttribute('aria-busy', 'true')
       render(app.state)
       target.value = 'adapter'
       const wanted = adapter.base.replace(/\/+$/, '').split('/').at(-1)!
-      if ([...base.options].some(({ value }) => value === wanted)) base.value = wanted
+      if (![...base.options].some(({ value }) => value === wanted)) {
+        throw new Error(
+          `This adapter goes on ${adapter.base || 'a model that it does not name'}: choose the model under it`,
+        )
+      }
+      base.value = wanted
       await inTurn(ensureOpen)
       announce(`The adapter ${adapter.name} is open`)
       await changed()
     } catch (error) {
       note.show(error)
+    } finally {
+      result.setAttribute('aria-busy', 'false')
     }
   }
 
@@ -303,7 +314,9 @@ export function createTrying(app: App): Trying {
     const running = state.training !== undefined
     busy.hidden = !running
     for (const control of [zone, live, sampleButton, load, save, target]) control.disabled = running
-    save.hidden = !target.value.startsWith('run:')
+    const chosen = runs.find(({ name }) => target.value === `run:${name}`)
+    save.hidden = !chosen
+    if (chosen) setText(save.lastChild!, downloadLabel(chosen.method))
     if (running) {
       opened = ''
       endCamera()

@@ -1,0 +1,276 @@
+// The page that trains, driven in a real headless Chromium as a person would: by mouse on a large screen, then by keyboard
+// alone on a phone's. What it downloads is read by the command line.
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { unzipSync } from 'fflate'
+import type { BrowserContextOptions, Download, Page } from 'playwright-core'
+import sharp from 'sharp'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { openPage } from './chromium.mjs'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const folder = mkdtempSync(join(tmpdir(), 'vitune-demo-'))
+const photos = join(folder, 'photos')
+
+test.before(async () => {
+  for (const [name, r, g] of [
+    ['rose', 200, 40],
+    ['tulip', 60, 190],
+  ] as const) {
+    mkdirSync(join(photos, name), { recursive: true })
+    for (let i = 1; i <= 10; i++) {
+      const data = Buffer.from(
+        Array.from({ length: 24 * 20 }, (_, j) => [r + ((i * 7 + j) % 50), g + ((3 * j) % 30), 60]).flat(),
+      )
+      const image = sharp(data, { raw: { width: 24, height: 20, channels: 3 } })
+      await image.png().toFile(join(photos, name, `${i}.png`))
+    }
+  }
+  writeFileSync(join(photos, 'rose', 'notes.txt'), 'no picture')
+})
+test.after(() => rmSync(folder, { recursive: true }))
+
+/** In the page, from its start: long tasks and unexpected layout shifts, with their times. */
+function watch() {
+  const here = globalThis as unknown as { long: number[]; shift: number }
+  here.long = []
+  here.shift = 0
+  new PerformanceObserver((list) => {
+    for (const { duration } of list.getEntries()) here.long.push(duration)
+  }).observe({ type: 'longtask' })
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries() as (PerformanceEntry & { value: number; hadRecentInput: boolean })[]) {
+      if (!entry.hadRecentInput) here.shift += entry.value
+    }
+  }).observe({ type: 'layout-shift' })
+}
+const measured = (page: Page) =>
+  page.evaluate(() => {
+    const here = globalThis as unknown as { long: number[]; shift: number }
+    const taken = { long: here.long, shift: here.shift }
+    here.long = []
+    here.shift = 0
+    return taken
+  })
+
+async function inDemo(context: BrowserContextOptions, body: (page: Page, url: string) => Promise<void>): Promise<void> {
+  const opened = await openPage({ path: '/dist/demo/', context })
+  const { page, url, errors, close } = opened
+  page.setDefaultTimeout(60_000)
+  page.on('filechooser', () => {}) // dialogs are caught from here on, not from the first wait for one
+  try {
+    await opened.context.addInitScript(watch)
+    await page.reload()
+    await page.waitForSelector('html[data-ready]')
+    await body(page, url)
+    assert.equal(errors, [])
+  } catch (error) {
+    const said = await page.evaluate(() => document.body.innerText).catch(() => 'nothing')
+    if (error instanceof Error) error.message += `\nThe page said:\n${said}\n${errors.join('\n')}`
+    throw error
+  } finally {
+    await close()
+  }
+}
+
+/** Drops files and folders of the disk on an element, as a person would from a file manager. */
+async function drop(page: Page, selector: string, files: string[]): Promise<void> {
+  const box = (await page.locator(selector).boundingBox())!
+  const client = await page.context().newCDPSession(page)
+  const at = { x: box.x + box.width / 2, y: box.y + 30 }
+  const data = { items: [], files, dragOperationsMask: 1 }
+  for (const type of ['dragEnter', 'dragOver', 'drop'] as const) {
+    await client.send('Input.dispatchDragEvent', { type, ...at, data })
+  }
+}
+
+const state = (page: Page) => page.locator('.run-state').innerText()
+const steps = (page: Page, least: number) =>
+  page.waitForFunction((n) => {
+    const found = /^Step (\d+) of/.exec(document.querySelector('.run-state')?.textContent ?? '')
+    return found && Number(found[1]) >= n
+  }, least)
+const until = (page: Page, start: string) =>
+  page.waitForFunction((s) => document.querySelector('.run-state')?.textContent?.startsWith(s), start)
+
+/** The scores that the page shows, by class. */
+const scoresIn = (page: Page) =>
+  page.$$eval('.score', (rows) =>
+    Object.fromEntries(
+      rows.map((row) => [row.querySelector('.score-label')!.textContent!, Number(row.querySelector('data')!.value)]),
+    ),
+  )
+
+/** Unzips a download and lets the command line predict with it: an adapter for a model, or a whole model. */
+async function predictWith(download: Download, image: string, base?: string): Promise<Record<string, number>> {
+  const zip = join(folder, download.suggestedFilename())
+  await download.saveAs(zip)
+  const to = zip.replace(/\.zip$/, '')
+  mkdirSync(to)
+  for (const [name, bytes] of Object.entries(unzipSync(readFileSync(zip)))) writeFileSync(join(to, name), bytes)
+  const model = base === undefined ? ['--model', to] : ['--model', join(root, base), '--adapter', to]
+  const args = ['predict', ...model, '--top', '2', '--json', image]
+  const said = execFileSync(process.execPath, [join(root, 'dist/cli.js'), ...args], { encoding: 'utf8' })
+  const [found] = (JSON.parse(said) as { predictions: { top: { label: string; score: number }[] }[] }).predictions
+  return Object.fromEntries(found!.top.map(({ label, score }) => [label, score]))
+}
+
+function equalScores(got: Record<string, number>, want: Record<string, number>): void {
+  assert.equal(Object.keys(got).sort(), Object.keys(want).sort())
+  for (const [label, score] of Object.entries(want))
+    assert.ok(Math.abs(got[label]! - score) < 1e-4, `${label}: ${got[label]} and ${score}`)
+}
+
+/** No rule of WCAG 2.2 A and AA that axe can check is broken. */
+async function checkAccess(page: Page, when: string): Promise<void> {
+  const there = await page.evaluate(() => 'axe' in globalThis)
+  if (!there) await page.addScriptTag({ path: join(root, 'node_modules/axe-core/axe.min.js') })
+  const found = await page.evaluate(async () => {
+    type Axe = {
+      run(
+        options: unknown,
+      ): Promise<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }>
+    }
+    const { violations } = await (globalThis as unknown as { axe: Axe }).axe.run({ resultTypes: ['violations'] })
+    return violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html} ${node.failureSummary}`))
+  })
+  assert.equal(found, [], when)
+}
+
+test('folders are dropped, a run outlives a reload, pictures are tried, the adapter is read by the command line', () =>
+  inDemo({ viewport: { width: 1440, height: 1000 }, acceptDownloads: true }, async (page, url) => {
+    const button = (name: string) => page.getByRole('button', { name, exact: true })
+    assert.ok(await button('Train').isDisabled())
+    await page.getByText('Training needs pictures of at least two classes.').waitFor()
+    await drop(page, '#pictures', [join(photos, 'rose'), join(photos, 'tulip')])
+    await page.getByText('20 pictures, 2 classes').waitFor()
+    await page.getByText('1 file was left out: no JPEG, PNG or WebP.').waitFor()
+    await page.waitForFunction(() => document.querySelectorAll('.thumbs canvas').length === 10)
+
+    await page.getByText('More settings').click()
+    await page.getByLabel('Epochs').fill('8')
+    await button('Train').click()
+    await steps(page, 10)
+    await measured(page)
+    await steps(page, 16)
+    const { long, shift } = await measured(page)
+    assert.equal(long, [], 'milliseconds of long tasks while training')
+    assert.ok(shift < 0.01, `layout shift ${shift} while training`)
+
+    await page.reload()
+    await page.getByText('Not finished: LoRA on Small ViT, My pictures').waitFor()
+    await button('Continue').click()
+    await until(page, 'Done in')
+    assert.match(await state(page), /^Done in \d+ s: \d+ % of the pictures set aside are right$/)
+    await checkAccess(page, 'after training')
+
+    const [chooser] = await Promise.all([
+      page.waitForEvent('filechooser'),
+      button('Drop a picture here, or choose one').click(),
+    ])
+    const picture = join(photos, 'tulip', '3.png')
+    await chooser.setFiles(picture)
+    await page.locator('.heat').waitFor()
+    assert.match(await page.locator('#trying').innerText(), /It looked most at the (upper|lower|middle|left|right)/)
+    const shown = await scoresIn(page)
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.locator('#trying').getByText('Download the adapter').click(),
+    ])
+    equalScores(await predictWith(download, picture, 'benchmarks/vit-cifar100'), shown)
+
+    // The same file back into the page.
+    await drop(page, '#trying', [join(folder, download.suggestedFilename())])
+    await page.waitForFunction(() => document.querySelector<HTMLSelectElement>('#trying select')!.value === 'adapter')
+    await page.locator('.result[aria-busy=false] .heat').waitFor()
+    equalScores(await scoresIn(page), shown)
+
+    // The same on WebGPU, with what a GPU in software compiles in time: a tiny model by its address, its last layer.
+    await page.getByText('More settings').click()
+    await page.getByLabel('Device').selectOption('webgpu')
+    await page.locator('.device summary').getByText('WebGPU').waitFor()
+    await page.getByLabel('Model', { exact: true }).selectOption('address')
+    await page.getByLabel('Address of the folder').fill(`${url}/test/fixtures/checkpoints/vit/`)
+    await page.getByLabel('Epochs').fill('3')
+    await page.getByLabel('Linear').check()
+    await button('Train anew').click()
+    await steps(page, 10)
+    await until(page, 'Done in')
+    assert.match(await page.locator('.monitor').innerText(), /Computed on webgpu/)
+    await button('Download the model').first().waitFor()
+    await page.locator('.result[aria-busy=false] .heat').waitFor()
+    const tried = await scoresIn(page)
+    const [second] = await Promise.all([
+      page.waitForEvent('download'),
+      page.locator('#training').getByText('Download the model').click(),
+    ])
+    equalScores(await predictWith(second, picture), tried)
+  }))
+
+/** Presses Tab until the control of this name has the focus; every stop on the way must show that it has it. */
+async function tabTo(page: Page, name: RegExp): Promise<void> {
+  const passed: string[] = []
+  for (let i = 0; i < 60; i++) {
+    await page.keyboard.press('Tab')
+    const at = await page.evaluate(() => {
+      const here = document.activeElement as HTMLElement & { labels?: NodeListOf<HTMLLabelElement> }
+      const target = here.matches('.method input') ? here.closest('.method')! : here
+      const text = here.getAttribute('aria-label') ?? here.labels?.[0]?.textContent ?? here.textContent ?? ''
+      return { name: text.trim(), outline: getComputedStyle(target).outlineStyle, body: here === document.body }
+    })
+    passed.push(at.name)
+    assert.ok(at.body || at.outline !== 'none', `no visible focus on ${at.name}`)
+    if (name.test(at.name)) return
+  }
+  assert.unreachable(`Tab did not lead to ${name}, but to ${passed.join(' | ')}`)
+}
+
+test("the whole way by keyboard alone, in the dark, at a phone's width", () =>
+  inDemo({ viewport: { width: 375, height: 812 }, colorScheme: 'dark', reducedMotion: 'reduce' }, async (page, url) => {
+    const wide = () => page.evaluate(() => document.documentElement.scrollWidth)
+    assert.is(await wide(), 375)
+    await checkAccess(page, 'empty')
+    await tabTo(page, /^Skip/)
+    await tabTo(page, /^Drop folders of pictures/)
+    const [folders] = await Promise.all([page.waitForEvent('filechooser'), page.keyboard.press('Enter')])
+    await folders.setFiles(photos)
+    await page.getByText('20 pictures, 2 classes').waitFor()
+
+    await tabTo(page, /^Model$/)
+    await page.keyboard.type('Another')
+    await tabTo(page, /^Address of the folder/)
+    await page.keyboard.type(`${url}/test/fixtures/checkpoints/dinov2/`)
+    await tabTo(page, /^LoRA/)
+    await page.keyboard.press('ArrowDown')
+    await page.keyboard.press('ArrowDown')
+    await tabTo(page, /^More settings/)
+    await page.keyboard.press('Enter')
+    await tabTo(page, /^Epochs/)
+    await page.keyboard.type('400')
+    await tabTo(page, /^Train$/)
+    await page.keyboard.press('Enter')
+    await steps(page, 10)
+    assert.is(await page.evaluate(() => document.activeElement?.textContent), 'Stop')
+    await page.keyboard.press('Enter')
+    await until(page, 'Stopped at step')
+    assert.is(await page.evaluate(() => document.activeElement?.textContent), 'Continue')
+    assert.is(await wide(), 375)
+    await page.keyboard.press('Enter')
+    await steps(page, 20)
+    await page.keyboard.press('Enter')
+    await until(page, 'Stopped at step')
+
+    await tabTo(page, /^Drop a picture here/)
+    const [picture] = await Promise.all([page.waitForEvent('filechooser'), page.keyboard.press('Enter')])
+    await picture.setFiles(join(photos, 'rose', '2.png'))
+    await page.locator('.heat').waitFor()
+    assert.match(await page.locator('#live').innerText(), /^(rose|tulip) \d+ %.*It looked most at/)
+    assert.is(await wide(), 375)
+    await checkAccess(page, 'with a prediction')
+  }))
+
+test.run()
