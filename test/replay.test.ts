@@ -5,6 +5,7 @@ import {
   add,
   affine,
   type Backend,
+  type BackendStats,
   type Batch,
   type BatchSource,
   type Buf,
@@ -20,6 +21,7 @@ import {
   type Tensor,
   tensor,
   type Vit,
+  type VitConfig,
 } from 'vitune'
 import { backends } from './backends.ts'
 import { near } from './grad-check.ts'
@@ -239,6 +241,49 @@ for (const [label, { start }] of Object.entries(backends)) {
       assert.equal(replayed.steps, eager.steps, what)
       for (const [i, w] of eager.weights.entries()) near(replayed.weights[i]!, w, 0, what)
     }
+    assert.is(backend.memory().buffers, 0)
+    await backend.dispose()
+  })
+}
+
+/** DINOv2-small's 12 blocks at its widths, for images of 28 px: tokens change no count of dispatches, only their time. */
+const dinov2: Partial<VitConfig> = {
+  hidden: 384,
+  layers: 12,
+  heads: 6,
+  mlpHidden: 1536,
+  layerScale: true,
+  imageSize: [28, 28],
+  patchSize: 14,
+  pooling: 'cls+mean',
+}
+
+for (const label of ['wasm, 1 thread', 'wasm, 2 threads']) {
+  test(`${label}: a LoRA step of DINOv2-small is at most 450 dispatches, and takes no memory once recorded`, async () => {
+    const backend = await backends[label]!.start()
+    const model = smallVit(backend, { classes, ...dinov2 })
+    injectLora(model, loraConfig({ r: 8 }), 1)
+    const rng = new Rng(7)
+    const images = Float32Array.from({ length: 2 * 3 * 28 * 28 }, () => rng.normal())
+    const batch: Batch = { images, shape: [2, 3, 28, 28], labels: Int32Array.of(0, 2), files: ['a', 'b'] }
+    const train: BatchSource = {
+      batches: 4,
+      async *epoch() {
+        for (let i = 0; i < 4; i++) yield batch
+      },
+    }
+    const seen: BackendStats[] = []
+    for await (const event of fit({ model, task, train, epochs: 1, lr: 1e-3, clip: 1 })) {
+      if (event.kind === 'step') seen.push(backend.stats())
+    }
+    for (const [i, after] of seen.entries()) {
+      if (i < 2) continue
+      const before = seen[i - 1]!
+      const dispatches = after.dispatches - before.dispatches
+      assert.ok(dispatches > 300 && dispatches <= 450, `${dispatches} dispatches`)
+      assert.is(after.allocations, before.allocations)
+    }
+    disposeModule(model)
     assert.is(backend.memory().buffers, 0)
     await backend.dispose()
   })
