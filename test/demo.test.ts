@@ -209,7 +209,24 @@ test('folders are dropped, a run outlives a reload, pictures are tried, the adap
       page.locator('#training').getByText('Download the model').click(),
     ])
     equalScores(await predictWith(second, picture), tried)
+
+    page.on('dialog', (dialog) => dialog.accept())
+    await button('Remove class tulip').click()
+    await page.getByText('10 pictures, 1 class').waitFor()
+    assert.ok(await button('Train anew').isDisabled())
   }))
+
+test('on a host that sends no headers a service worker isolates the page, which then has threads', async () => {
+  const { page, errors, close } = await openPage({ path: '/dist/demo/', isolated: false })
+  try {
+    await page.waitForFunction(() => globalThis.crossOriginIsolated && document.documentElement.dataset.ready)
+    assert.match(await page.locator('.device summary').innerText(), /Processor, [2-9]|Processor, \d\d|WebGPU/)
+    assert.ok(await page.locator('#notice').isHidden())
+    assert.equal(errors, [])
+  } finally {
+    await close()
+  }
+})
 
 /** Presses Tab until the control of this name has the focus; every stop on the way must show that it has it. */
 async function tabTo(page: Page, name: RegExp): Promise<void> {

@@ -55,7 +55,7 @@ export function createChart({ title, series, height, show, range }: ChartOptions
   const words = h('p', { class: 'hidden', id }, `${title}: no values yet`)
   const element = h(
     'figure',
-    { class: 'chart' },
+    { class: series.length > 1 ? 'chart several' : 'chart' },
     h('figcaption', {}, h('span', { class: 'plot-title' }, title), at, ...legend),
     canvas,
     words,

@@ -14,7 +14,9 @@ function traits(device: DeviceReport): string {
     device.relaxedSimd ? 'relaxed SIMD' : '',
     ...(device.notes ?? []),
   ]
-  return parts.filter(Boolean).join(', ') || 'works'
+  const able = parts.filter(Boolean).join(', ')
+  const why = device.why.charAt(0).toUpperCase() + device.why.slice(1)
+  return able === '' ? why : `${able}. ${why}`
 }
 
 /** The line; it asks the session for all devices when it is opened. */
