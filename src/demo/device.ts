@@ -15,7 +15,8 @@ function traits(device: DeviceReport): string {
     ...(device.notes ?? []),
   ]
   const able = parts.filter(Boolean).join(', ')
-  const why = device.why.charAt(0).toUpperCase() + device.why.slice(1)
+  const said = device.why.replace(/\bwebgpu\b/g, 'WebGPU').replace(/\bwasm\b/g, 'the processor')
+  const why = `${said.charAt(0).toUpperCase()}${said.slice(1)}.`
   return able === '' ? why : `${able}. ${why}`
 }
 

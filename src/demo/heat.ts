@@ -31,14 +31,15 @@ export function heatLayer({ rows, columns, heat, seen }: Explanation): HTMLCanva
   return canvas
 }
 
-/** Where the map is highest, in words: `the upper left`. The mean over ninths decides, so a single patch does not. */
+/** Where the map is highest, in words: `the upper left`. The ninth with the largest mean square decides. */
 export function whereIn({ rows, columns, heat }: Pick<Explanation, 'rows' | 'columns' | 'heat'>): string {
+  const low = heat.reduce((a, b) => Math.min(a, b), Infinity)
   const sums = new Float64Array(9)
   const counts = new Float64Array(9)
   for (let y = 0; y < rows; y++) {
     for (let x = 0; x < columns; x++) {
       const ninth = 3 * Math.floor((3 * y) / rows) + Math.floor((3 * x) / columns)
-      sums[ninth]! += heat[y * columns + x]!
+      sums[ninth]! += (heat[y * columns + x]! - low) ** 2
       counts[ninth]!++
     }
   }
