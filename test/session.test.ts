@@ -125,4 +125,145 @@ test('a run stopped and continued ends in the same bytes as one that was not, an
     }
   }))
 
+/** In the page: trains until it is told of step `at`, then leaves the run as it is. */
+async function trainAndLeave(at: number) {
+  const { session } = globalThis as unknown as Prepared
+  const settings = { run: 'left', model: 'tiny', dataset: 'flowers', epochs: 2, batchSize: 4, saveEvery: 0 }
+  const events = session.train(settings)
+  for (;;) {
+    const { value } = await events.next()
+    if (value && value.kind === 'step' && value.step === at) return
+  }
+}
+
+test('a run goes on after the tab was reloaded in its middle, from the step that was saved last', () =>
+  inSession({ device: 'wasm' }, async (page) => {
+    await page.evaluate(trainAndLeave, 4)
+    await page.reload()
+    const found = await page.evaluate(async () => {
+      const url = '/dist/browser.js'
+      const here = globalThis as unknown as Prepared
+      here.vitune = await import(url)
+      here.session = await here.vitune.openSession({ device: 'wasm' })
+      const { session } = here
+      return { runs: await session.runs(), models: await session.models(), datasets: await session.datasets() }
+    })
+    assert.equal([found.models[0]?.name, found.datasets[0]?.classes[1]?.images], ['tiny', 12])
+    const [left] = found.runs
+    assert.equal([left?.name, left?.step, left?.steps, left?.finished], ['left', 3, 10, false])
+    const rest = await page.evaluate(trainInPage, { run: 'left', most: Infinity, resume: true })
+    assert.is(rest.losses.length, 7)
+    assert.is(rest.run.finished, true)
+  }))
+
+test('a second tab may read a run but not train, resume or remove it; once the first is closed it may', () =>
+  inSession({ device: 'wasm' }, async (page) => {
+    await page.evaluate(trainAndLeave, 1)
+    const other = await page.context().newPage()
+    await other.goto(page.url())
+    const refused = await other.evaluate(async () => {
+      const url = '/dist/browser.js'
+      const here = globalThis as unknown as Prepared
+      here.vitune = await import(url)
+      here.session = await here.vitune.openSession({ device: 'wasm' })
+      const { session, vitune } = here
+      const said = (promise: Promise<unknown>) =>
+        promise.then(
+          () => 'done',
+          (error) => `${error instanceof vitune.InputError} ${error.message}`,
+        )
+      return [
+        (await session.runs())[0]?.name,
+        await said(session.resume('left').next()),
+        await said(session.removeRun('left')),
+      ]
+    })
+    assert.is(refused[0], 'left')
+    for (const text of refused.slice(1)) {
+      assert.is(text, 'true run: left is being trained already, here or in another tab; stop it there first')
+    }
+    await page.close()
+    const done = await other.evaluate(trainInPage, { run: 'left', most: 1, resume: true })
+    assert.is(done.losses.length, 1)
+  }))
+
+test('bad input crosses from the worker as an InputError, an abort as an AbortError, and nothing is left of a model', () =>
+  inSession({ device: 'wasm', routes: { '/slow/config.json': '{ "model_type": "vit" }' } }, async (page) => {
+    const found = await page.evaluate(async () => {
+      const { session, vitune } = globalThis as unknown as Prepared
+      const said = (promise: Promise<unknown>) =>
+        promise.then(
+          () => 'done',
+          (error) => `${error instanceof vitune.InputError ? 'InputError' : error.name} ${error.message}`,
+        )
+      const file = async (path: string, name: string) =>
+        new File([await (await fetch(`/test/fixtures/checkpoints/vit/${path}`)).blob()], name)
+      const config = await file('config.json', 'config.json')
+      const weights = await file('model.safetensors', 'model.safetensors')
+      const stop = new AbortController()
+      const settings = { model: 'tiny', dataset: 'flowers' }
+      const answers = [
+        await said(session.addModel('tiny', '/test/fixtures/checkpoints/dinov2')),
+        await said(session.addModel('a/b', [config])),
+        await said(session.addModel('part', [config])),
+        await said(session.addModel('cut', [config, new File([weights.slice(0, 5000)], 'model.safetensors')])),
+        await said(session.addModel('other', [new File(['{ "model_type": "bert" }'], 'config.json'), weights])),
+        await said(session.addModel('away', 'http://127.0.0.1:1/model')),
+        await said(
+          session.addModel('stopped', '/test/fixtures/checkpoints/vit', {
+            signal: stop.signal,
+            onProgress: ({ file }) => file === 'model.safetensors' && stop.abort(),
+          }),
+        ),
+        await said(session.train({ ...settings, run: 'r', model: 'none' }).next()),
+        await said(session.train({ ...settings, run: 'r', lr: -1 }).next()),
+        await said(session.predict([new Blob()])),
+        await said(session.addImages('flowers', [{ source: new File(['text'], 'a.txt'), class: 'rose' }])),
+        await said(session.addImages('flowers', [{ source: document.createElement('video'), class: 'rose' }])),
+        await said(session.removeModel('none')),
+      ]
+      const kept = await session.addModel('dropped', [config, weights, new File(['?'], 'readme.md')])
+      return { answers, kept, models: (await session.models()).map((m) => m.name) }
+    })
+    const rules = [
+      /^InputError model: tiny is kept already; remove it or choose another name/,
+      /^InputError model: must be a name of 1 to 100 characters/,
+      /^InputError the files: must have model.safetensors or model.safetensors.index.json, got neither/,
+      /^InputError .*cut\/model.safetensors: .*/,
+      /^InputError .*model_type/,
+      /^InputError http:\/\/127.0.0.1:1\/model\/config.json: could not be reached .*CORS/,
+      /^AbortError /,
+      /^InputError model: nothing is kept under none; there is tiny$/,
+      /^InputError lr: must be above 0, got -1/,
+      /^InputError predict: no model is open/,
+      /^InputError a.txt: cannot be decoded/,
+      /^InputError image: this HTMLVideoElement shows nothing to read/,
+      /^InputError models: nothing is kept under none/,
+    ]
+    for (const [i, rule] of rules.entries()) assert.match(found.answers[i]!, rule)
+    assert.equal(found.models, ['dropped', 'tiny'])
+    assert.equal([found.kept.architecture, found.kept.parameters > 1000], ['ViTForImageClassification', true])
+  }))
+
+for (const device of ['wasm', 'webgpu'] as const) {
+  test(`training on ${device} never blocks the page for more than 50 ms`, () =>
+    inSession({ device }, async (page) => {
+      const { longest, steps } = await page.evaluate(async () => {
+        const { session } = globalThis as unknown as Prepared
+        const tasks: number[] = []
+        const observer = new PerformanceObserver((list) => tasks.push(...list.getEntries().map((e) => e.duration)))
+        observer.observe({ entryTypes: ['longtask'] })
+        let steps = 0
+        const settings = { run: 'watched', model: 'tiny', dataset: 'flowers', epochs: 1, batchSize: 4 }
+        for await (const event of session.train(settings)) if (event.kind === 'step') steps++
+        await new Promise((resolve) => setTimeout(resolve, 100))
+        tasks.push(...observer.takeRecords().map((e) => e.duration))
+        observer.disconnect()
+        return { longest: Math.max(0, ...tasks), steps }
+      })
+      assert.is(steps, 5)
+      assert.ok(longest <= 50, `a task of ${longest} ms`)
+    }))
+}
+
 test.run()

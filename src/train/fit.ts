@@ -57,6 +57,8 @@ export interface FitOptions {
   resume?: FitState | undefined
   /** Called after every epoch, and where the signal or a `break` stops training, with all that a resume needs. */
   save?: (state: FitState, epoch?: EpochEvent) => Promise<void>
+  /** Seconds after which it is also called between two steps: a browser's tab may go at any time. */
+  saveEvery?: number | undefined
   /** Called when an epoch is the best so far (every epoch without validation data). */
   saveBest?: (epoch: EpochEvent) => Promise<void>
 }
@@ -288,6 +290,7 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
 
   // Whether the caller has the word after a step; with a `break` it keeps it.
   let away = false
+  let savedAt = performance.now()
   try {
     if (resume) {
       restore(state().tensors, resume.tensors)
@@ -347,6 +350,10 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
           ...(done.gradNorm === undefined ? {} : { gradNorm: done.gradNorm }),
         }
         away = false
+        if (options.saveEvery !== undefined && performance.now() - savedAt >= options.saveEvery * 1000) {
+          await options.save?.(state())
+          savedAt = performance.now()
+        }
         asked = performance.now()
         if (signal?.aborted) {
           await options.save?.(state())

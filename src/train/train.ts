@@ -82,6 +82,8 @@ export interface TrainOptions extends TrainSettings {
   /** Continue the run in `out`; its own settings apply, only epochs, device, threads and strict may be given anew. */
   resume?: boolean
   signal?: AbortSignal
+  /** Seconds after which a run in `out` is also saved within an epoch; default only after each. */
+  saveEvery?: number | undefined
   hub?: ResolveOptions
 }
 
@@ -192,7 +194,7 @@ async function inFull(settings: TrainSettings): Promise<TrainSettings> {
 
 /** The settings to train with: those of the run that is continued, or the given ones. */
 async function settingsOf(options: TrainOptions): Promise<TrainSettings> {
-  const { resume, signal: _signal, hub: _hub, ...rest } = options
+  const { resume, signal: _signal, hub: _hub, saveEvery: _saveEvery, ...rest } = options
   const given = await inFull(rest)
   if (!resume) return given
   if (!given.out) throw new InputError('resume: needs the run folder, give out')
@@ -391,6 +393,7 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, 
       lr,
       seed,
       signal: options.signal,
+      saveEvery: options.saveEvery,
       resume: state,
       ...pick(settings, 'schedule', 'warmup', 'optimizer', 'weightDecay', 'clip', 'accumulate', 'labelSmoothing'),
       ...pick(settings, 'patience', 'checkpointing', 'patchKeep'),

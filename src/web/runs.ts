@@ -13,6 +13,8 @@ import type { HistoryEntry, StoredRun } from './types.ts'
 
 /** What a session trains: names instead of paths, and any setting of `train`. */
 export interface SessionTrainOptions extends Omit<TrainSettings, 'data' | 'model' | 'out' | 'val' | 'adapter'> {
+  /** Seconds of training that a closed tab may lose; default 5. */
+  saveEvery?: number
   /** The name to keep the run under. */
   run: string
   model: string
@@ -68,7 +70,7 @@ export async function listRuns(files: Files): Promise<StoredRun[]> {
 
 /** Takes a run for this tab. Throws an InputError while another trains it. */
 async function takeRun(name: string): Promise<() => void> {
-  const release = await holdLock(`vitune run ${checkName('run', name)}`)
+  const release = await holdLock(`vitune run ${checkName('run', name)}`, 1000)
   if (!release)
     throw new InputError(`run: ${name} is being trained already, here or in another tab; stop it there first`)
   return release
@@ -82,9 +84,12 @@ function named(event: TrainEvent, run: string): TrainEvent {
   return event.kind === 'done' ? { ...event, out: run } : event
 }
 
+/** Seconds of training that a tab which is closed may lose. */
+const SAVE_EVERY = 5
+
 async function stream(name: string, options: TrainOptions): Promise<RunStream> {
   const release = await takeRun(name)
-  const events = train(options)
+  const events = train({ saveEvery: SAVE_EVERY, ...options })
   return {
     async next() {
       try {
