@@ -8,6 +8,7 @@ import sharp from 'sharp'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Rng } from 'vitune'
+import { openPage } from './chromium.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const readme = readFileSync(join(root, 'README.md'), 'utf8')
@@ -73,6 +74,34 @@ test('the Node example runs and predicts', () => {
   const out = run('node', ['example.mjs'])
   assert.match(out, /epoch 2: accuracy/)
   assert.match(out, /photos\/rose\/1\.jpg (rose|tulip) [01]\.\d{3}/)
+})
+
+test('the browser example trains on the folder that is chosen and predicts', async () => {
+  const [example] = blocks('html')
+  assert.ok(example!.trim().split('\n').length <= 17)
+  const map = '<script type="importmap">{ "imports": { "vitune": "/dist/browser.js" } }</script>'
+  const icon = '<link rel="icon" href="data:,">'
+  const { page, errors, close } = await openPage({ routes: { '/page': `<!doctype html>${icon}${map}${example}` } })
+  try {
+    await page.context().route('https://huggingface.co/facebook/dinov2-small/resolve/main/*', (route) =>
+      route.fulfill({
+        path: join(root, 'test/fixtures/checkpoints/dinov2', route.request().url().split('/').at(-1)!),
+        headers: { 'Access-Control-Allow-Origin': '*' },
+      }),
+    )
+    const said: string[] = []
+    page.on('console', (message) => said.push(message.text()))
+    await page.goto(new URL('/page', page.url()).href)
+    await page.waitForFunction(() => document.querySelector('input')!.onchange)
+    await page.setInputFiles('input', join(folder, 'photos'))
+    for (let i = 0; i < 300 && !/jpg/.test(said.at(-1) ?? '') && errors.length === 0; i++)
+      await page.waitForTimeout(100)
+    assert.equal(errors, [])
+    assert.match(said[0]!, /^step 1 of \d+: loss \d\.\d{4}$/)
+    assert.match(said.at(-1)!, /^\d+\.jpg (rose|tulip)$/)
+  } finally {
+    await close()
+  }
 })
 
 test('the npm scripts that it names exist', () => {
