@@ -1,0 +1,138 @@
+// The settings of a run as plain JSON, their defaults and rules. Not here: where a run is kept (run-folder.ts).
+import type { LoraConfig } from '../adapters/config.ts'
+import { type Method, methods } from '../adapters/inject.ts'
+import type { Device } from '../backend/create.ts'
+import { localFiles } from '../io/local-files.ts'
+import type { Interpolation } from '../models/vit-config.ts'
+import { InputError } from '../platform/errors.ts'
+
+/** Options as plain JSON: what run.json keeps so that a run can be repeated. */
+export interface TrainSettings {
+  /** A folder of images, class/*.jpg or train|val/class/*.jpg. */
+  data: string
+  /** A folder in Hugging Face layout, or a hub name ('facebook/dinov2-small'). */
+  model: string
+  /** Default 'lora'. */
+  peft?: Method
+  /** Where the run is kept; nothing is written without it. */
+  out?: string
+  /** A folder of class folders to validate on; default: the one inside, or a fifth of each class. */
+  val?: string
+  epochs?: number
+  batchSize?: number
+  /** Default by method: full 1e-4, linear, lora and dora 1e-3. */
+  lr?: number
+  weightDecay?: number
+  optimizer?: 'adamw' | 'sgd'
+  schedule?: 'constant' | 'cosine' | 'plateau'
+  /** Steps. */
+  warmup?: number
+  clip?: number
+  accumulate?: number
+  labelSmoothing?: number
+  patience?: number
+  checkpointing?: boolean
+  patchKeep?: number
+  /** Dropout and drop path inside the model, over what its configuration says. */
+  dropout?: number
+  dropPath?: number
+  seed?: number
+  device?: Device
+  threads?: number
+  /** LoRA and DoRA. */
+  rank?: number
+  alpha?: number
+  targets?: string[] | string
+  loraDropout?: number
+  rslora?: boolean
+  bias?: LoraConfig['bias']
+  modulesToSave?: string[]
+  /** Further LoRA and DoRA settings. */
+  lora?: Partial<LoraConfig>
+  /** Whose module names the adapter is written with: transformers 4's (default) or 5's. */
+  transformers?: 4 | 5
+  /** Start from this adapter folder instead of a new adapter. */
+  adapter?: string
+  /** Input side in pixels. */
+  inputSize?: number
+  interpolation?: Interpolation
+  /** Random resized crop and mirroring; default true. */
+  augment?: boolean
+  shuffle?: boolean
+  /** End at the first broken image instead of skipping it. */
+  strict?: boolean
+}
+
+export const defaults = { peft: 'lora', epochs: 20, batchSize: 16, weightDecay: 0.05, seed: 0 } as const
+/** Throws InputError naming the first setting that is out of range. */
+export function checkSettings(s: TrainSettings): void {
+  const rules: [keyof TrainSettings, (v: number) => boolean, string][] = [
+    ['epochs', (v) => Number.isInteger(v) && v >= 1, 'a whole number from 1'],
+    ['batchSize', (v) => Number.isInteger(v) && v >= 1, 'a whole number from 1'],
+    ['accumulate', (v) => Number.isInteger(v) && v >= 1, 'a whole number from 1'],
+    ['lr', (v) => v > 0, 'above 0'],
+    ['weightDecay', (v) => v >= 0, 'at least 0'],
+    ['warmup', (v) => Number.isInteger(v) && v >= 0, 'a whole number of steps from 0'],
+    ['clip', (v) => v > 0, 'above 0'],
+    ['labelSmoothing', (v) => v >= 0 && v < 1, 'in [0, 1)'],
+    ['patience', (v) => Number.isInteger(v) && v >= 0, 'a whole number of epochs from 0'],
+    ['patchKeep', (v) => v > 0 && v <= 1, 'in (0, 1]'],
+    ['dropout', (v) => v >= 0 && v < 1, 'in [0, 1)'],
+    ['dropPath', (v) => v >= 0 && v < 1, 'in [0, 1)'],
+    ['seed', (v) => Number.isInteger(v) && v >= 0 && v < 2 ** 31, 'a whole number from 0 to 2147483647'],
+    ['inputSize', (v) => Number.isInteger(v) && v >= 1 && v <= 8192, 'a whole number of pixels from 1 to 8192'],
+  ]
+  for (const [name, fine, rule] of rules) {
+    const value = s[name]
+    if (value !== undefined && !(typeof value === 'number' && Number.isFinite(value) && fine(value))) {
+      throw new InputError(`${name}: must be ${rule}, got ${value}`)
+    }
+  }
+  const choices = {
+    peft: methods,
+    optimizer: ['adamw', 'sgd'],
+    schedule: ['constant', 'cosine', 'plateau'],
+    interpolation: ['bicubic', 'bilinear', 'bicubic-antialias'],
+  } as const
+  for (const name of Object.keys(choices) as (keyof typeof choices)[]) {
+    const value = s[name]
+    const known: readonly string[] = choices[name]
+    if (value !== undefined && !known.includes(value))
+      throw new InputError(`${name}: must be one of ${known.join(', ')}, got ${value}`)
+  }
+  if (s.transformers !== undefined && s.transformers !== 4 && s.transformers !== 5) {
+    throw new InputError(`transformers: must be 4 or 5, got ${s.transformers}`)
+  }
+  if (s.adapter !== undefined && s.peft !== undefined && s.peft !== 'lora' && s.peft !== 'dora') {
+    throw new InputError(`adapter: goes with peft lora or dora, got ${s.peft}`)
+  }
+}
+
+/** Paths in full, so that run.json means the same from any folder. A model that is no folder here is a name. */
+export async function inFull(settings: TrainSettings): Promise<TrainSettings> {
+  const disk = localFiles('training')
+  const full: TrainSettings = { ...settings }
+  for (const name of ['data', 'val', 'adapter'] as const) {
+    if (settings[name] !== undefined) full[name] = disk.resolve(settings[name])
+  }
+  const { model } = settings
+  if (model !== undefined && (await disk.kind(model)) === 'folder') full.model = disk.resolve(model)
+  return full
+}
+
+/** Without what is undefined. */
+export function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as {
+    [K in keyof T]: Exclude<T[K], undefined>
+  }
+}
+
+/** These of its fields, where they are defined. */
+export function pick<T extends object, K extends keyof T>(
+  value: T,
+  ...keys: K[]
+): { [P in K]?: Exclude<T[P], undefined> } {
+  return Object.fromEntries(keys.filter((k) => value[k] !== undefined).map((k) => [k, value[k]])) as {
+    [P in K]?: Exclude<T[P], undefined>
+  }
+}
