@@ -196,6 +196,7 @@ export { type Adapter, adapterTensors, applyAdapter, openAdapter, saveAdapter } 
 // train
 export { type BenchmarkOptions, type BenchmarkResult, benchmark, type Spread } from './train/benchmark.ts'
 export { readCheckpoint, writeCheckpoint } from './train/checkpoint-file.ts'
+export { type EstimateOptions, estimate, type MemoryEstimate } from './train/estimate.ts'
 export { type Batch, type BatchSource, type Evaluation, evaluate, logitsOf, type Network } from './train/evaluate.ts'
 export {
   type ExperimentDataset,

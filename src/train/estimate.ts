@@ -1,0 +1,129 @@
+// The memory that training will need, before anything runs: one step of the real loop on a backend that only plans.
+// Not here: how memory is laid out (backend/wasm/planner.ts).
+import type { LoraConfig } from '../adapters/config.ts'
+import { type Method, methods } from '../adapters/inject.ts'
+import type { Backend } from '../backend/backend.ts'
+import { createPlanner } from '../backend/wasm/planner.ts'
+import { Vit } from '../models/vit.ts'
+import type { VitConfig } from '../models/vit-config.ts'
+import { zeros } from '../nn/layers.ts'
+import { disposeModule, trainableParameters } from '../nn/module.ts'
+import { InputError } from '../platform/errors.ts'
+import type { Batch, BatchSource } from './evaluate.ts'
+import { type FitOptions, fit } from './fit.ts'
+import { prepare } from './prepare.ts'
+import { multiclass } from './task.ts'
+
+export interface EstimateOptions
+  extends Pick<FitOptions, 'accumulate' | 'checkpointing' | 'clip' | 'nesterov' | 'patchKeep'> {
+  /** The model, at the input size that it will be used at. */
+  config: VitConfig
+  /** How many classes it will tell apart, or their names. */
+  classes: number | readonly string[]
+  batchSize: number
+  /** Default 'lora'. */
+  method?: Method | undefined
+  /** LoRA and DoRA settings. */
+  lora?: Partial<LoraConfig> | undefined
+  optimizer?: 'adamw' | 'sgd' | undefined
+  /** Whether the run validates: a batch without gradients, over what a training step keeps. Default true. */
+  validates?: boolean
+  /** WASM threads, each of which takes scratch of its own; default 1. */
+  threads?: number
+}
+
+/** Bytes. `weights` to `activations` add up to `total`. */
+export interface MemoryEstimate {
+  /** All weights, trained or not. */
+  weights: number
+  gradients: number
+  /** AdamW's moments, or SGD's momentum. */
+  optimizer: number
+  /** The largest scratch of a kernel, as far as it adds to the peak. */
+  workspace: number
+  /** The rest: what forward keeps for backward, the batch, and what lies between. */
+  activations: number
+  /** As `backend.memory().peak` will be on the wasm device. */
+  total: number
+  /** How long the wasm device's memory becomes: with scratch, and room lost between buffers. */
+  reserved: number
+  /** The largest single buffer, which WebGPU limits. */
+  largestBuffer: number
+  /** Parameters that train. */
+  trainable: number
+}
+
+/**
+ * What training will need, of one method. Exact on the wasm device for the number of threads; on WebGPU buffers are up
+ * to a fifth larger than what they hold. Takes milliseconds and none of that memory. Throws InputError on a batch size or
+ * a configuration that cannot be.
+ */
+export async function estimate(options: EstimateOptions): Promise<MemoryEstimate> {
+  const { config, batchSize, method = 'lora', optimizer = 'adamw', threads = 1, validates = true } = options
+  if (!(Number.isInteger(batchSize) && batchSize >= 1)) {
+    throw new InputError(`estimate: batchSize must be a whole number from 1, got ${batchSize}`)
+  }
+  if (!methods.includes(method)) {
+    throw new InputError(`estimate: method must be one of ${methods.join(', ')}, got ${method}`)
+  }
+  const planner = createPlanner({ threads })
+  const model = new Vit(planner as Backend, structuredClone(config), zeros)
+  try {
+    const { classes } = options
+    const names = typeof classes === 'number' ? Array.from({ length: classes }, (_, i) => `${i}`) : [...classes]
+    prepare(model, names, method, { seed: 0, lora: options.lora ?? {} })
+    const weights = planner.memory().used
+    const [height, width] = config.imageSize
+    const batch: Batch = {
+      images: new Float32Array(batchSize * config.channels * height * width),
+      shape: [batchSize, config.channels as 3, height, width],
+      labels: new Int32Array(batchSize),
+      files: [],
+    }
+    const accumulate = options.accumulate ?? 1
+    const source = (batches: number): BatchSource => ({
+      batches,
+      async *epoch() {
+        for (let i = 0; i < batches; i++) yield batch
+      },
+    })
+    const { checkpointing, clip, nesterov, patchKeep } = options
+    const loop = fit({
+      model,
+      task: multiclass(names),
+      train: source(accumulate),
+      val: validates ? source(1) : undefined,
+      epochs: 1,
+      lr: 1,
+      optimizer,
+      accumulate,
+      clip,
+      ...(checkpointing === undefined ? {} : { checkpointing }),
+      ...(nesterov === undefined ? {} : { nesterov }),
+      ...(patchKeep === undefined ? {} : { patchKeep }),
+    })
+    planner.resetPeak()
+    for await (const _ of loop) {
+    }
+    const trainable = trainableParameters(model).reduce((sum, [, p]) => sum + p.size, 0)
+    const total = planner.memory().peak
+    const gradients = 4 * trainable * (accumulate > 1 ? 2 : 1)
+    const state = 4 * trainable * (optimizer === 'adamw' ? 2 : 1)
+    const largest = planner.largest()
+    const rest = total - weights - gradients - state
+    const workspace = Math.min(rest, largest.scratch)
+    return {
+      weights,
+      gradients,
+      optimizer: state,
+      workspace,
+      activations: rest - workspace,
+      total,
+      reserved: planner.reserved(),
+      largestBuffer: largest.buffer,
+      trainable,
+    }
+  } finally {
+    disposeModule(model)
+  }
+}

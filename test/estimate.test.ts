@@ -1,0 +1,128 @@
+// What estimate() says a training step needs, against what the same step has needed on the wasm device.
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import {
+  type Batch,
+  createWasm,
+  disposeModule,
+  type EstimateOptions,
+  estimate,
+  fit,
+  InputError,
+  methods,
+  multiclass,
+  prepare,
+  Rng,
+  truncatedNormal,
+  Vit,
+  type VitConfig,
+} from 'vitune'
+
+/** ViT-S's width and heads, with two blocks and few tokens. */
+const config: VitConfig = {
+  family: 'vit',
+  hidden: 384,
+  layers: 2,
+  heads: 6,
+  mlpHidden: 1536,
+  swiglu: false,
+  layerNormEps: 1e-6,
+  qkvBias: true,
+  layerScale: false,
+  layerScaleInit: 1,
+  imageSize: [56, 56],
+  patchSize: 14,
+  channels: 3,
+  registers: 0,
+  distillationToken: false,
+  pooling: 'cls',
+  positionGrid: [4, 4],
+  positionInterpolation: 'bicubic',
+  positionPrefix: 1,
+  dropout: 0,
+  dropPath: 0,
+  classes: [],
+}
+
+/** The highest memory of two real steps and a validation, from the weights on. */
+async function measured(o: EstimateOptions): Promise<number> {
+  const backend = await createWasm({ threads: 2 })
+  const model = new Vit(backend, structuredClone(o.config), truncatedNormal(new Rng(1), 0.02))
+  const names = ['a', 'b', 'c']
+  prepare(model, names, o.method ?? 'lora', { seed: 0 })
+  const [height, width] = o.config.imageSize
+  const batch: Batch = {
+    images: new Float32Array(o.batchSize * 3 * height * width).fill(0.1),
+    shape: [o.batchSize, 3, height, width],
+    labels: new Int32Array(o.batchSize),
+    files: [],
+  }
+  const source = (batches: number) => ({
+    batches,
+    async *epoch() {
+      for (let i = 0; i < batches; i++) yield batch
+    },
+  })
+  backend.resetPeak()
+  const { checkpointing = false, accumulate = 1, optimizer = 'adamw', clip } = o
+  const options = { model, task: multiclass(names), epochs: 1, lr: 1e-4, checkpointing, accumulate, optimizer, clip }
+  for await (const _ of fit({ ...options, train: source(2 * accumulate), val: source(1) })) {
+  }
+  const { peak } = backend.memory()
+  disposeModule(model)
+  assert.is(backend.memory().buffers, 0)
+  await backend.dispose()
+  return peak
+}
+
+const cases: [string, Omit<EstimateOptions, 'config' | 'classes'>][] = [
+  ['full, batch 2', { method: 'full', batchSize: 2 }],
+  ['full, batch 8, checkpointing', { method: 'full', batchSize: 8, checkpointing: true }],
+  [
+    'full, SGD, two batches a step, clipped',
+    { method: 'full', batchSize: 2, optimizer: 'sgd', accumulate: 2, clip: 1 },
+  ],
+  ['linear, batch 8', { method: 'linear', batchSize: 8 }],
+  ['lora, batch 1', { method: 'lora', batchSize: 1 }],
+  ['lora, batch 16', { method: 'lora', batchSize: 16 }],
+  ['lora, batch 16, checkpointing', { method: 'lora', batchSize: 16, checkpointing: true }],
+  ['dora, batch 8', { method: 'dora', batchSize: 8 }],
+]
+for (const [name, options] of cases) {
+  test(`the estimate is what a step takes, within 5 %: ${name}`, async () => {
+    const wanted: EstimateOptions = { config, classes: 3, threads: 2, ...options }
+    const { total, ...parts } = await estimate(wanted)
+    const real = await measured(wanted)
+    assert.ok(Math.abs(total / real - 1) < 0.05, `${total} estimated, ${real} measured`)
+    const { weights, gradients, optimizer, workspace, activations } = parts
+    assert.is(weights + gradients + optimizer + workspace + activations, total)
+    for (const [part, bytes] of Object.entries(parts)) assert.ok(bytes >= 0, `${part} ${bytes}`)
+    assert.ok(parts.reserved >= total)
+  })
+}
+
+test('checkpointing, LoRA and a smaller batch each need less; the configuration stays as it was', async () => {
+  const before = JSON.stringify(config)
+  const total = async (o: Partial<EstimateOptions>) =>
+    (await estimate({ config, classes: 3, batchSize: 8, method: 'full', ...o })).total
+  const full = await total({})
+  for (const change of [{ checkpointing: true }, { method: 'lora' }, { batchSize: 4 }] as const) {
+    assert.ok((await total(change)) < full, JSON.stringify(change))
+  }
+  for (const method of methods) assert.ok((await total({ method })) > 0)
+  assert.is(JSON.stringify(config), before)
+})
+
+test('an estimate of no images is refused', async () => {
+  for (const batchSize of [0, 1.5, Number.NaN]) {
+    try {
+      await estimate({ config, classes: 3, batchSize })
+      assert.unreachable()
+    } catch (error) {
+      assert.instance(error, InputError)
+      assert.match((error as Error).message, /^estimate: batchSize must be a whole number from 1/)
+    }
+  }
+})
+
+test.run()
