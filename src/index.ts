@@ -3,7 +3,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 // platform
-export { InputError } from './platform/errors.ts'
+export { DeviceLostError, InputError, OutOfMemoryError } from './platform/errors.ts'
 export type { ImageObject, ImageSource, RgbImage } from './platform/platform.ts'
 
 // backend
@@ -218,6 +218,7 @@ export {
   fit,
   type StepEvent,
 } from './train/fit.ts'
+export { checkFits } from './train/fits.ts'
 export { type FrozenFeaturesOptions, frozenFeatures } from './train/frozen-features.ts'
 export { type OpenModel, type OpenModelOptions, openModel, openRun, type RunFile, readRun } from './train/open-model.ts'
 export { type ImagePrediction, type PredictOptions, predict, taskOf } from './train/predict.ts'
@@ -230,6 +231,7 @@ export { renderTable } from './train/report/table.ts'
 export { type Metrics, multiclass, type Prediction, type Task } from './train/task.ts'
 export {
   type DoneEvent,
+  type RestartEvent,
   type SkipEvent,
   type StartEvent,
   type TrainEvent,

@@ -9,6 +9,10 @@ export interface Caps {
   readonly shared: boolean
   /** Why a faster variant is not in use, one sentence each. */
   readonly notes: readonly string[]
+  /** Most bytes of all buffers together, where that is known. */
+  readonly maxBytes?: number
+  /** Most bytes of one buffer, where there is a limit. */
+  readonly maxBufferBytes?: number
 }
 
 /** Bytes: in live tensors, free but held, the highest of used so far, and how many buffers live. */

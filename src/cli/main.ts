@@ -7,6 +7,7 @@ import { version } from '../platform/version.ts'
 import { benchmarkCommand } from './benchmark.ts'
 import { demoCommand } from './demo.ts'
 import { devicesCommand } from './devices.ts'
+import { estimateCommand } from './estimate.ts'
 import { oneLine } from './format.ts'
 import { mergeCommand } from './merge.ts'
 import { predictCommand } from './predict.ts'
@@ -29,6 +30,7 @@ function build(): Command {
     predictCommand,
     mergeCommand,
     benchmarkCommand,
+    estimateCommand,
     devicesCommand,
     demoCommand,
   ]) {

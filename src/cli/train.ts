@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import { localFiles } from '../io/local-files.ts'
 import { InputError } from '../platform/errors.ts'
 import { terminal } from '../platform/terminal-node.ts'
+import { onDeviceLost } from '../train/settings.ts'
 import { type DoneEvent, type SkipEvent, type StartEvent, type TrainOptions, train } from '../train/train.ts'
 import { downloads } from './downloads.ts'
 import { bytes, count, duration, oneLine, percent, plural, quoted, table } from './format.ts'
@@ -80,6 +81,8 @@ async function run(_: unknown, command: Command): Promise<void> {
       else if (event.kind === 'skip') {
         skipped.push(event)
         progress.skip(event)
+      } else if (event.kind === 'restart') {
+        ui.note(`${oneLine(event.reason)}: going on with ${event.device} from the checkpoint of step ${event.step}`)
       } else done = event
     }
   } finally {
@@ -189,6 +192,15 @@ export function trainCommand(): Command {
     .option('--checkpointing', 'recompute in the backward pass: less memory, about a third more time')
     .addOption(numberOption('--patch-keep <x>', 'part of the patches to train on, drawn for each image (default: 1)'))
   addDevice(command)
+    .addOption(
+      choiceOption(
+        '--on-device-lost <what>',
+        'when the device is lost, go on from the last checkpoint on a new one, on wasm after two losses, or end',
+        onDeviceLost,
+        'restart',
+      ),
+    )
+    .addOption(numberOption('--save-every <seconds>', 'write a checkpoint within an epoch too (default: 120)'))
   addOutput(command, 'print each event as one line of JSON')
   return command
     .addHelpText(
@@ -199,6 +211,7 @@ export function trainCommand(): Command {
         "vitune train --data IMAGES --model MODEL --targets '.*attention.*' --schedule cosine --warmup 20 --out RUN",
         'vitune train --resume --out RUN',
         'vitune train --resume --out RUN --epochs 40',
+        'vitune train --data IMAGES --model MODEL --device webgpu --on-device-lost fallback --out RUN',
       ),
     )
     .action(run)

@@ -44,6 +44,7 @@ export const platform: Platform = {
   hub: undefined,
   env: () => undefined,
   homeFolder: () => '',
+  memoryLimit: () => undefined,
   peakResident: () => undefined,
   async gpu() {
     const { gpu } = navigator as { gpu?: GPU }

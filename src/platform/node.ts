@@ -1,7 +1,7 @@
 // The platform under Node: worker_threads, the file system and the process. Decoding is in decode-node.ts.
 import { randomBytes } from 'node:crypto'
 import { appendFile, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
-import { arch, availableParallelism, cpus, homedir, platform as osName, release } from 'node:os'
+import { arch, availableParallelism, cpus, homedir, platform as osName, release, totalmem } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { type Transferable as Transfer, Worker } from 'node:worker_threads'
@@ -230,6 +230,10 @@ export const platform: Platform = {
   hub,
   env: (name) => process.env[name],
   homeFolder: () => homedir(),
+  memoryLimit() {
+    const most = process.constrainedMemory?.() ?? 0
+    return most > 0 ? Math.min(most, totalmem()) : totalmem()
+  },
   peakResident: () => process.resourceUsage().maxRSS * 1024,
   gpu,
 }

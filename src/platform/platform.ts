@@ -117,6 +117,8 @@ export interface Platform {
   /** An environment variable, undefined in a browser. */
   env(name: string): string | undefined
   homeFolder(): string
+  /** Bytes of memory that this process may use, where known. */
+  memoryLimit(): number | undefined
   /** Highest resident set of the process so far in bytes, where known. */
   peakResident(): number | undefined
   /**

@@ -57,7 +57,7 @@ export interface FitOptions {
   resume?: FitState | undefined
   /** Called after every epoch, and where the signal or a `break` stops training, with all that a resume needs. */
   save?: (state: FitState, epoch?: EpochEvent) => Promise<void>
-  /** Seconds after which it is also called between two steps: a browser's tab may go at any time. */
+  /** Call `save` after a step too, once this many seconds have passed since the last time. */
   saveEvery?: number | undefined
   /** Called when an epoch is the best so far (every epoch without validation data). */
   saveBest?: (epoch: EpochEvent) => Promise<void>
@@ -288,9 +288,14 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
     }
   }
 
+  let saved = performance.now()
+  const save = async (epoch?: EpochEvent) => {
+    await options.save?.(state(), epoch)
+    saved = performance.now()
+  }
+
   // Whether the caller has the word after a step; with a `break` it keeps it.
   let away = false
-  let savedAt = performance.now()
   try {
     if (resume) {
       restore(state().tensors, resume.tensors)
@@ -350,15 +355,12 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
           ...(done.gradNorm === undefined ? {} : { gradNorm: done.gradNorm }),
         }
         away = false
-        if (options.saveEvery !== undefined && performance.now() - savedAt >= options.saveEvery * 1000) {
-          await options.save?.(state())
-          savedAt = performance.now()
-        }
         asked = performance.now()
         if (signal?.aborted) {
-          await options.save?.(state())
+          await save()
           return end('signal')
         }
+        if (performance.now() - saved >= 1000 * (options.saveEvery ?? Number.POSITIVE_INFINITY)) await save()
       }
       if (now.images === 0) throw new Error('fit: no training image of this epoch could be read')
       const lr = rate(Math.max(0, now.step - 1))
@@ -389,7 +391,7 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
       now.images = 0
       now.accuracySum = 0
       if (better) await options.saveBest?.(event)
-      await options.save?.(state(), event)
+      await save(event)
       yield event
       if (signal?.aborted && now.epoch < epochs) return end('signal')
       if (patience > 0 && now.sinceBest >= patience) return end('patience')

@@ -9,7 +9,15 @@ import type { TrainSettings } from './settings.ts'
 export const files = { run: 'run.json', metrics: 'metrics.jsonl', checkpoint: 'checkpoint.safetensors' }
 
 /** What may differ between a run and its continuation. */
-const changeable: readonly (keyof TrainSettings)[] = ['epochs', 'device', 'threads', 'strict', 'out']
+const changeable: readonly (keyof TrainSettings)[] = [
+  'epochs',
+  'device',
+  'threads',
+  'strict',
+  'out',
+  'onDeviceLost',
+  'saveEvery',
+]
 
 /** The settings of the run in `out`, with those of the given ones that may change; InputError where others differ. */
 export async function settingsToResume(given: TrainSettings): Promise<TrainSettings> {

@@ -6,6 +6,10 @@ import { localFiles } from '../io/local-files.ts'
 import type { Interpolation } from '../models/vit-config.ts'
 import { InputError } from '../platform/errors.ts'
 
+/** What `onDeviceLost` may be. */
+export const onDeviceLost = ['restart', 'fallback', 'throw'] as const
+export type OnDeviceLost = (typeof onDeviceLost)[number]
+
 /** Options as plain JSON: what run.json keeps so that a run can be repeated. */
 export interface TrainSettings {
   /** A folder of images, class/*.jpg or train|val/class/*.jpg. */
@@ -38,6 +42,13 @@ export interface TrainSettings {
   dropPath?: number
   seed?: number
   device?: Device
+  /**
+   * What to do when the device is lost: `restart` (default) continues from the last checkpoint on a new device and gives up
+   * after three losses in a row, `fallback` continues on wasm after two or where there is no new device, `throw` ends.
+   */
+  onDeviceLost?: OnDeviceLost
+  /** Seconds after which a checkpoint is written within an epoch; default 120. */
+  saveEvery?: number
   threads?: number
   /** LoRA and DoRA. */
   rank?: number
@@ -63,7 +74,8 @@ export interface TrainSettings {
   strict?: boolean
 }
 
-export const defaults = { peft: 'lora', epochs: 20, batchSize: 16, weightDecay: 0.05, seed: 0 } as const
+export const defaults = { peft: 'lora', epochs: 20, batchSize: 16, weightDecay: 0.05, seed: 0, saveEvery: 120 } as const
+
 /** Throws InputError naming the first setting that is out of range. */
 export function checkSettings(s: TrainSettings): void {
   const rules: [keyof TrainSettings, (v: number) => boolean, string][] = [
@@ -71,6 +83,7 @@ export function checkSettings(s: TrainSettings): void {
     ['batchSize', (v) => Number.isInteger(v) && v >= 1, 'a whole number from 1'],
     ['accumulate', (v) => Number.isInteger(v) && v >= 1, 'a whole number from 1'],
     ['lr', (v) => v > 0, 'above 0'],
+    ['saveEvery', (v) => v >= 0, 'seconds from 0'],
     ['weightDecay', (v) => v >= 0, 'at least 0'],
     ['warmup', (v) => Number.isInteger(v) && v >= 0, 'a whole number of steps from 0'],
     ['clip', (v) => v > 0, 'above 0'],
@@ -91,6 +104,7 @@ export function checkSettings(s: TrainSettings): void {
   const choices = {
     peft: methods,
     optimizer: ['adamw', 'sgd'],
+    onDeviceLost,
     schedule: ['constant', 'cosine', 'plateau'],
     interpolation: ['bicubic', 'bilinear', 'bicubic-antialias'],
   } as const

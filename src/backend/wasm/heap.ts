@@ -1,6 +1,7 @@
 // Room in a WebAssembly memory: best fit, neighbours merged, grows the memory on demand. Knows nothing of tensors.
 // A block may be given back while queued commands still use it: that is safe for what later commands write, but not
 // for what the host writes at once. So free room remembers the command count after which nothing touches it.
+import { lessMemory, OutOfMemoryError } from '../../platform/errors.ts'
 
 const PAGE = 65536
 const ALIGN = 64
@@ -130,7 +131,7 @@ export function createHeap(memory: Room, base: number, maxBytes: number): Heap {
       const extend = tail >= 0 && starts[tail]! + sizes[tail]! === end && pendings[tail]! <= settled
       const missing = extend ? size - sizes[tail]! : size
       if (!grow(missing)) {
-        throw new Error(`wasm: out of memory, needed ${bytes} bytes of ${maxBytes}; use a smaller batch`)
+        throw new OutOfMemoryError(`wasm: out of memory, needed ${bytes} more bytes of ${maxBytes}; ${lessMemory}`)
       }
       if (extend) {
         sizes[tail]! += missing

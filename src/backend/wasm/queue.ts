@@ -1,6 +1,7 @@
 // Two ways to run records: at once on the calling thread, or by workers that walk a ring in shared memory.
 // The workers' side is assembly/queue.ts.
 import { platform } from '#platform'
+import { DeviceLostError } from '../../platform/errors.ts'
 import type { WorkerHandle } from '../../platform/platform.ts'
 import { ARMED, DONE, FAILED, RECORDS, RING, SERIAL, SIGNAL, TAIL, TAIL_SLEEPERS, WANTED, WORDS } from './layout.ts'
 import { workerSource } from './worker.ts'
@@ -76,7 +77,7 @@ export async function createThreadedQueue(
   const completed = () => submitted - ((submitted - Atomics.load(words, DONE / 4)) | 0)
 
   function fail(error: Error): void {
-    failure ??= new Error(`wasm: a worker failed, ${error.message}`)
+    failure ??= new DeviceLostError(`wasm: a worker failed, ${error.message}; start a new backend`)
     for (const waiter of waiters.splice(0)) waiter.reject(failure)
     settle()
   }

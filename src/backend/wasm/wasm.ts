@@ -241,6 +241,7 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
       relaxedSimd: variant.relaxedSimd,
       shared: variant.shared,
       notes: Object.freeze([...(options.notes ?? []), ...variant.notes]),
+      maxBytes: pages * PAGE - HEAP,
     }),
 
     alloc(length, dtype) {

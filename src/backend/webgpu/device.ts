@@ -1,4 +1,5 @@
 // Gets a device, asks for the limits that kernels use, and remembers what went wrong with it.
+import { DeviceLostError, lessMemory, OutOfMemoryError } from '../../platform/errors.ts'
 import type { GpuLimits } from './kernel.ts'
 
 /**
@@ -103,13 +104,19 @@ export async function openDevice(gpu: GPU, options: OpenDeviceOptions = {}): Pro
     listener?.(error)
   }
   device.lost.then(({ reason, message }) =>
-    fail(new Error(`webgpu: the device was lost (${reason}), ${message || 'no reason given'}; start a new backend`)),
+    fail(
+      new DeviceLostError(
+        `webgpu: the device was lost (${reason}), ${message || 'no reason given'}; start a new backend`,
+      ),
+    ),
   )
   device.addEventListener('uncapturederror', (event) => {
     event.preventDefault()
     const { error } = event
-    const kind = error.constructor.name === 'GPUOutOfMemoryError' ? 'out of memory' : 'refused by the device'
-    fail(new Error(`webgpu: ${kind}, ${error.message}`))
+    if (error.constructor.name !== 'GPUOutOfMemoryError') {
+      return fail(new Error(`webgpu: refused by the device, ${error.message}`))
+    }
+    fail(new OutOfMemoryError(`webgpu: out of memory, ${error.message}; ${lessMemory}, on a new backend`))
   })
 
   return {

@@ -218,7 +218,13 @@ export async function createWebgpu(options: WebgpuOptions = {}): Promise<WebgpuB
 
   return {
     name: 'webgpu',
-    caps: Object.freeze({ threads: 1, relaxedSimd: false, shared: false, notes: Object.freeze([...notes]) }),
+    caps: Object.freeze({
+      threads: 1,
+      relaxedSimd: false,
+      shared: false,
+      notes: Object.freeze([...notes]),
+      maxBufferBytes: maxBytes,
+    }),
     adapter,
     software,
     device,

@@ -1,0 +1,99 @@
+// vitune estimate: the memory that training needs, by method, before anything runs.
+import { Command } from 'commander'
+import { type Method, methods } from '../adapters/inject.ts'
+import { type BackendOptions, createBackend } from '../backend/create.ts'
+import { createPlanner } from '../backend/wasm/planner.ts'
+import { InputError } from '../platform/errors.ts'
+import { estimate } from '../train/estimate.ts'
+import { fitsIn, memoryLimit } from '../train/fits.ts'
+import { openModel } from '../train/open-model.ts'
+import { downloads } from './downloads.ts'
+import { bytes, table } from './format.ts'
+import { addDevice, addOutput, choiceOption, examples, numberOption, targetsOption } from './options.ts'
+import { createUi } from './ui.ts'
+
+interface Flags extends BackendOptions {
+  model: string
+  batchSize?: number
+  classes?: number
+  inputSize?: number
+  accumulate?: number
+  optimizer?: 'adamw' | 'sgd'
+  rank?: number
+  targets?: string[] | string
+  json?: boolean
+  color?: boolean
+}
+
+async function run(flags: Flags): Promise<void> {
+  const ui = createUi({ colour: flags.color ?? true })
+  const { batchSize = 16, classes = 10, accumulate = 1, rank, targets } = flags
+  for (const [name, value] of Object.entries({ 'batch-size': batchSize, classes, accumulate })) {
+    if (!(Number.isInteger(value) && value >= 1)) {
+      throw new InputError(`--${name}: must be a whole number from 1, got ${value}`)
+    }
+  }
+  const backend = await createBackend(flags)
+  const { name: device, caps } = backend
+  await backend.dispose()
+  // Weights are not kept: this backend only plans.
+  const { model } = await openModel(createPlanner(), flags.model, {
+    inputSize: flags.inputSize,
+    onProgress: downloads(ui),
+  })
+  ui.clear()
+  const { config } = model
+  const lora = {
+    ...(rank === undefined ? {} : { r: rank }),
+    ...(targets === undefined ? {} : { targetModules: targets }),
+  }
+  const found: (Awaited<ReturnType<typeof estimate>> & { method: Method; checkpointing: boolean; fits: boolean })[] = []
+  for (const method of methods) {
+    for (const checkpointing of [false, true]) {
+      const { optimizer } = flags
+      const wanted = { config, classes, batchSize, method, lora, checkpointing, accumulate, optimizer }
+      const need = await estimate({ ...wanted, threads: caps.threads })
+      found.push({ method, checkpointing, fits: fitsIn(need, device, caps), ...need })
+    }
+  }
+  const limit = memoryLimit(caps)
+  const [height, width] = config.imageSize
+  if (flags.json) {
+    const estimates = found.map(({ largestBuffer, ...rest }) => ({ ...rest, largest_buffer: largestBuffer }))
+    return ui.json({ device, limit_bytes: Number.isFinite(limit) ? limit : null, batch_size: batchSize, estimates })
+  }
+  const rows = found.map((e) => [
+    e.checkpointing ? `${e.method}, checkpointing` : e.method,
+    ...[e.weights, e.gradients, e.optimizer, e.activations + e.workspace, e.total].map(bytes),
+    e.fits ? 'yes' : 'no',
+  ])
+  const header = ['method', 'weights', 'gradients', 'optimizer', 'activations', 'in all', 'fits']
+  ui.result(table([header, ...rows], [1, 2, 3, 4, 5]))
+  const most = Number.isFinite(limit) ? `${bytes(limit)} on ${device}` : device
+  ui.result(`\nbatches of ${batchSize} at ${width} x ${height} px; fits: into ${most}`)
+}
+
+/** The verb. */
+export function estimateCommand(): Command {
+  const command = new Command('estimate')
+    .description('say how much memory training needs by each method, and whether it fits, without training')
+    .requiredOption('--model <dir|name>', 'a model folder, or a name on the hub')
+    .addOption(numberOption('--batch-size <n>', 'images a batch (default: 16)'))
+    .addOption(numberOption('--classes <n>', 'classes to tell apart (default: 10)'))
+    .addOption(numberOption('--input-size <px>', "side of the input (default: the model's own)"))
+    .addOption(numberOption('--accumulate <n>', 'batches whose gradients make one step (default: 1)'))
+    .addOption(choiceOption('--optimizer <name>', 'update rule', ['adamw', 'sgd'], 'adamw'))
+    .addOption(numberOption('--rank <r>', 'rank of LoRA and DoRA (default: 8)'))
+    .addOption(targetsOption())
+  addDevice(command)
+  addOutput(command, 'print one JSON object')
+  return command
+    .addHelpText(
+      'after',
+      examples(
+        'vitune estimate --model facebook/dinov2-small',
+        'vitune estimate --model MODEL --batch-size 32 --input-size 448 --json',
+      ),
+    )
+    .action(run)
+}

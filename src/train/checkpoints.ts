@@ -1,0 +1,41 @@
+// Where a run continues from after a break: a checkpoint on disk, or in the host's memory where nothing is written.
+import type { Backend } from '../backend/backend.ts'
+import { localFiles } from '../io/local-files.ts'
+import { tensor } from '../tensor/tensor.ts'
+import { readCheckpoint, writeCheckpoint } from './checkpoint-file.ts'
+import type { FitState } from './fit.ts'
+
+export interface Checkpoints {
+  save(state: FitState): Promise<void>
+  /** The last state, its tensors new on the backend for the caller to dispose; undefined where none was saved. */
+  last(backend: Backend): Promise<FitState | undefined>
+}
+
+/** Kept in this file, whole or as it was. */
+export function checkpointsAt(path: string): Checkpoints {
+  return {
+    save: (state) => writeCheckpoint(path, state),
+    async last(backend) {
+      return (await localFiles(path).kind(path)) === 'file' ? readCheckpoint(backend, path) : undefined
+    },
+  }
+}
+
+/** Kept as copies in the host's memory. */
+export function checkpointsInMemory(): Checkpoints {
+  let kept: { numbers: FitState['numbers']; tensors: [string, readonly number[], Float32Array][] } | undefined
+  return {
+    async save({ numbers, tensors }) {
+      const copies: [string, readonly number[], Float32Array][] = []
+      for (const [name, t] of tensors) copies.push([name, t.shape, (await t.data()) as Float32Array])
+      kept = { numbers: structuredClone(numbers), tensors: copies }
+    },
+    async last(backend) {
+      if (!kept) return undefined
+      return {
+        numbers: structuredClone(kept.numbers),
+        tensors: kept.tensors.map(([name, shape, data]) => [name, tensor(backend, data, shape)]),
+      }
+    },
+  }
+}
