@@ -312,6 +312,28 @@ test('benchmark --json prints one object with exactly its fields', async () => {
   assert.match(await refusal('benchmark', '--json'), /^required option '--model <dir\|name>' not specified/)
 })
 
+test('estimate says the bytes of each method, and whether they fit, in a table and as JSON', async () => {
+  const flags = ['estimate', '--model', model, '--batch-size', '4', '--device', 'wasm']
+  const found = JSON.parse(await output(...flags, '--json'))
+  assert.is(found.device, 'wasm')
+  assert.is(found.batch_size, 4)
+  assert.equal(
+    found.estimates.map((e: { method: string; checkpointing: boolean }) => `${e.method} ${e.checkpointing}`),
+    ['full', 'linear', 'lora', 'dora'].flatMap((method) => [`${method} false`, `${method} true`]),
+  )
+  for (const e of found.estimates) {
+    assert.ok(e.fits)
+    assert.is(e.weights + e.gradients + e.optimizer + e.workspace + e.activations, e.total)
+  }
+  const text = await output(...flags)
+  assert.match(text, /^method +weights +gradients +optimizer +activations +in all +fits\nfull +[\d.]+ kB /)
+  assert.match(text, /\nbatches of 4 at \d+ x \d+ px; fits: into [\d.]+ GB on wasm\n$/)
+  assert.match(
+    await refusal('estimate', '--model', model, '--batch-size', '0'),
+    /^--batch-size: must be a whole number/,
+  )
+})
+
 test('devices names every backend, which one is taken, and why the others are not', async () => {
   const { auto, devices } = JSON.parse(await output('devices', '--json'))
   type Found = { name: string; available: boolean; chosen: boolean; why: string; threads: number; reason: string }

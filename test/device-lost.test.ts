@@ -128,7 +128,7 @@ test('memory that is exhausted is one clear error, and what was freed can be use
     assert.instance(error, OutOfMemoryError)
     assert.match(
       (error as Error).message,
-      /^wasm: out of memory, needed 67108864 more bytes .*smaller batch, checkpointing, LoRA/,
+      /^wasm: out of memory, needed 67108864 bytes .*smaller batch, checkpointing, LoRA/,
     )
   }
   backend.write(held, Float32Array.of(1, 2, 3))

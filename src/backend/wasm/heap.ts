@@ -131,7 +131,7 @@ export function createHeap(memory: Room, base: number, maxBytes: number): Heap {
       const extend = tail >= 0 && starts[tail]! + sizes[tail]! === end && pendings[tail]! <= settled
       const missing = extend ? size - sizes[tail]! : size
       if (!grow(missing)) {
-        throw new OutOfMemoryError(`wasm: out of memory, needed ${bytes} more bytes of ${maxBytes}; ${lessMemory}`)
+        throw new OutOfMemoryError(`wasm: out of memory, needed ${bytes} bytes of ${maxBytes}; ${lessMemory}`)
       }
       if (extend) {
         sizes[tail]! += missing
