@@ -1,5 +1,6 @@
 // Runs every test/**/*.test.ts in a process of its own and ends with the line `N passed, M failed`.
 // node test/run.mjs [--jobs 2] [--verbose] [part of a file name]...
+// Two files at a time; those that measure a wait or a block run by themselves afterwards.
 // Without a GPU adapter or a browser the tests that need one are left out, which is said above the last line;
 // VITUNE_REQUIRE=webgpu,chromium makes that a failure, VITUNE_WITHOUT=webgpu,chromium hides them.
 import { spawn } from 'node:child_process'
@@ -15,7 +16,7 @@ const timeLimit = 5 * 60 * 1000
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    jobs: { type: 'string', default: '1' },
+    jobs: { type: 'string', default: '2' },
     verbose: { type: 'boolean', default: false },
   },
 })
@@ -43,7 +44,13 @@ const parts = [
   },
 ]
 const missing = parts.filter(({ here }) => here !== true)
-const env = { ...process.env, ...driver, ...(parts[0].here === true ? { VITUNE_TEST_WEBGPU: '1' } : {}) }
+const withGpu = { ...process.env, ...driver, ...(parts[0].here === true ? { VITUNE_TEST_WEBGPU: '1' } : {}) }
+/** The driver in software goes to the files that run on WebGPU; `auto` would only try it and pass it over. */
+const envOf = (file) =>
+  /\/webgpu[^/]*$/.test(file) || readFileSync(file, 'utf8').match(/\/backends\.ts|VITUNE_TEST_WEBGPU/)
+    ? withGpu
+    : process.env
+const isTimed = (file) => /longtask|dataSeconds/.test(readFileSync(file, 'utf8'))
 
 const found = readdirSync(join(root, 'test'), { recursive: true })
   .filter((name) => name.endsWith('.test.ts'))
@@ -96,7 +103,7 @@ let failed = 0
 async function work(queue) {
   for (let file = queue.shift(); file; file = queue.shift()) {
     const start = performance.now()
-    const result = await execute(file, env)
+    const result = await execute(file, envOf(file))
     const verdict = judge(file, result)
     passed += verdict.passed
     failed += verdict.failed
@@ -112,8 +119,9 @@ if (found.length === 0) {
   console.log(`No test file matches ${positionals.join(' ') || 'test/**/*.test.ts'}.`)
   failed = 1
 }
-const queue = [...files]
+const queue = files.filter((file) => !isTimed(file))
 await Promise.all(Array.from({ length: Math.max(1, Number(values.jobs) || 1) }, () => work(queue)))
+await work(files.filter(isTimed))
 for (const { id, name, here, needs } of missing) {
   const files = found.filter(needs).map((file) => relative(join(root, 'test'), file))
   if (id === 'webgpu') files.push('and WebGPU in every other file')

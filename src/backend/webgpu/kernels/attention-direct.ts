@@ -1,6 +1,6 @@
 // attention and attentionGrad for adapters in software: a row an invocation, the other side streamed past it eight rows at a
 // time, nothing in workgroup memory, results added up in place. Lanes are neighbouring rows of one head and share the loads of
-// the streamed rows. On SwiftShader 5 to 50 times as fast as attention-tiles.ts. The same formulas, buffers and flags.
+// the streamed rows. Many times as fast as attention-tiles.ts on SwiftShader. The same formulas, buffers and flags.
 import type { Params } from '../../kernels.ts'
 import { type BuildPass, LOWEST, want } from './attention-ways.ts'
 import { type BufferSpec, type PassSpec, pass } from './wgsl.ts'
