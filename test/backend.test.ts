@@ -1,22 +1,9 @@
 // What every backend promises besides its kernels: order, memory, and what it refuses.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type Backend, type Buf, createReference } from 'vitune'
+import { type Buf, createReference } from 'vitune'
 import { backends } from './backends.ts'
-
-/** y = a x + b, the kernel with which these tests leave their traces. */
-const affine = (backend: Backend, y: Buf, x: Buf, n: number, a: number, b: number) =>
-  backend.dispatch('unary', { y, x }, { op: 0, n, a, b })
-
-/** A buffer of `n` times the same number. */
-function filled(backend: Backend, n: number, value: number): Buf {
-  const buf = backend.alloc(n, 'f32')
-  backend.write(buf, new Float32Array(n).fill(value))
-  return buf
-}
-
-/** Whether all elements are the number. */
-const all = (data: ArrayLike<number>, value: number) => Array.prototype.every.call(data, (v) => v === value)
+import { affine, all, filled } from './buffers.ts'
 
 // Small ones run on one thread, large ones on all.
 const lengths = [3, 100_003]

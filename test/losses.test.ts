@@ -5,37 +5,22 @@ import * as assert from 'uvu/assert'
 import {
   applyAdapter,
   type Backend,
-  type Batch,
   disposeModule,
   fit,
   loadVit,
   multiclass,
   openAdapter,
   openCheckpoint,
-  openSafetensors,
 } from 'vitune'
 import { backends } from './backends.ts'
 import { fixture, fixtureJson } from './fixtures.ts'
-
-async function batches(): Promise<Batch[]> {
-  const file = await openSafetensors(await fixture('losses/batches-vit.safetensors'))
-  const [count, ...shape] = file.info('pixel_values').shape as [number, number, number, number, number]
-  const images = await file.read('pixel_values')
-  const labels = Int32Array.from(await file.read('labels'))
-  const [size, each] = [images.length / count, labels.length / count]
-  return Array.from({ length: count }, (_, i) => ({
-    images: images.slice(i * size, (i + 1) * size),
-    shape,
-    labels: labels.slice(i * each, (i + 1) * each),
-    files: [],
-  }))
-}
+import { batchesOf } from './stored-batches.ts'
 
 async function lossesOf(backend: Backend, method: string, replay: boolean): Promise<[number[], number[]]> {
   const facts = await fixtureJson(`losses/vit-${method}/values.json`)
   const { model } = await loadVit(backend, await openCheckpoint(await fixture(facts.base)))
   await applyAdapter(model, await openAdapter(await fixture(`losses/vit-${method}/initial`)))
-  const some = await batches()
+  const some = await batchesOf('vit')
   const train = {
     batches: facts.steps,
     async *epoch() {

@@ -24,20 +24,13 @@ import {
   type VitConfig,
 } from 'vitune'
 import { backends } from './backends.ts'
+import { all, filled } from './buffers.ts'
 import { near } from './grad-check.ts'
 import { smallVit, weightsOf } from './small-vit.ts'
 
 /** y = a x + b. */
 const line = (backend: Backend, y: Buf, x: Buf, a: number, b: number) =>
   backend.dispatch('unary', { y, x }, { op: 0, n: y.length, a, b })
-
-function filled(backend: Backend, n: number, value: number): Buf {
-  const buf = backend.alloc(n, 'f32')
-  backend.write(buf, new Float32Array(n).fill(value))
-  return buf
-}
-
-const all = (data: ArrayLike<number>, value: number) => Array.prototype.every.call(data, (v) => v === value)
 
 const classes = ['ant', 'bee', 'cat']
 const task = multiclass(classes)

@@ -7,7 +7,6 @@ import * as assert from 'uvu/assert'
 import {
   applyAdapter,
   type Backend,
-  type Batch,
   Context,
   countParameters,
   createReference,
@@ -31,6 +30,7 @@ import {
   type Vit,
   valueAndGrad,
 } from 'vitune'
+import { batchesOf } from './stored-batches.ts'
 
 const root = new URL('fixtures/', import.meta.url).pathname
 const json = (path: string) => JSON.parse(readFileSync(root + path, 'utf8'))
@@ -146,20 +146,6 @@ for (const [backendName, make] of backends) {
     assert.is(backend.memory().buffers, 0)
     await backend.dispose()
   })
-}
-
-async function batchesOf(name: string): Promise<Batch[]> {
-  const file = await openSafetensors(`${root}losses/batches-${name}.safetensors`)
-  const [count, ...shape] = file.info('pixel_values').shape as [number, number, number, number, number]
-  const images = await file.read('pixel_values')
-  const labels = Int32Array.from(await file.read('labels'))
-  const [size, each] = [images.length / count, labels.length / count]
-  return Array.from({ length: count }, (_, i) => ({
-    images: images.slice(i * size, (i + 1) * size),
-    shape,
-    labels: labels.slice(i * each, (i + 1) * each),
-    files: [],
-  }))
 }
 
 for (const [backendName, make] of backends) {

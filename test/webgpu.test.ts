@@ -6,18 +6,10 @@ import { promisify } from 'node:util'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Backend, type Buf, createBackend, createWebgpu, listDevices, type WebgpuBackend } from 'vitune'
+import { affine, filled } from './buffers.ts'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('..', import.meta.url))
-
-const affine = (backend: Backend, y: Buf, x: Buf, n: number, a: number, b: number) =>
-  backend.dispatch('unary', { y, x }, { op: 0, n, a, b })
-
-function filled(backend: Backend, n: number, value: number): Buf {
-  const buf = backend.alloc(n, 'f32')
-  backend.write(buf, new Float32Array(n).fill(value))
-  return buf
-}
 
 /** The message of what a promise rejects with. */
 const failureOf = (promise: Promise<unknown>): Promise<string> =>

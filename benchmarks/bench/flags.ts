@@ -1,11 +1,12 @@
 // The command line of `npm run bench`.
 import { Command } from 'commander'
-import { InputError, type Method, methods } from 'vitune'
+import { InputError, methods } from 'vitune'
+import type { ProfileOptions } from './sections/profile.ts'
 
 export const sectionNames = ['matmul', 'steps', 'small', 'memory', 'growth', 'traffic', 'profile', 'browser'] as const
 export type SectionName = (typeof sectionNames)[number]
 
-export interface Flags {
+export interface Flags extends Omit<ProfileOptions, 'shape'> {
   /** In the order of `sectionNames`; `readme` is not among them. */
   readonly sections: readonly SectionName[]
   /** Write README's performance section from the last results, and measure nothing. */
@@ -16,12 +17,6 @@ export interface Flags {
   readonly json?: string
   readonly html?: string
   readonly model: 'dinov2-small' | 'small'
-  readonly method: Method
-  readonly batch: number
-  readonly steps: number
-  readonly shapes: boolean
-  readonly checkpointing: boolean
-  readonly cpu: boolean
 }
 
 const examples = `

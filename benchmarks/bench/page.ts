@@ -1,7 +1,7 @@
 // A result as one HTML page: a chart for each section and unit, tables, targets, machine. Nothing is loaded, no script runs.
 // Looks are those of the training report (src/train/report).
 import type { Spec } from 'vega'
-import { axis, draw, fit, LOOKS, texts, ticks } from '../../src/train/report/charts/chart.ts'
+import { axis, barMark, draw, fit, LOOKS, texts, ticks } from '../../src/train/report/charts/chart.ts'
 import { escapeHtml, type Html, html, trusted } from '../../src/train/report/html.ts'
 import { style } from '../../src/train/report/style.ts'
 import { type BenchResult, met, type Row, type Section, type Table } from './result.ts'
@@ -44,21 +44,7 @@ function bars(rows: readonly Row[], colors: Map<string, string>, width: number, 
     scales: [{ name: 'x', type: 'linear', domain: [0, values.at(-1)!], range: [0, plot], zero: true }],
     axes: [axis('bottom', values, rows[0]!.unit)],
     marks: [
-      {
-        type: 'rect',
-        from: { data: 'bars' },
-        encode: {
-          enter: {
-            x: { value: 0 },
-            x2: { field: 'end' },
-            y: { field: 'y' },
-            height: { value: THICK },
-            fill: { field: 'color' },
-            cornerRadiusTopRight: { value: 3 },
-            cornerRadiusBottomRight: { value: 3 },
-          },
-        },
-      },
+      barMark(THICK),
       {
         type: 'rule',
         from: { data: 'bars' },

@@ -2,6 +2,7 @@
 import type { Method } from '../adapters/inject.ts'
 import type { Device } from '../backend/create.ts'
 import { defaultRates } from '../train/prepare.ts'
+import { defined } from '../train/settings.ts'
 import type { TrainSettings } from '../train/train.ts'
 import { type App, currentDataset, pictureCount, type State } from './app.ts'
 import { field, h } from './dom.ts'
@@ -117,13 +118,12 @@ export function createSettings(app: App, onDevice: (device: Device) => void): Se
       const defaults = defaultsFor(pictureCount(currentDataset(app.state)))
       const chosen = method()
       const adapts = chosen === 'lora' || chosen === 'dora'
-      const optional = { lr: given(rate), seed: given(seed), ...(adapts ? { rank: given(rank) } : {}) }
       return {
         peft: chosen,
         epochs: given(epochs) ?? defaults.epochs,
         batchSize: given(batch) ?? defaults.batchSize,
         augment: augment.checked,
-        ...Object.fromEntries(Object.entries(optional).filter(([, v]) => v !== undefined)),
+        ...defined({ lr: given(rate), seed: given(seed), rank: adapts ? given(rank) : undefined }),
       }
     },
     setDisabled(disabled) {

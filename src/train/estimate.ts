@@ -12,6 +12,7 @@ import { InputError } from '../platform/errors.ts'
 import type { Batch, BatchSource } from './evaluate.ts'
 import { type FitOptions, fit } from './fit.ts'
 import { prepare } from './prepare.ts'
+import { pick } from './settings.ts'
 import { multiclass } from './task.ts'
 
 export interface EstimateOptions
@@ -87,7 +88,6 @@ export async function estimate(options: EstimateOptions): Promise<MemoryEstimate
         for (let i = 0; i < batches; i++) yield batch
       },
     })
-    const { checkpointing, clip, nesterov, patchKeep } = options
     const loop = fit({
       model,
       task: multiclass(names),
@@ -97,10 +97,7 @@ export async function estimate(options: EstimateOptions): Promise<MemoryEstimate
       lr: 1,
       optimizer,
       accumulate,
-      clip,
-      ...(checkpointing === undefined ? {} : { checkpointing }),
-      ...(nesterov === undefined ? {} : { nesterov }),
-      ...(patchKeep === undefined ? {} : { patchKeep }),
+      ...pick(options, 'checkpointing', 'clip', 'nesterov', 'patchKeep'),
     })
     planner.resetPeak()
     for await (const _ of loop) {

@@ -26,7 +26,7 @@ import { multiclass } from './task.ts'
 export type { TrainSettings } from './settings.ts'
 
 export interface TrainOptions extends TrainSettings {
-  /** Continue the run in `out`; its own settings apply, only epochs, device, threads and strict may be given anew. */
+  /** Continue the run in `out`; its own settings apply, only epochs, device, threads, strict, onDeviceLost and saveEvery may be given anew. */
   resume?: boolean
   /** Starts the backend, also a new one after a loss; default: what `device` and `threads` say. The run disposes it. */
   startBackend?: () => Promise<Backend>
@@ -87,10 +87,10 @@ export interface DoneEvent {
   seconds: number
   out?: string
 }
+export type TrainEvent = StartEvent | RestartEvent | SkipEvent | StepEvent | EpochEvent | DoneEvent
+
 /** Losses in a row after which a run gives up. */
 const mostLosses = 3
-
-export type TrainEvent = StartEvent | RestartEvent | SkipEvent | StepEvent | EpochEvent | DoneEvent
 
 /**
  * Fine-tunes a vision transformer on a folder of images:

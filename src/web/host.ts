@@ -2,6 +2,7 @@
 import { createBackend, type Device, type DeviceReport, listDevices } from '../backend/create.ts'
 import { localFiles } from '../io/local-files.ts'
 import { InputError } from '../platform/errors.ts'
+import { defined } from '../train/settings.ts'
 import type { TrainSettings } from '../train/train.ts'
 import { addImages, describeImages, type SentExample, type SentImage } from './images.ts'
 import { addModel, listModels, sweepModels } from './models.ts'
@@ -24,14 +25,10 @@ export interface HostOptions {
   threads?: number | undefined
 }
 
-type Given<T> = { [K in keyof T]: Exclude<T[K], undefined> }
-const given = <T extends object>(value: T): Given<T> =>
-  Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as Given<T>
-
 /** The handlers of one session. */
 export function createHost() {
   const files = localFiles('session')
-  let options: Given<HostOptions> = {}
+  let options: ReturnType<typeof defined<HostOptions>> = {}
   const tryout = createTryout(files, () => options)
   const streams = new Map<number, RunStream>()
   let count = 0
@@ -47,7 +44,7 @@ export function createHost() {
 
   return {
     async start(chosen: HostOptions): Promise<DeviceReport> {
-      options = given(chosen)
+      options = defined(chosen)
       await sweepModels(files)
       // Only what was asked for is started: looking at every device takes a second.
       const backend = await createBackend(options)
@@ -78,9 +75,9 @@ export function createHost() {
 
     runs: () => listRuns(files),
     train: async (input: SessionTrainOptions, _context: CallContext) =>
-      keep(await startRun(files, { ...options, ...given(input) })),
+      keep(await startRun(files, { ...options, ...defined(input) })),
     resume: async (input: { run: string } & Pick<TrainSettings, 'epochs'>, _context: CallContext) =>
-      keep(await resumeRun(files, { ...options, ...given(input) })),
+      keep(await resumeRun(files, { ...options, ...defined(input) })),
     next: (id: number, _context: CallContext) => streamAt(id).next(),
     async stop(id: number, _context: CallContext): Promise<void> {
       await streams.get(id)?.stop()

@@ -11,10 +11,8 @@ import { originOf } from './models.ts'
 import { checkName, foldersIn, places } from './store.ts'
 import type { HistoryEntry, StoredRun } from './types.ts'
 
-/** What a session trains: names instead of paths, and any setting of `train`. */
+/** What a session trains: names instead of paths, and any setting of `train`; `saveEvery` is 5 by default, since a tab may close. */
 export interface SessionTrainOptions extends Omit<TrainSettings, 'data' | 'model' | 'out' | 'val' | 'adapter'> {
-  /** Seconds of training that a closed tab may lose; default 5. */
-  saveEvery?: number
   /** The name to keep the run under. */
   run: string
   model: string

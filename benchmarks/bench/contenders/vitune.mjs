@@ -8,13 +8,9 @@ import {
   logitsOf,
   memoryDataset,
   multiclass,
-  parseVitConfig,
-  prepare,
-  Vit,
 } from 'vitune'
-import { batchOf, noise } from './noise.mjs'
-
-const size = (shape) => shape.reduce((a, b) => a * b, 1)
+import { noise } from './noise.mjs'
+import { makeBatch, makeModel, repeated } from './vit.mjs'
 
 function products(backend, { products, read }) {
   const calls = products.map(({ m, k, n, calls }) => {
@@ -37,24 +33,6 @@ function products(backend, { products, read }) {
     }
   })
   return (i) => calls[i]()
-}
-
-/** A model of the shape with random weights, frozen and adapted for the method. */
-function makeModel(backend, { shape, method }) {
-  const config = parseVitConfig({
-    model_type: shape.layerScale ? 'dinov2' : 'vit',
-    hidden_size: shape.hidden,
-    num_hidden_layers: shape.layers,
-    num_attention_heads: shape.heads,
-    intermediate_size: 4 * shape.hidden,
-    image_size: shape.image,
-    patch_size: shape.patch,
-  })
-  const next = noise(3)
-  const model = new Vit(backend, config, (sizes) => next(size(sizes), 0.02))
-  const classes = Array.from({ length: shape.classes }, (_, i) => `class ${i}`)
-  prepare(model, classes, method === 'forward' ? 'full' : method, { seed: 1 })
-  return { model, classes }
 }
 
 /** The classifier on features made once, as `train` does for the method linear without augmentation. */
@@ -80,18 +58,10 @@ async function onFeatures(model, classes, { shape, batch }) {
 
 async function steps(backend, spec) {
   const { model, classes } = makeModel(backend, spec)
-  const { images, labels } = batchOf(spec)
-  const { image } = spec.shape
-  const batch = { images, shape: [labels.length, 3, image, image], labels, files: [] }
+  const batch = makeBatch(spec)
   if (spec.method === 'forward') return async () => (await logitsOf(model, batch)).at(-1)
   const many = 1_000_000
-  const random = {
-    batches: many,
-    async *epoch() {
-      for (let i = 0; i < many; i++) yield batch
-    },
-  }
-  const from = spec.cached ? await onFeatures(model, classes, spec) : { model, train: random }
+  const from = spec.cached ? await onFeatures(model, classes, spec) : { model, train: repeated(batch, many) }
   const events = fit({
     ...from,
     task: multiclass(classes),

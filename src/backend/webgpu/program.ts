@@ -2,12 +2,10 @@
 // Not here: from a kernel to its passes (webgpu.ts).
 import type { Buf } from '../kernels.ts'
 import { usage } from './device.ts'
+import { BATCH } from './encoder.ts'
 import type { Pipeline, Pipelines } from './pipelines.ts'
 import { type Pool, type Slot, sizeClass } from './pool.ts'
 import { BLOCK, put } from './uniforms.ts'
-
-/** Dispatches of a submit: few submits, and the device starts while the rest is encoded. */
-const BATCH = 64
 
 interface Command {
   readonly pipeline: Pipeline

@@ -2,7 +2,7 @@
 import type { Mark, Spec } from 'vega'
 import { methodName, percent } from '../format.ts'
 import type { MethodSummary } from '../summarise.ts'
-import { axis, fit, type Look, texts, ticks } from './chart.ts'
+import { axis, barMark, fit, type Look, texts, ticks } from './chart.ts'
 
 /** Bars of `summaries`, one row each; `narrow` puts the names above the bars. `chance` (0 to 1) is a dashed line. */
 export function bars(
@@ -87,21 +87,7 @@ export function bars(
     scales: [{ name: 'x', type: 'linear', domain: [0, values.at(-1)!], range: [0, plot], zero: true }],
     axes: [axis('bottom', values, 'Accuracy on test images (%)')],
     marks: [
-      {
-        type: 'rect',
-        from: { data: 'bars' },
-        encode: {
-          enter: {
-            x: { value: 0 },
-            x2: { field: 'end' },
-            y: { field: 'y' },
-            height: { value: thick },
-            fill: { field: 'color' },
-            cornerRadiusTopRight: { value: 3 },
-            cornerRadiusBottomRight: { value: 3 },
-          },
-        },
-      },
+      barMark(thick),
       {
         type: 'rule',
         encode: {

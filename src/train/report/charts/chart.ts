@@ -89,6 +89,23 @@ export function axis(side: 'bottom' | 'left', values: number[], title: string): 
   }
 }
 
+/** Bars from the left edge, `thick` pixels high: `y end color` in each value of the data set `bars`. */
+export const barMark = (thick: number): Mark => ({
+  type: 'rect',
+  from: { data: 'bars' },
+  encode: {
+    enter: {
+      x: { value: 0 },
+      x2: { field: 'end' },
+      y: { field: 'y' },
+      height: { value: thick },
+      fill: { field: 'color' },
+      cornerRadiusTopRight: { value: 3 },
+      cornerRadiusBottomRight: { value: 3 },
+    },
+  },
+})
+
 /** A text mark at given pixels: `x y text` and optionally `size color weight align angle` in each value of `values`. */
 export function texts(values: { x: number; y: number; text: string; [look: string]: unknown }[]): {
   data: { name: string; values: unknown[] }

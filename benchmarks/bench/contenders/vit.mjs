@@ -1,0 +1,38 @@
+// A ViT of vitune with random weights on any backend, made ready for a method, and a batch for it.
+import { parseVitConfig, prepare, Vit } from 'vitune'
+import { batchOf, noise } from './noise.mjs'
+
+const size = (shape) => shape.reduce((a, b) => a * b, 1)
+
+/** A model of the shape, frozen and adapted for the method, or for `forward`. */
+export function makeModel(backend, { shape, method }) {
+  const config = parseVitConfig({
+    model_type: shape.layerScale ? 'dinov2' : 'vit',
+    hidden_size: shape.hidden,
+    num_hidden_layers: shape.layers,
+    num_attention_heads: shape.heads,
+    intermediate_size: 4 * shape.hidden,
+    image_size: shape.image,
+    patch_size: shape.patch,
+  })
+  const next = noise(3)
+  const model = new Vit(backend, config, (sizes) => next(size(sizes), 0.02))
+  const classes = Array.from({ length: shape.classes }, (_, i) => `class ${i}`)
+  prepare(model, classes, method === 'forward' ? 'full' : method, { seed: 1 })
+  return { model, classes }
+}
+
+/** The same batch of a shape in every step. */
+export function makeBatch(spec) {
+  const { images, labels } = batchOf(spec)
+  const { image } = spec.shape
+  return { images, shape: [labels.length, 3, image, image], labels, files: [] }
+}
+
+/** That batch, `batches` times an epoch. */
+export const repeated = (batch, batches) => ({
+  batches,
+  async *epoch() {
+    for (let i = 0; i < batches; i++) yield batch
+  },
+})
