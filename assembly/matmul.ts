@@ -1,7 +1,7 @@
-// y = residual + colScale act(alpha A B + bias): packed operands and a 4 x 8 micro-kernel, f32 accumulation.
+// y = residual + colScale act(alpha A diag(kScale) B + bias): packed operands and a 4 x 8 micro-kernel, f32 accumulation.
 // Phase 0 packs B once for all threads, phase 1 multiplies. A is packed by each thread for the rows it owns, 64 at a time.
 // The inner size is cut into blocks that depend on it alone, so a result never depends on how threads share the work.
-import { at, ceilDiv, gelu4, loadPart, madd, share, splat, storePart } from './math'
+import { at, ceilDiv, gelu4, geluGrad4, loadPart, madd, share, splat, storePart } from './math'
 import { float, int, own, PHASE, pointer, SHARED } from './record'
 
 /** Longest inner block: an 8-column panel of B is then 16 KiB and stays in the first-level cache. */
@@ -17,6 +17,7 @@ let pre: usize = 0
 let bias: usize = 0
 let colScale: usize = 0
 let residual: usize = 0
+let gate: usize = 0
 let rows: i32 = 0 // m
 let width: i32 = 0 // n
 let alpha: f32 = 1
@@ -165,6 +166,17 @@ export function packB(source: usize, ld: i32, k: i32, n: i32, transposed: bool, 
   }
 }
 
+/** Multiplies row j of panels of 8 columns, k rows each, by scale[j]. */
+function scalePanels(panels: usize, count: i32, k: i32, scale: usize): void {
+  for (let panel = 0; panel < count; panel++) {
+    for (let j = 0; j < k; j++, panels += 32) {
+      const s = v128.load_splat<f32>(scale + at(j))
+      v128.store(panels, f32x4.mul(v128.load(panels), s))
+      v128.store(panels, f32x4.mul(v128.load(panels, 16), s), 16)
+    }
+  }
+}
+
 /**
  * The micro-kernel: tile (4, 8) = [tile +] A panel (k, 4) times B panel (k, 8). Not unrolled over k: eight sums, two vectors
  * of B and one of A are all that V8 keeps in registers.
@@ -222,7 +234,7 @@ function get(p: usize, count: i32): v128 {
   return count < 4 ? loadPart(p, count) : v128.load(p)
 }
 
-/** alpha, bias, pre, act, colScale, residual, accumulate on up to four neighbouring elements at row * n + column. */
+/** alpha, bias, pre, gelu or gate, colScale, residual, accumulate on up to four neighbouring elements at row * n + column. */
 // @ts-ignore: decorator
 @inline
 function finish(sum: v128, index: i32, column: i32, count: i32, active: bool): void {
@@ -232,7 +244,10 @@ function finish(sum: v128, index: i32, column: i32, count: i32, active: bool): v
     if (count < 4) storePart(pre + at(index), v, count)
     else v128.store(pre + at(index), v)
   }
-  if (active) v = gelu4(v)
+  if (active) {
+    if (gelu) v = gelu4(v)
+    if (gate != 0) v = f32x4.mul(v, geluGrad4(get(gate + at(index), count)))
+  }
   if (colScale != 0) v = f32x4.mul(v, get(colScale + at(column), count))
   if (residual != 0) v = f32x4.add(v, get(residual + at(index), count))
   if (accumulate) v = f32x4.add(v, get(y + at(index), count))
@@ -241,7 +256,7 @@ function finish(sum: v128, index: i32, column: i32, count: i32, active: bool): v
 }
 
 /**
- * The micro-kernel for a whole tile and a whole inner size, without gelu: finishes the sums without storing them first.
+ * The micro-kernel for a whole tile and a whole inner size, without gelu or gate: finishes the sums without storing them first.
  * With gelu inside, V8 would keep the sums in memory.
  */
 function microFinish(a: usize, b: usize, k: i32, index: i32, column: i32): void {
@@ -291,25 +306,26 @@ function epilogue(tile: usize, batch: i32, row: i32, column: i32): void {
   const left = width - column
   if (left >= 8) {
     for (let i = 0; i < height; i++, index += width, tile += 32) {
-      finish(v128.load(tile), index, column, 4, gelu)
-      finish(v128.load(tile, 16), index + 4, column + 4, 4, gelu)
+      finish(v128.load(tile), index, column, 4, true)
+      finish(v128.load(tile, 16), index + 4, column + 4, 4, true)
     }
     return
   }
   for (let i = 0; i < height; i++, index += width, tile += 32) {
-    finish(v128.load(tile), index, column, min(4, left), gelu)
-    if (left > 4) finish(v128.load(tile, 16), index + 4, column + 4, left - 4, gelu)
+    finish(v128.load(tile), index, column, min(4, left), true)
+    if (left > 4) finish(v128.load(tile, 16), index + 4, column + 4, left - 4, true)
   }
 }
 
 /** Phase 0: B as [product][inner block][panel][k][8] in scratch. */
 function pack(r: usize, thread: i32, threads: i32): void {
-  const n = int(r, 10)
-  const k = int(r, 11)
-  const transposed = int(r, 13) != 0
-  const strideB = int(r, 15)
-  const products = strideB == 0 ? 1 : int(r, 8)
+  const n = int(r, 12)
+  const k = int(r, 13)
+  const transposed = int(r, 15) != 0
+  const strideB = int(r, 17)
+  const products = strideB == 0 ? 1 : int(r, 10)
   const source = pointer(r, 4)
+  const scale = pointer(r, 8)
   const out = pointer(r, SHARED)
   const panels = ceilDiv(n, 8)
   const depth = blockDepth(k)
@@ -325,7 +341,9 @@ function pack(r: usize, thread: i32, threads: i32): void {
     const k0 = block * depth
     const from = source + at(product * strideB) + (transposed ? at(k0) : at(k0 * n))
     const target = out + at((product * k + k0) * panels * 8)
-    packB(from, transposed ? k : n, min(depth, k - k0), n, transposed, target, panel, to)
+    const kc = min(depth, k - k0)
+    packB(from, transposed ? k : n, kc, n, transposed, target, panel, to)
+    if (scale != 0) scalePanels(target + at(panel * 8 * kc), to - panel, kc, scale + at(k0))
     u += to - panel
   }
 }
@@ -337,19 +355,20 @@ function multiply(r: usize, thread: i32, threads: i32): void {
   bias = pointer(r, 5)
   colScale = pointer(r, 6)
   residual = pointer(r, 7)
-  rows = int(r, 9)
-  width = int(r, 10)
-  alpha = float(r, 16)
-  gelu = int(r, 17) == 1
-  accumulate = int(r, 18) != 0
+  gate = pointer(r, 9)
+  rows = int(r, 11)
+  width = int(r, 12)
+  alpha = float(r, 18)
+  gelu = int(r, 19) == 1
+  accumulate = int(r, 20) != 0
   const a = pointer(r, 3)
-  const k = int(r, 11)
-  const transposed = int(r, 12) != 0
-  const strideA = int(r, 14)
-  const strideB = int(r, 15)
+  const k = int(r, 13)
+  const transposed = int(r, 14) != 0
+  const strideA = int(r, 16)
+  const strideB = int(r, 17)
   const panels = ceilDiv(width, 8)
   const rowPanels = ceilDiv(rows, 4)
-  const total = int(r, 8) * rowPanels
+  const total = int(r, 10) * rowPanels
   const depth = blockDepth(k)
 
   let across = 1 // threads side by side along the columns
@@ -375,7 +394,7 @@ function multiply(r: usize, thread: i32, threads: i32): void {
   const mine = own(r, thread)
   const tiles = mine + at(ROWS * 4 * depth)
   const tileStep: usize = depth < k ? 128 : 0 // partial sums outlive a block only when more follow
-  const fuse = depth >= k && !gelu
+  const fuse = depth >= k && !gelu && gate == 0
   const ld = transposed ? rows : k
   while (unit < end) {
     const batch = unit / rowPanels

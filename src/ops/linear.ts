@@ -1,8 +1,7 @@
 // Matrix products: y = x W^T + b with its epilogues, and plain batched matmul.
 
-import { unaryOps } from '../backend/kernels.ts'
 import { sameShape, showShape, sizeOf } from '../tensor/shape.ts'
-import { isTracked, record, valuesUnread } from '../tensor/tape.ts'
+import { geluSlope, isTracked, record, valuesUnread } from '../tensor/tape.ts'
 import { empty, type Tensor } from '../tensor/tensor.ts'
 import { run } from './dispatch.ts'
 import { add, mul } from './elementwise.ts'
@@ -53,21 +52,25 @@ export function linear(x: Tensor, w: Tensor, options: LinearOptions = {}): Tenso
   }
   return record(y, [x, w, bias, residual], ([needsX, needsW, needsBias, needsResidual]) => {
     const inner = needsX || needsW || needsBias
+    // The residual's gradient passes by the activation, so then the activation sees to its own slope.
+    const gate = pre && !needsResidual ? { gate: 3 } : {}
     return {
       saved: [needsW ? x : undefined, needsX ? w : undefined, inner ? colScale : undefined, pre],
-      backward(dy, [x, w, colScale, pre], [sumX, sumW]) {
-        let dp = dy
-        if (inner && colScale) dp = mul(dp, colScale)
-        if (pre) {
-          const dpre = empty(dy.backend, dy.shape)
-          run('unaryGrad', { dx: dpre, dy: dp, x: pre }, { op: unaryOps.indexOf('gelu'), n: dy.size, a: 1, b: 0 })
-          dp = dpre
-        }
+      ...gate,
+      backward(dy, [x, w, colScale, pre], [sumX, sumW], gateOf) {
+        // The product with W scales by itself; the other gradients need the scaled values.
+        const scaled = colScale && (needsW || needsBias)
+        let dp = scaled ? mul(dy, colScale) : dy
+        if (pre && needsResidual) dp = geluSlope(dp, pre)
+        const kScale = scaled ? undefined : colScale
         let dx: Tensor | undefined
         let dw: Tensor | undefined
         if (needsX) {
+          const slopeX = gateOf(0)
           dx = sumX ?? empty(dy.backend, [...dy.shape.slice(0, -1), k])
-          run('matmul', { y: dx, a: dp, b: w! }, { ...plain, m, n: k, k: n, alpha, accumulate: sumX ? 1 : 0 })
+          const act = slopeX ? 2 : 0
+          const params = { ...plain, m, n: k, k: n, alpha, act, accumulate: sumX ? 1 : 0 }
+          run('matmul', { y: dx, a: dp, b: w!, kScale, gate: slopeX }, params)
         }
         if (needsW) {
           dw = sumW ?? empty(dy.backend, [n, k])

@@ -1,28 +1,45 @@
 // Reverse-mode autograd, first order: a list of op records, unwound in reverse. Gradients are returned, never stored on tensors.
+import { unaryOps } from '../backend/kernels.ts'
 import { scope } from './scope.ts'
 import { showShape } from './shape.ts'
 import { empty, Tensor } from './tensor.ts'
+
+const geluOp = unaryOps.indexOf('gelu')
 
 type Grad = Tensor | undefined
 export interface Rule {
   /** What backward reads; kept alive until the tape has passed. Leave out what no needed gradient reads. */
   saved: readonly (Tensor | undefined)[]
   /**
-   * Gradients of the inputs, in order; undefined where not needed or zero. May return `dy` itself. `sums` has the
-   * gradient collected so far for an input where it may be overwritten: a rule may add to it and return it.
+   * The place among `saved` of p where the result is gelu(p) times what is constant. Then `backward` wants
+   * dy gelu'(p), and whoever makes the result's gradient multiplies by gelu'(p): a product does it in its epilogue.
    */
-  backward(dy: Tensor, saved: readonly Tensor[], sums: readonly Grad[]): readonly Grad[]
+  gate?: number
+  /**
+   * Gradients of the inputs, in order; undefined where not needed or zero. May return `dy` itself. `sums` has the
+   * gradient collected so far for an input where it may be overwritten: a rule may add to it and return it. A rule
+   * that calls `gate` of an input multiplies that input's gradient by gelu' of what it gets, if it gets one.
+   */
+  backward(
+    dy: Tensor,
+    saved: readonly Tensor[],
+    sums: readonly Grad[],
+    gate: (input: number) => Tensor | undefined,
+  ): readonly Grad[]
 }
 interface Node {
   out: number
   inputs: readonly (number | undefined)[]
   saved: (Tensor | undefined)[]
+  gate: number | undefined
   backward: Rule['backward']
 }
 
 class Tape {
   readonly nodes: Node[] = []
   readonly tracked = new Set<number>()
+  /** The nodes whose result is gelu of what they saved, by the result. */
+  readonly gated = new Map<number, Node>()
   /** `parent`: the tape that waits while this one recomputes for it. */
   constructor(
     readonly roots: readonly Tensor[],
@@ -86,14 +103,16 @@ export function record(
   }
   const needs = inputs.map((t) => t !== undefined && tape.tracked.has(t.id))
   if (!needs.includes(true)) return out
-  const { saved, backward } = rule(needs)
+  const { saved, gate, backward } = rule(needs)
   if (unread && saved.some((t) => t && t.id >= unread!.first)) unread.saved = true
   tape.nodes.push({
     out: out.id,
     inputs: inputs.map((t, i) => (needs[i] ? t!.id : undefined)),
     saved: saved.map((t) => t?.alias()),
+    gate,
     backward,
   })
+  if (gate !== undefined) tape.gated.set(out.id, tape.nodes.at(-1)!)
   tape.tracked.add(out.id)
   return out
 }
@@ -111,9 +130,28 @@ function view(t: Tensor): Tensor {
   return new Tensor(t, t.shape)
 }
 
+/** dy gelu'(p). */
+export function geluSlope(dy: Tensor, p: Tensor): Tensor {
+  const dx = empty(dy.backend, dy.shape)
+  dy.backend.dispatch('unaryGrad', { dx: dx.buf, dy: dy.buf, x: p.buf }, { op: geluOp, n: dy.size, a: 1, b: 0 })
+  return dx
+}
+
+/** The same; gives up the handle dy. */
+function throughGelu(dy: Tensor, p: Tensor): Tensor {
+  const dx = geluSlope(dy, p)
+  dy.dispose()
+  return dx
+}
+
 /** Unwinds the tape from d out = dy; the gradients by tensor id. Takes ownership of dy. Runs inside the caller's scope. */
 function unwind(tape: Tape, out: Tensor, dy: Tensor): Map<number, Tensor> {
-  const grads = new Map<number, Tensor>([[out.id, dy]])
+  const gateOf = (id: number | undefined) => {
+    const node = id === undefined ? undefined : tape.gated.get(id)
+    return node?.saved[node.gate!]
+  }
+  const first = gateOf(out.id)
+  const grads = new Map<number, Tensor>([[out.id, first ? throughGelu(dy, first) : dy]])
   for (let i = tape.nodes.length - 1; i >= 0; i--) {
     const node = tape.nodes[i]!
     const g = grads.get(node.out)
@@ -121,14 +159,22 @@ function unwind(tape: Tape, out: Tensor, dy: Tensor): Map<number, Tensor> {
       grads.delete(node.out)
       const sums = node.inputs.map((id) => {
         const sum = id === undefined ? undefined : grads.get(id)
-        return sum?.unshared ? sum : undefined
+        // What is added to a gated sum must have passed its gate.
+        return sum?.unshared && !gateOf(id) ? sum : undefined
       })
-      const results = scope(() => node.backward(g, node.saved as Tensor[], sums))
+      const taken = new Set<number>()
+      const take = (input: number) => {
+        taken.add(input)
+        return gateOf(node.inputs[input])
+      }
+      const results = scope(() => node.backward(g, node.saved as Tensor[], sums, take))
       node.inputs.forEach((id, at) => {
         const found = results[at]
         if (id === undefined || !found || found === sums[at]) return
         // The same tensor given twice, or passed through, becomes a handle of its own.
-        const result = found === g || results.indexOf(found) !== at ? view(found) : found
+        const own = found === g || results.indexOf(found) !== at ? view(found) : found
+        const gate = taken.has(at) ? undefined : gateOf(id)
+        const result = gate ? throughGelu(own, gate) : own
         const sum = grads.get(id)
         grads.set(id, sum ? addInto(sum, result) : result)
       })
@@ -220,7 +266,8 @@ export function checkpoint<T>(
 ): Tensor {
   const tape = current
   if (!tape) return scope(() => last(fn(x)))
-  const y = untracked(() => scope(() => last(fn(x))))
+  const made = untracked(() => scope(() => last(fn(x))))
+  const y = made === x ? view(x) : made
   const inputs = [x, ...tape.roots]
   return record(y, inputs, (needs) => ({
     saved: [x],

@@ -20,16 +20,21 @@ export function addMatmul(m: number, n: number, k: number, how: Product = {}): v
   const all = batch * m * n
   const params = { batch, m, n, k, transA, transB, strideA, strideB, alpha, act, accumulate }
   // Errors of k products near 1 add up like a walk; alpha scales them, and a column's scale may be 3.
-  const abs = 2e-6 * Math.sqrt(k + 1) * Math.max(1, Math.abs(alpha)) * (extra.includes('colScale') ? 3 : 1)
+  const abs =
+    2e-6 *
+    Math.sqrt(k + 1) *
+    Math.max(1, Math.abs(alpha)) *
+    (extra.includes('colScale') ? 3 : 1) *
+    (extra.includes('kScale') ? 2 : 1)
   const tolerance = { abs, rel: 3e-6, why: 'an f32 sum of k products of normals' }
-  const lengths: Record<string, number> = { bias: n, colScale: n, residual: all }
+  const lengths: Record<string, number> = { bias: n, colScale: n, residual: all, kScale: k, gate: all }
   const title = [
     `${m} x ${n} x ${k}`,
     batch > 1 ? `batch ${batch} strides ${strideA} ${strideB}` : '',
     transA ? 'A^T' : '',
     transB ? 'B^T' : '',
     alpha === 1 ? '' : `alpha ${alpha.toFixed(2)}`,
-    act ? 'gelu' : '',
+    act === 1 ? 'gelu' : '',
     accumulate ? 'accumulate' : '',
     ...extra,
   ]
@@ -50,7 +55,7 @@ export function addMatmul(m: number, n: number, k: number, how: Product = {}): v
     tolerance,
   )
 }
-const transposes = [{}, { transA: 1 }, { transB: 1 }, { transA: 1, transB: 1 }]
+export const transposes = [{}, { transA: 1 }, { transB: 1 }, { transA: 1, transB: 1 }]
 const epilogues: Product[] = [
   { with: ['bias'] },
   { with: ['bias'], act: 1 },

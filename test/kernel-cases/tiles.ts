@@ -1,8 +1,6 @@
 // Cases of matmul and attention for the blocks that only larger sizes reach on WebGPU: big tiles, k in parts, wide heads.
 import { addAttention, addAttentionGrad } from './attention.ts'
-import { addMatmul } from './matmul.ts'
-
-const transposes = [{}, { transA: 1 }, { transB: 1 }, { transA: 1, transB: 1 }]
+import { addMatmul, transposes } from './matmul.ts'
 
 addMatmul(1040, 1030, 5)
 for (const turned of transposes) {

@@ -1,8 +1,8 @@
 // matmul with its epilogue: bias, activation, column scale, residual, accumulation.
-import { gelu } from './erf.ts'
+import { gelu, geluGrad } from './erf.ts'
 import type { Kernel } from './kernel.ts'
 
-export const matmul: Kernel<'matmul'> = ({ y, pre, a, b, bias, colScale, residual }, p) => {
+export const matmul: Kernel<'matmul'> = ({ y, pre, a, b, bias, colScale, residual, kScale, gate }, p) => {
   const { batch, m, n, k } = p
   const [aRow, aCol] = p.transA === 1 ? [1, m] : [k, 1]
   const [bRow, bCol] = p.transB === 1 ? [1, k] : [n, 1]
@@ -11,7 +11,7 @@ export const matmul: Kernel<'matmul'> = ({ y, pre, a, b, bias, colScale, residua
     for (let r = 0; r < m; r++) {
       acc.fill(0)
       for (let c = 0; c < k; c++) {
-        const av = a[z * p.strideA + r * aRow + c * aCol]!
+        const av = a[z * p.strideA + r * aRow + c * aCol]! * (kScale ? kScale[c]! : 1)
         let bi = z * p.strideB + c * bRow
         for (let j = 0; j < n; j++, bi += bCol) acc[j]! += av * b[bi]!
       }
@@ -19,7 +19,8 @@ export const matmul: Kernel<'matmul'> = ({ y, pre, a, b, bias, colScale, residua
       for (let j = 0; j < n; j++) {
         const v = p.alpha * acc[j]! + (bias ? bias[j]! : 0)
         if (pre) pre[row + j] = v
-        const out = (p.act === 1 ? gelu(v) : v) * (colScale ? colScale[j]! : 1)
+        const acted = p.act === 1 ? gelu(v) : gate && p.act === 2 ? v * geluGrad(gate[row + j]!) : v
+        const out = acted * (colScale ? colScale[j]! : 1)
         const before = y[row + j]!
         y[row + j] = out + (residual ? residual[row + j]! : 0)
         // Rounded by the store first, so that adding in place gives the bits of adding later.

@@ -24,6 +24,8 @@ export const leastLengths: { [K in KernelName]: (p: Params<K>) => Record<BufName
     bias: n,
     colScale: n,
     residual: batch * m * n,
+    kScale: k,
+    gate: batch * m * n,
   }),
   softmax: ({ m, n }) => ({ y: m * n, x: m * n }),
   softmaxGrad: ({ m, n }) => ({ dx: m * n, dy: m * n, y: m * n }),
@@ -93,7 +95,7 @@ const anyI32 = new Set([
   'xs4',
   'xs5',
 ])
-const flags = new Set(['accumulate', 'transA', 'transB', 'act', 'nesterov'])
+const flags = new Set(['accumulate', 'transA', 'transB', 'nesterov'])
 const atLeastOne = new Set(['inner', 'count'])
 const opCount: Partial<Record<KernelName, number>> = {
   unary: unaryOps.length,
@@ -115,11 +117,13 @@ export function checkParams(kernel: KernelName, params: Readonly<Record<string, 
     if (type === 'f32') continue
     const [low, high] = flags.has(name)
       ? [0, 1]
-      : name === 'op'
-        ? [0, opCount[kernel]! - 1]
-        : anyI32.has(name)
-          ? [-2147483648, 4294967295]
-          : [atLeastOne.has(name) ? 1 : 0, 2147483647]
+      : name === 'act'
+        ? [0, 2]
+        : name === 'op'
+          ? [0, opCount[kernel]! - 1]
+          : anyI32.has(name)
+            ? [-2147483648, 4294967295]
+            : [atLeastOne.has(name) ? 1 : 0, 2147483647]
     if (!Number.isInteger(v) || v < low || v > high) {
       throw new Error(`${kernel}: parameter ${name} must be a whole number from ${low} to ${high}, got ${v}`)
     }
