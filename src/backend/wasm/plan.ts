@@ -52,19 +52,19 @@ function matmulPlan({ batch = 0, m = 0, n = 0, k = 0, strideB = 0 }: Numbers): P
   return {
     serial: [packed < SMALL_WORK * 2, 2 * batch * m * n * k < SMALL_FLOPS],
     shared: packed * 4,
-    own: (ROWS * 4 * depth + tiles * 32) * 4,
+    own: (ROWS * 4 * depth + 64 + tiles * 32) * 4,
     chunks: 1,
   }
 }
 
-const FORWARD_PANELS = 8
+const FORWARD_PANELS = 4
 /** Panels of 4 query rows that the gradient takes at a time: as many as keep a block of scores in the second-level cache. */
 const backwardPanels = (keys: number) => Math.min(32, Math.max(16, Math.floor(8192 / keys)))
 
 function attentionPlan({ b = 0, n = 0, h = 0, d = 0 }: Numbers): Plan {
-  const keys = up(n, 8) * 8
-  const depth = up(d, 8) * 8
-  const rows = FORWARD_PANELS * 4
+  const keys = up(n, 4) * 4
+  const depth = up(d, 4) * 4
+  const rows = FORWARD_PANELS * 8
   const own = keys * d + depth * n + rows * d + rows * keys + rows + 32
   return { serial: [4 * b * h * n * n * d < SMALL_FLOPS], shared: 0, own: own * 4, chunks: 1 }
 }
