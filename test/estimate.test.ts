@@ -64,8 +64,18 @@ async function measured(o: EstimateOptions): Promise<number> {
     },
   })
   backend.resetPeak()
-  const { checkpointing = false, accumulate = 1, optimizer = 'adamw', clip } = o
-  const options = { model, task: multiclass(names), epochs: 1, lr: 1e-4, checkpointing, accumulate, optimizer, clip }
+  const { checkpointing = false, accumulate = 1, optimizer = 'adamw', clip, microBatch } = o
+  const options = {
+    model,
+    task: multiclass(names),
+    epochs: 1,
+    lr: 1e-4,
+    checkpointing,
+    accumulate,
+    optimizer,
+    clip,
+    microBatch,
+  }
   for await (const _ of fit({ ...options, train: source(2 * accumulate), val: source(1) })) {
   }
   const { peak } = backend.memory()
@@ -86,6 +96,8 @@ const cases: [string, Omit<EstimateOptions, 'config' | 'classes'>][] = [
   ['lora, batch 1', { method: 'lora', batchSize: 1 }],
   ['lora, batch 16', { method: 'lora', batchSize: 16 }],
   ['lora, batch 16, checkpointing', { method: 'lora', batchSize: 16, checkpointing: true }],
+  ['lora, batch 16, 3 at a time', { method: 'lora', batchSize: 16, microBatch: 3 }],
+  ['full, batch 8, 4 at a time', { method: 'full', batchSize: 8, microBatch: 4 }],
   ['dora, batch 8', { method: 'dora', batchSize: 8 }],
 ]
 for (const [name, options] of cases) {

@@ -376,6 +376,7 @@ for (const [name, make] of backends) {
     for (const options of [
       {},
       { accumulate: 2, clip: 1, patchKeep: 0.5, checkpointing: true, optimizer: 'sgd' as const },
+      { accumulate: 2, clip: 1, microBatch: 3 },
     ]) {
       const model = prepared(backend, 'dora', { dropout: 0.1 })
       const used: string[] = []
@@ -400,6 +401,45 @@ for (const [name, make] of backends) {
     await backend.dispose()
   })
 }
+
+test('a batch computed in parts makes the same step, replayed or not', async () => {
+  const backend = createReference({ precision: 'f64' })
+  // 8 images as 3 + 2 + 3, and a clipping that sees the whole batch.
+  const options: Partial<Own> = { train: source(3, 8), optimizer: 'sgd', lr: 0.1, clip: 0.5, labelSmoothing: 0.1 }
+  for (const method of ['lora', 'full'] as const) {
+    const whole = await outcome(backend, options, method)
+    for (const more of [{ microBatch: 3 }, { microBatch: 1 }, { microBatch: 3, replay: false }]) {
+      const parts = await outcome(backend, { ...options, ...more }, method)
+      near(parts.losses, whole.losses, 1e-12, 'losses')
+      for (const [key, values] of parts.weights) near(values, whole.weights.get(key)!, 1e-12, key)
+    }
+  }
+  await backend.dispose()
+})
+
+test('memory grows with the part, not with the batch', async () => {
+  const backend = await createWasm({ threads: 1 })
+  const peakOf = async (size: number, microBatch: number) => {
+    backend.resetPeak()
+    await outcome(backend, { train: source(2, size), val: source(1, size), microBatch }, 'lora', { layers: 4 })
+    return backend.memory().peak
+  }
+  const [one, eight, inParts] = [await peakOf(2, 2), await peakOf(16, 16), await peakOf(16, 2)]
+  assert.ok(inParts < 1.3 * one && inParts < 0.5 * eight, `${one}, ${eight}, ${inParts} bytes`)
+  assert.is(backend.memory().buffers, 0)
+  await backend.dispose()
+})
+
+test('parts of a batch have random numbers of their own, and a resumed run has the same', async () => {
+  const backend = await createWasm({ threads: 1 })
+  const changes = { dropout: 0.3, dropPath: 0.2 }
+  const options: Partial<Own> = { train: source(2, 4), microBatch: 2, patchKeep: 0.5 }
+  const first = await outcome(backend, options, 'lora', changes)
+  assert.equal(await outcome(backend, options, 'lora', changes), first)
+  const others = await outcome(backend, { ...options, microBatch: 4 }, 'lora', changes)
+  assert.not.equal(others.losses, first.losses)
+  await backend.dispose()
+})
 
 test('accumulated batches make the step of one large batch', async () => {
   const backend = createReference({ precision: 'f64' })
@@ -616,6 +656,7 @@ test('options that cannot be are refused before anything runs', async () => {
     [{ lr: -1 }, /^fit: lr must be above 0, got -1$/],
     [{ lr: Number.NaN }, /^fit: lr must be above 0, got NaN$/],
     [{ accumulate: 0 }, /^fit: accumulate must be above 0, got 0$/],
+    [{ microBatch: 1.5 }, /^fit: microBatch must be a whole number from 1, got 1.5$/],
     [{ clip: 0 }, /^fit: clip must be above 0, got 0$/],
     [{ patchKeep: 0 }, /^fit: patchKeep must be in \(0, 1\], got 0$/],
     [{ patchKeep: 1.5 }, /^fit: patchKeep must be in \(0, 1\], got 1\.5$/],

@@ -7,6 +7,7 @@ import { InputError } from '../platform/errors.ts'
 import { estimate } from '../train/estimate.ts'
 import { fitsIn, memoryLimit } from '../train/fits.ts'
 import { openModel } from '../train/open-model.ts'
+import { pick } from '../train/settings.ts'
 import { downloads } from './downloads.ts'
 import { bytes, table } from './format.ts'
 import { addDevice, addOutput, choiceOption, examples, numberOption, targetsOption } from './options.ts'
@@ -18,6 +19,7 @@ interface Flags extends BackendOptions {
   classes?: number
   inputSize?: number
   accumulate?: number
+  microBatch?: number
   optimizer?: 'adamw' | 'sgd'
   rank?: number
   targets?: string[] | string
@@ -27,8 +29,13 @@ interface Flags extends BackendOptions {
 
 async function run(flags: Flags): Promise<void> {
   const ui = createUi({ colour: flags.color ?? true })
-  const { batchSize = 16, classes = 10, accumulate = 1, rank, targets } = flags
-  for (const [name, value] of Object.entries({ 'batch-size': batchSize, classes, accumulate })) {
+  const { batchSize = 16, classes = 10, accumulate = 1, microBatch = 1, rank, targets } = flags
+  for (const [name, value] of Object.entries({
+    'batch-size': batchSize,
+    classes,
+    accumulate,
+    'micro-batch': microBatch,
+  })) {
     if (!(Number.isInteger(value) && value >= 1)) {
       throw new InputError(`--${name}: must be a whole number from 1, got ${value}`)
     }
@@ -51,8 +58,8 @@ async function run(flags: Flags): Promise<void> {
   for (const method of methods) {
     for (const checkpointing of [false, true]) {
       const { optimizer } = flags
-      const wanted = { config, classes, batchSize, method, lora, checkpointing, accumulate, optimizer }
-      const need = await estimate({ ...wanted, threads: caps.threads })
+      const wanted = { config, classes, batchSize, method, lora, checkpointing, accumulate, optimizer, device }
+      const need = await estimate({ ...wanted, ...pick(flags, 'microBatch'), threads: caps.threads })
       found.push({ method, checkpointing, fits: fitsIn(need, device, caps), ...need })
     }
   }
@@ -82,6 +89,7 @@ export function estimateCommand(): Command {
     .addOption(numberOption('--classes <n>', 'classes to tell apart (default: 10)'))
     .addOption(numberOption('--input-size <px>', "side of the input (default: the model's own)"))
     .addOption(numberOption('--accumulate <n>', 'batches whose gradients make one step (default: 1)'))
+    .addOption(numberOption('--micro-batch <n>', 'most images computed at a time (default: by device and input size)'))
     .addOption(choiceOption('--optimizer <name>', 'update rule', ['adamw', 'sgd'], 'adamw'))
     .addOption(numberOption('--rank <r>', 'rank of LoRA and DoRA (default: 8)'))
     .addOption(targetsOption())

@@ -159,6 +159,7 @@ export function trainCommand(): Command {
     .addOption(numberOption('--warmup <steps>', 'steps in which the rate rises from 0 (default: 0)'))
     .addOption(numberOption('--clip <norm>', 'largest norm of all gradients together (default: none)'))
     .addOption(numberOption('--accumulate <n>', 'batches whose gradients make one step (default: 1)'))
+    .addOption(numberOption('--micro-batch <n>', 'most images computed at a time (default: by device and input size)'))
     .addOption(numberOption('--label-smoothing <x>', 'default: 0'))
     .addOption(numberOption('--patience <n>', 'end after n epochs that are not the best (default: 0, never)'))
     .addOption(numberOption('--seed <n>', 'governs split, order, augmentation, dropout and new weights (default: 0)'))

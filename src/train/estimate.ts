@@ -11,12 +11,13 @@ import { disposeModule, trainableParameters } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import type { Batch, BatchSource } from './evaluate.ts'
 import { type FitOptions, fit } from './fit.ts'
+import { defaultMicroBatch } from './micro-batch.ts'
 import { prepare } from './prepare.ts'
 import { pick } from './settings.ts'
 import { multiclass } from './task.ts'
 
 export interface EstimateOptions
-  extends Pick<FitOptions, 'accumulate' | 'checkpointing' | 'clip' | 'nesterov' | 'patchKeep'> {
+  extends Pick<FitOptions, 'accumulate' | 'microBatch' | 'checkpointing' | 'clip' | 'nesterov' | 'patchKeep'> {
   /** The model, at the input size that it will be used at. */
   config: VitConfig
   /** How many classes it will tell apart, or their names. */
@@ -29,6 +30,8 @@ export interface EstimateOptions
   optimizer?: 'adamw' | 'sgd' | undefined
   /** Whether the run validates: a batch without gradients, over what a training step keeps. Default true. */
   validates?: boolean
+  /** Whose default of `microBatch` holds; default 'wasm'. */
+  device?: Backend['name']
   /** WASM threads, each of which takes scratch of its own; default 1. */
   threads?: number
 }
@@ -74,6 +77,8 @@ export async function estimate(options: EstimateOptions): Promise<MemoryEstimate
     const names = typeof classes === 'number' ? Array.from({ length: classes }, (_, i) => `${i}`) : [...classes]
     prepare(model, names, method, { seed: 0, lora: options.lora ?? {} })
     const weights = planner.memory().used
+    const on = { backend: { name: options.device ?? 'wasm' }, patches: model.patches } as const
+    const microBatch = options.microBatch ?? Math.min(batchSize, defaultMicroBatch(on, options.checkpointing))
     const [height, width] = config.imageSize
     const batch: Batch = {
       images: new Float32Array(batchSize * config.channels * height * width),
@@ -97,6 +102,7 @@ export async function estimate(options: EstimateOptions): Promise<MemoryEstimate
       lr: 1,
       optimizer,
       accumulate,
+      microBatch,
       ...pick(options, 'checkpointing', 'clip', 'nesterov', 'patchKeep'),
     })
     planner.resetPeak()
@@ -104,7 +110,8 @@ export async function estimate(options: EstimateOptions): Promise<MemoryEstimate
     }
     const trainable = trainableParameters(model).reduce((sum, [, p]) => sum + p.size, 0)
     const total = planner.memory().peak
-    const gradients = 4 * trainable * (accumulate > 1 ? 2 : 1)
+    const inParts = accumulate > 1 || batchSize > microBatch
+    const gradients = 4 * trainable * (inParts ? 2 : 1)
     const state = 4 * trainable * (optimizer === 'adamw' ? 2 : 1)
     const largest = planner.largest()
     const rest = total - weights - gradients - state

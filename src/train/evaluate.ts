@@ -4,6 +4,7 @@ import { Context } from '../nn/context.ts'
 import type { Module } from '../nn/module.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
+import { defaultMicroBatch, partsOf } from './micro-batch.ts'
 import type { Prediction, Task } from './task.ts'
 
 /** What is trained and evaluated: a Vit, or a part of one that reads something else than images. */
@@ -42,15 +43,19 @@ export async function logitsOf(model: Network, batch: Pick<Batch, 'images' | 'sh
   return values as Float32Array
 }
 
-/** Loss and metrics over one pass of a source, without label smoothing. */
-export async function evaluate(model: Network, task: Task, source: BatchSource): Promise<Evaluation> {
+/** Loss and metrics over one pass of a source, without label smoothing; `microBatch` is the most images at a time. */
+export async function evaluate(
+  model: Network,
+  task: Task,
+  source: BatchSource,
+  { microBatch = defaultMicroBatch(model) }: { microBatch?: number | undefined } = {},
+): Promise<Evaluation> {
   const metrics = task.metrics()
   const predictions: Evaluation['predictions'] = []
   let lossSum = 0
   let images = 0
-  for await (const batch of source.epoch(0, 0)) {
+  async function add(batch: Batch): Promise<void> {
     const count = batch.labels.length
-    if (count === 0) continue
     const [logits, loss] = scope(() => {
       const logits = model.forward(tensor(model.backend, batch.images, batch.shape), new Context())
       return [logits, task.loss(logits, task.targets(model.backend, batch.labels), 0)]
@@ -70,6 +75,10 @@ export async function evaluate(model: Network, task: Task, source: BatchSource):
     }
     lossSum += value * count
     images += count
+  }
+  for await (const batch of source.epoch(0, 0)) {
+    if (batch.labels.length === 0) continue
+    for (const part of partsOf(batch, microBatch)) await add(part)
   }
   const result = metrics.result()
   return { loss: images > 0 ? lossSum / images : 0, accuracy: result.accuracy, metrics: result, images, predictions }

@@ -15,6 +15,7 @@ import { scope } from '../tensor/scope.ts'
 import { addInto, valueAndGrad } from '../tensor/tape.ts'
 import { type Parameter, type Tensor, tensor } from '../tensor/tensor.ts'
 import { type Batch, type BatchSource, evaluate, type Network } from './evaluate.ts'
+import { defaultMicroBatch, partsOf } from './micro-batch.ts'
 import { Replay, type StepInput } from './replay.ts'
 import type { Task } from './task.ts'
 
@@ -39,6 +40,11 @@ export interface FitOptions {
   clip?: number | undefined
   /** Batches whose gradients are averaged into one step. */
   accumulate?: number
+  /**
+   * Most images computed at a time: a larger batch is computed in parts whose gradients add up to the batch's, so memory
+   * does not grow with it. Default: as many as make 1024 patches on wasm (512 under checkpointing), where more are no faster; elsewhere all.
+   */
+  microBatch?: number | undefined
   labelSmoothing?: number
   seed?: number
   /** Epochs without a better accuracy after which training ends; 0 never. */
@@ -155,6 +161,10 @@ function keptPatches(model: Network, images: number, fraction: number, rng: Rng)
 
 function checkOptions(o: FitOptions): void {
   const positive = { epochs: o.epochs, lr: o.lr, accumulate: o.accumulate ?? 1, clip: o.clip ?? 1 }
+  const { microBatch = 1 } = o
+  if (!(Number.isInteger(microBatch) && microBatch >= 1)) {
+    throw new Error(`fit: microBatch must be a whole number from 1, got ${microBatch}`)
+  }
   for (const [name, value] of Object.entries(positive)) {
     if (!(value > 0) || !Number.isFinite(value)) throw new Error(`fit: ${name} must be above 0, got ${value}`)
   }
@@ -218,11 +228,12 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
   const passes = new Replay(backend, { record: options.replay ?? true })
   const split = optimizer.prepare !== undefined && optimizer.update !== undefined
   const updates = new Replay(backend, { record: split && (options.replay ?? true) })
-  /** Gradients added up over several batches; the update leaves zeros. */
-  const sums = accumulate > 1 ? weights.map((p) => tensor(backend, new Float32Array(p.size), p.shape)) : []
+  /** Gradients added up over the parts of a step; the update leaves zeros. */
+  let sums: readonly Tensor[] = []
+  const most = options.microBatch ?? defaultMicroBatch(model, options.checkpointing)
 
-  /** Loss and logits of one batch, which is one of `parts`, and its gradients where they are not added to `sums`. */
-  const pass = (key: string, batch: Batch, parts: number, rng: Rng) => {
+  /** Loss and logits of a part, which counts `share` of a step, and its gradients where they are not added to `sums`. */
+  const pass = (key: string, batch: Batch, share: number, rng: Rng) => {
     const inputs: Record<string, StepInput> = {
       images: { data: batch.images, shape: batch.shape },
       targets: task.targets(backend, batch.labels),
@@ -234,7 +245,7 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
         const checkpoint = options.checkpointing ?? false
         const logits = model.forward(images!, context, keep ? { checkpoint, keep } : { checkpoint })
         const value = task.loss(logits, targets!, labelSmoothing)
-        return [parts > 1 ? affine(value, 1 / parts) : value, logits]
+        return [share < 1 ? affine(value, share) : value, logits]
       }, weights)
       for (const [i, sum] of sums.entries()) addInto(sum, grads[i]!)
       return { value, logits: aux, grads: sums.length > 0 ? [] : grads }
@@ -261,18 +272,26 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
     let loss = 0
     let images = 0
     let key = ''
-    let grads: readonly Tensor[] = sums
+    let grads: readonly Tensor[] = []
     try {
-      for (const [micro, batch] of batches.entries()) {
-        dropoutSeed.assign(Int32Array.of(seed, now.step * accumulate + micro))
-        const rng = new Rng(seed, 2 ** 31 + now.step * accumulate + micro)
-        key = `${batches.length} ${batch.shape} ${settingsOf(model)}`
-        const done = scope(() => pass(key, batch, batches.length, rng))
-        const [lossNow, logits] = await Promise.all([done.value.item(), done.logits.data() as Promise<Float32Array>])
-        loss += lossNow
-        images += batch.labels.length
-        metrics.add(logits, batch.labels)
-        if (sums.length === 0) grads = done.grads
+      for (const [place, batch] of batches.entries()) {
+        const number = now.step * accumulate + place
+        const rng = new Rng(seed, 2 ** 31 + number)
+        const parts = partsOf(batch, most)
+        passes.keep = new Set(parts.map(({ labels }) => labels.length)).size
+        for (const [part, piece] of parts.entries()) {
+          // Each part has random numbers of its own; the first those of a whole batch.
+          dropoutSeed.assign(Int32Array.of(seed, number + part * 2 ** 24))
+          const share = piece.labels.length / batch.labels.length / batches.length
+          if (share < 1 && sums.length === 0) sums = zerosLike(weights)
+          key = `${sums.length > 0} ${share} ${piece.shape} ${settingsOf(model)}`
+          const done = scope(() => pass(key, piece, share, rng))
+          const [lossNow, logits] = await Promise.all([done.value.item(), done.logits.data() as Promise<Float32Array>])
+          loss += lossNow
+          images += piece.labels.length
+          metrics.add(logits, piece.labels)
+          grads = sums.length > 0 ? sums : done.grads
+        }
       }
       if (!Number.isFinite(loss)) {
         throw new Error(
@@ -364,7 +383,7 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
       }
       if (now.images === 0) throw new Error('fit: no training image of this epoch could be read')
       const lr = rate(Math.max(0, now.step - 1))
-      const result = val ? await evaluate(model, task, val) : undefined
+      const result = val ? await evaluate(model, task, val, { microBatch: most }) : undefined
       now.epoch++
       now.batch = 0
       const better = !result || result.accuracy > now.best
@@ -411,6 +430,9 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
 
 const prefixed = (tensors: [string, Tensor][]): [string, Tensor][] =>
   tensors.map(([name, t]) => [`optimizer.${name}`, t])
+
+const zerosLike = (tensors: readonly Tensor[]) =>
+  tensors.map((t) => tensor(t.backend, new Float32Array(t.size), t.shape))
 
 /** Copies a saved state into the live tensors of the same names; throws when they do not correspond. */
 function restore(live: [string, Tensor][], saved: [string, Tensor][]): void {

@@ -24,6 +24,9 @@ export function fitsIn(need: MemoryEstimate, device: DeviceName, caps: Caps): bo
 
 /** Changes that need less, in the order of what to try, each with how to ask for it. */
 function* remedies(o: EstimateOptions): Generator<[string, EstimateOptions]> {
+  for (let images = Math.floor(o.batchSize / 2); images >= 1; images = Math.floor(images / 2)) {
+    if (images < (o.microBatch ?? Number.POSITIVE_INFINITY)) yield ['a micro-batch of', { ...o, microBatch: images }]
+  }
   for (let batchSize = Math.floor(o.batchSize / 2); batchSize >= 1; batchSize = Math.floor(batchSize / 2)) {
     yield ['a batch size of', { ...o, batchSize }]
   }
@@ -38,7 +41,7 @@ function* remedies(o: EstimateOptions): Generator<[string, EstimateOptions]> {
 /** Throws InputError where the run needs more memory than there is, naming each single change with which it would fit. */
 export async function checkFits(wanted: EstimateOptions, backend: { name: DeviceName; caps: Caps }): Promise<void> {
   const { name, caps } = backend
-  const options = { ...wanted, threads: caps.threads }
+  const options = { ...wanted, device: name, threads: caps.threads }
   const need = await estimate(options)
   if (fitsIn(need, name, caps)) return
   const fitting = new Map<string, string>()
@@ -46,14 +49,18 @@ export async function checkFits(wanted: EstimateOptions, backend: { name: Device
     if (fitting.has(what)) continue
     const less = await estimate(changed)
     if (!fitsIn(less, name, caps)) continue
-    const number = what.includes('batch') ? ` ${changed.batchSize}` : ''
+    const number = what.includes('micro')
+      ? ` ${changed.microBatch}`
+      : what.includes('batch')
+        ? ` ${changed.batchSize}`
+        : ''
     const side = what.includes('input') ? ` ${changed.config.imageSize.join(' x ')}` : ''
     fitting.set(what, `${what}${number}${side} (${size(less.reserved)})`)
   }
   const help =
     fitting.size > 0
       ? `it would fit with ${[...fitting.values()].join(', or ')}`
-      : 'no single change is enough: combine a smaller batch, checkpointing, LoRA and a smaller input size'
+      : 'no single change is enough: combine a smaller micro-batch, checkpointing, LoRA and a smaller input size'
   const tooLarge = need.largestBuffer > (caps.maxBufferBytes ?? Number.POSITIVE_INFINITY)
   const got = tooLarge
     ? `one buffer of ${size(need.largestBuffer)} where ${size(caps.maxBufferBytes!)} is the most`

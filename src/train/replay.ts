@@ -27,8 +27,9 @@ interface Recorded {
 /** Runs steps on one backend and owns what they return. */
 export class Replay {
   private readonly recorded = new Map<string, Recorded>()
+  /** Recorded steps kept, each with the memory that it needs; the oldest goes first. */
+  keep: number
   private readonly record: boolean
-  private readonly keep: number
   private last: readonly Tensor[] = []
 
   constructor(

@@ -33,6 +33,8 @@ export interface TrainSettings {
   warmup?: number
   clip?: number
   accumulate?: number
+  /** Most images computed at a time; default by device and input size. */
+  microBatch?: number
   labelSmoothing?: number
   patience?: number
   checkpointing?: boolean
@@ -81,6 +83,7 @@ export function checkSettings(s: TrainSettings): void {
   const rules: [keyof TrainSettings, (v: number) => boolean, string][] = [
     ['epochs', (v) => Number.isInteger(v) && v >= 1, 'a whole number from 1'],
     ['batchSize', (v) => Number.isInteger(v) && v >= 1, 'a whole number from 1'],
+    ['microBatch', (v) => Number.isInteger(v) && v >= 1, 'a whole number from 1'],
     ['accumulate', (v) => Number.isInteger(v) && v >= 1, 'a whole number from 1'],
     ['lr', (v) => v > 0, 'above 0'],
     ['saveEvery', (v) => v >= 0, 'seconds from 0'],

@@ -227,7 +227,7 @@ async function* trainOn(
         batchSize,
         lora: prepared.lora && { ...prepared.lora, targetModules: adaptedLayers(model).map(({ name }) => name) },
         validates: folder.val !== undefined,
-        ...pick(settings, 'optimizer', 'accumulate', 'checkpointing', 'clip', 'patchKeep'),
+        ...pick(settings, 'optimizer', 'accumulate', 'microBatch', 'checkpointing', 'clip', 'patchKeep'),
       },
       backend,
     )
@@ -307,7 +307,7 @@ async function* trainOn(
       signal: options.signal,
       resume: state,
       ...pick(settings, 'schedule', 'warmup', 'optimizer', 'weightDecay', 'clip', 'accumulate', 'labelSmoothing'),
-      ...pick(settings, 'patience', 'checkpointing', 'patchKeep'),
+      ...pick(settings, 'patience', 'checkpointing', 'patchKeep', 'microBatch'),
       saveEvery: settings.saveEvery ?? defaults.saveEvery,
       // The line comes before the checkpoint: one without the other is cut off again when the run is resumed.
       save: async (s: FitState, epoch?: EpochEvent) => {
