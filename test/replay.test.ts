@@ -137,6 +137,30 @@ for (const [label, { start }] of recorders) {
     await backend.dispose()
   })
 
+  test(`${label}: a read gives what was there before the replays behind it, however long it is`, async () => {
+    const backend = await start()
+    for (const n of [5, 100_003]) {
+      const x = filled(backend, n, 1)
+      let kept: Buf | undefined
+      const program = backend.capture(() => {
+        kept = backend.alloc(n, 'f32')
+        line(backend, kept, x, 1, 1)
+        line(backend, x, kept, 2, 0)
+      })
+      program.replay()
+      const asked = [backend.read(x), backend.read(kept!)]
+      program.replay()
+      asked.push(backend.read(x), backend.read(kept!))
+      program.dispose()
+      backend.free(x)
+      const next = filled(backend, 4 * n, -1)
+      for (const [i, value] of [4, 2, 10, 5].entries()) assert.ok(all(await asked[i]!, value), `read ${i} of ${n}`)
+      backend.free(next)
+    }
+    assert.is(backend.memory().buffers, 0)
+    await backend.dispose()
+  })
+
   test(`${label}: writing, reading and capturing inside are refused, and a body that fails leaves nothing`, async () => {
     const backend = await start()
     const x = filled(backend, 5, 1)

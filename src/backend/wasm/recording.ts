@@ -7,7 +7,17 @@ import { WORDS } from './layout.ts'
 /** Planned addresses start here: 0 stands for a buffer that is absent. */
 const BASE = 64
 
+/** A read that waits to look at the buffer itself; `copy` is where its values went if the buffer was used before that. */
+export interface PendingRead {
+  readonly address: number
+  readonly length: number
+  copy: number
+  /** The command that makes the copy. */
+  count: number
+}
+
 export class WasmBuf implements Buf {
+  readonly reads: PendingRead[] = []
   constructor(
     readonly length: number,
     readonly dtype: Dtype,

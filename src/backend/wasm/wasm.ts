@@ -7,7 +7,7 @@ import { createHeap } from './heap.ts'
 import { CHUNKS, HEAP, OWN, OWN_STRIDE, PHASE, SERIAL, SHARED, WORDS } from './layout.ts'
 import { joinProducts, listPlan, type Numbers, planOf } from './plan.ts'
 import { createDirectQueue, createThreadedQueue, type Execute } from './queue.ts'
-import { createRecording, type Recording, WasmBuf } from './recording.ts'
+import { createRecording, type PendingRead, type Recording, WasmBuf } from './recording.ts'
 import { chooseVariant, type Feature } from './variants.ts'
 
 export interface WasmOptions {
@@ -22,12 +22,15 @@ export interface WasmOptions {
 }
 
 const PAGE = 65536
+/** Elements from which on a read waits and looks, which saves a copy. */
+const LARGE_READ = 65536
 // One page short of 4 GiB, so that the end of a buffer is never address 0.
 const MOST_PAGES = 65535
 
 interface Layout {
   readonly index: number
   readonly buffers: readonly BufferSlot[]
+  readonly outputs: readonly string[]
   readonly lists: readonly string[]
   readonly params: readonly { name: string; float: boolean }[]
 }
@@ -41,6 +44,7 @@ const layouts = new Map(
       {
         index,
         buffers: slots.filter(({ list }) => !list),
+        outputs: slots.slice(0, spec.out.length).map((slot) => slot.name),
         lists: slots.filter(({ list }) => list).map((slot) => slot.name),
         params,
       },
@@ -111,6 +115,8 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
   let used = 0
   let peak = 0
   let programs = 0
+  /** Reads that will look at their buffer itself, unless it is changed before. */
+  let waitingReads = 0
   let recording: Recording | undefined
   let disposed = false
 
@@ -148,6 +154,17 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
     record[20] = 1
     record[SERIAL] = length < 65536 ? 1 : 0
     queue.push(record)
+  }
+
+  /** Makes the copies for which reads of this buffer have waited: it is about to be changed. */
+  function copyReads(buf: WasmBuf): void {
+    for (const read of buf.reads.splice(0)) {
+      waitingReads--
+      read.copy = heap.alloc(read.length * 4)
+      pushCopy(read.copy, read.address, read.length)
+      read.count = queue.submitted()
+      buf.touched = read.count
+    }
   }
 
   /** Runs `fn` with the address of scratch, 0 for none. Given back at once: whoever gets it next runs behind. */
@@ -257,6 +274,7 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
       // Its memory went with the program.
       if (handle instanceof WasmBuf && handle.home?.over) return
       const buf = own(handle, 'free')
+      copyReads(buf)
       live.delete(buf)
       if (!buf.home) {
         heap.free(buf.address, buf.touched)
@@ -271,6 +289,7 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
       notRecording('write')
       counts.writes++
       if (data.length === 0) return
+      copyReads(buf)
       if (buf.touched <= queue.completed()) {
         view(buf.dtype).set(data, buf.address / 4 + offset)
         return
@@ -293,21 +312,33 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
         return copy
       }
       const { dtype } = buf
-      const staging = heap.alloc(n * 4)
-      pushCopy(staging, buf.address + offset * 4, n)
-      const count = queue.submitted()
-      buf.touched = count
+      const read: PendingRead = { address: buf.address + offset * 4, length: n, copy: 0, count: buf.touched }
+      buf.reads.push(read)
+      waitingReads++
+      // Small results are of buffers that are used again at once.
+      if (n < LARGE_READ) copyReads(buf)
       try {
-        await queue.finished(count)
-        return view(dtype).slice(staging / 4, staging / 4 + n)
+        for (let done = -1; done !== read.count; ) {
+          done = read.count
+          await queue.finished(done)
+        }
+        const from = (read.copy || read.address) / 4
+        return view(dtype).slice(from, from + n)
       } finally {
-        heap.free(staging, count)
+        if (read.copy !== 0) heap.free(read.copy, read.count)
+        else {
+          buf.reads.splice(buf.reads.indexOf(read), 1)
+          waitingReads--
+        }
       }
     },
 
     dispatch(kernel, bufs, params) {
       const layout = layouts.get(kernel)!
       const byName = bufs as Named
+      if (waitingReads > 0 && !recording) {
+        for (const name of layout.outputs) for (const buf of [byName[name] ?? []].flat()) copyReads(own(buf, kernel))
+      }
       if (layout.lists.length > 0) return dispatchLists(kernel, layout, byName, params)
       const numbers = kernel === 'matmul' ? joinProducts(params) : (params as Numbers)
       const plan = planOf(kernel, numbers, (name) => byName[name] !== undefined)
@@ -380,6 +411,7 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
         if (!outside.every((buf) => live.has(buf))) {
           throw new Error('wasm: replay: a buffer of the recorded step was freed; record again')
         }
+        if (waitingReads > 0) for (const buf of [...outside, ...inside]) copyReads(buf)
         for (const record of records) queue.push(record)
         counts.dispatches += step.dispatches
         for (const buf of outside) buf.touched = queue.submitted()
@@ -388,7 +420,10 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
       dispose() {
         if (step.over || disposed) return
         step.over = true
-        for (const buf of inside) live.delete(buf)
+        for (const buf of inside) {
+          copyReads(buf)
+          live.delete(buf)
+        }
         heap.free(block, queue.submitted())
         used -= bytes
         programs--
