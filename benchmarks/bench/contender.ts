@@ -8,11 +8,14 @@ import type { Product, VitShape } from './shapes.ts'
 
 /** What to prepare; passed to the contender as JSON. */
 export interface Spec {
-  readonly work: 'matmul' | 'vit'
+  readonly work: 'matmul' | 'vit' | 'peak'
   readonly threads: number
   /** matmul: the products with how many times to do each in a run, and whether each result is read whole. */
   readonly products?: readonly (Product & { readonly calls: number })[]
   readonly read?: boolean
+  /** peak: the module of peak.ts in base64, and how many rounds of its loop make a run. */
+  readonly module?: string
+  readonly rounds?: number
   readonly shape?: VitShape
   readonly batch?: number
   readonly method?: 'forward' | 'linear' | 'lora' | 'dora' | 'full'

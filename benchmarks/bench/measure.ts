@@ -66,8 +66,8 @@ export async function interleave(
       const contender = opened.get(key)!
       const run = await contender.run(lane.index)
       if (!Number.isFinite(run.value)) throw new Error(`${lane.who}: gave ${run.value} for ${lane.what}`)
-      // Threads that spin for more work stop before the next one's turn.
-      await pause(5)
+      // Threads that spin for more work, and collectors of garbage, end before the next one's turn.
+      await pause(150)
       return run
     } catch (error) {
       if (!bench.signal.aborted) note(`left out, ${(error as Error).message}`)
