@@ -49,9 +49,20 @@ function fewForTiles(c: KernelCase): boolean {
 }
 
 const webgpu: Record<string, Tested> = { webgpu: { start: () => createWebgpu() } }
-// On an adapter in software: the kernels that GPUs get.
+/** What reads otherwise where there are no subgroups. */
+function withoutSubgroups(c: KernelCase): boolean {
+  if (c.kernel === 'attention' || c.kernel === 'attentionGrad') return /^2 x 67/.test(c.name)
+  return ['reduce', 'softmax', 'softmaxGrad', 'layerNorm', 'layerNormGrad', 'crossEntropy', 'clipNorm'].includes(
+    c.kernel,
+  )
+}
+// On an adapter in software: the kernels that GPUs get, those with subgroups and those of them without.
 const asOnGpu: Record<string, Tested> = {
   'webgpu, as on a GPU': { start: () => createWebgpu({ disable: ['direct'] }), leavesOut: fewForTiles },
+  'webgpu, as on a GPU without subgroups': {
+    start: () => createWebgpu({ disable: ['direct', 'subgroups'] }),
+    leavesOut: (c) => !withoutSubgroups(c),
+  },
 }
 
 const inPage = Boolean(process.env.VITUNE_TEST_PAGE)

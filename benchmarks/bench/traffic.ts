@@ -20,7 +20,7 @@ const limits: GpuLimits = {
   workgroupStorage: 16384,
   storageBuffers: 8,
   direct: false,
-  subgroups: false,
+  subgroups: 0,
   f16: false,
 }
 

@@ -30,6 +30,9 @@ const wanted = [
   'maxComputeWorkgroupsPerDimension',
 ] as const
 
+/** The least subgroup of the specification. */
+const LEAST_SUBGROUP = 4
+
 /** The most that a kernel binds, which is what every device of the specification offers. */
 const STORAGE_BUFFERS = 8
 
@@ -127,7 +130,7 @@ export async function openDevice(gpu: GPU, options: OpenDeviceOptions = {}): Pro
       workgroupStorage: limits.maxComputeWorkgroupStorageSize,
       storageBuffers: limits.maxStorageBuffersPerShaderStage,
       direct: software && !disable.includes('direct'),
-      subgroups: features.includes('subgroups'),
+      subgroups: features.includes('subgroups') ? (adapter.info?.subgroupMinSize ?? LEAST_SUBGROUP) : 0,
       f16: features.includes('shader-f16'),
     },
     maxBytes: Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize),

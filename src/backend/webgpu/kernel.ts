@@ -33,7 +33,8 @@ export interface GpuLimits {
   readonly storageBuffers: number
   /** The adapter is a CPU: matmul and attention take their operands straight from memory. */
   readonly direct: boolean
-  readonly subgroups: boolean
+  /** The least invocations of a subgroup; 0 where subgroups are not used. */
+  readonly subgroups: number
   readonly f16: boolean
 }
 

@@ -122,7 +122,7 @@ const keyBody = loop(`${cells('k', 'q', ofQueries('lse'))}
 
 const direct =
   (key: string, body: string): BuildPass =>
-  (sizes, buffers, flags, maxWorkgroups) =>
+  (sizes, buffers, flags, { maxWorkgroups }) =>
     rowPass(sizes, { key, buffers, flags, body }, maxWorkgroups)
 
 export const directForward = direct('', forwardBody)

@@ -4,6 +4,7 @@
 import {
   accumulators,
   columnOf,
+  foldRows,
   lines,
   multiply,
   type Plot,
@@ -24,63 +25,47 @@ import { type BuildPass, LOWEST, want } from './attention-ways.ts'
  */
 const plotOf = (d: number, rows: 2 | 4): Plot => ({ rows, columns: 2, wide: wideOf(d) })
 
-/** Puts a value of this thread for row i where `byRow` finds it. */
-const put = (i: number, value: string) => `stage[${rowOf(i)} * ${SIDE + 1}u + tx] = ${value};`
+const sum = (a: string, b: string) => `${a} + ${b}`
+const max = (a: string, b: string) => `max(${a}, ${b})`
 
-/** Folds what a row's 16 threads have put into `all`, and runs `then` in one thread for each row, row `lane`. */
-const byRow = (s: Plot, start: string, fold: string, then: string) => `
-    workgroupBarrier();
-    if (lane < ${s.rows * SIDE}u) {
-      var all = ${start};
-      for (var c = 0u; c < ${SIDE}u; c++) {
-        let one = stage[lane * ${SIDE + 1}u + c];
-        all = ${fold};
-      }
-      ${then}
-    }
-    workgroupBarrier();`
+/** In the first thread of a row that exists, and in the first block of columns. */
+const oncePerRow = (s: Plot, text: (i: number) => string) =>
+  lines(s.rows, (i) => `if (tx == 0u && column == 0u && own + ${rowOf(i)} < u.n) { ${text(i)} }`)
 
-/** The larger of a vector's two. */
-const larger = (i: number) => `max(s${i}.x, s${i}.y)`
-
-export const flashForward: BuildPass = (sizes, buffers, flags, maxWorkgroups) => {
+export const flashForward: BuildPass = (sizes, buffers, flags, limits) => {
   const s = plotOf(sizes.d, 4)
+  const { subgroups } = limits
   const streamed = {
     key: '',
     buffers,
     sizes,
     flags,
-    // Each row's running maximum, and what to multiply its sums by when that has grown.
-    helpers: `var<workgroup> row_max: array<f32, ${s.rows * SIDE}>;
-var<workgroup> row_fix: array<f32, ${s.rows * SIDE}>;`,
+    // Each row's running maximum and sum: a thread's sum is over its own columns.
     before: `
   ${accumulators(s, 'o')}
   ${lines(s.rows, (i) => `var sum${i} = 0.0;`)}
-  if (lane < ${s.rows * SIDE}u) { row_max[lane] = ${LOWEST}; }`,
+  ${lines(s.rows, (i) => `var top${i} = ${LOWEST};`)}`,
     // Keys past the end score LOWEST, so that their exp is 0: every block has a real key.
     body: `
     ${scores(s, 's', 'q', 'k')}
     let inside = vec2<bool>(first + ${columnOf(0)} < u.n, first + ${columnOf(1)} < u.n);
     ${lines(s.rows, (i) => `s${i} = select(vec2f(${LOWEST}), u.scale * s${i}, inside);`)}
-    ${lines(s.rows, (i) => put(i, larger(i)))}
-    ${byRow(s, 'row_max[lane]', 'max(all, one)', 'row_fix[lane] = exp(row_max[lane] - all); row_max[lane] = all;')}
-    ${lines(s.rows, (i) => `s${i} = exp(s${i} - row_max[${rowOf(i)}]);`)}
-    ${lines(s.rows, (i) => `let fix${i} = row_fix[${rowOf(i)}];`)}
+    ${foldRows(s, subgroups, 'now', max, (i) => `max(top${i}, max(s${i}.x, s${i}.y))`)}
+    ${lines(s.rows, (i) => `let fix${i} = exp(top${i} - now${i});`)}
+    ${lines(s.rows, (i) => `top${i} = now${i};`)}
+    ${lines(s.rows, (i) => `s${i} = exp(s${i} - top${i});`)}
     ${lines(s.rows, (i) => `sum${i} = sum${i} * fix${i} + s${i}.x + s${i}.y;`)}
-    ${scaleRow(s, 'o', (i) => `fix${i}`)}
+    ${scaleRow(s, 'o', (i) => `*= fix${i}`)}
     ${multiply(s, 'o', 's', 'v')}`,
     after: `
-    ${lines(s.rows, (i) => put(i, `sum${i}`))}
-    ${byRow(
-      s,
-      '0.0',
-      'all + one',
-      `row_fix[lane] = all;
-      if (u.flags != 0u && column == 0u && own + lane < u.n) { lse[head * u.n + own + lane] = row_max[lane] + log(all); }`,
-    )}
-    ${writeOut(s, 'o', 'o', ` / row_fix[${rowOf('i')}]`)}`,
+    ${foldRows(s, subgroups, 'total', sum, (i) => `sum${i}`)}
+    if (u.flags != 0u) {
+      ${oncePerRow(s, (i) => `lse[head * u.n + own + ${rowOf(i)}] = top${i} + log(total${i});`)}
+    }
+    ${scaleRow(s, 'o', (i) => `/= total${i}`)}
+    ${writeOut(s, 'o', 'o')}`,
   }
-  return streamedPass(s, streamed, maxWorkgroups)
+  return streamedPass(s, streamed, limits)
 }
 
 const ifWanted = (name: keyof typeof want, text: string) => `if ((u.flags & ${want[name]}u) != 0u) {${text}\n    }`
@@ -97,7 +82,7 @@ function gradBody(s: Plot, byKey: boolean): string {
   const [x, y, x2, y2] = byKey ? (['k', 'q', 'v', 'dO'] as const) : (['q', 'k', 'dO', 'v'] as const)
   const pair = (from: string) => `vec2f(${[0, 1].map((j) => `${from}[${query(`first + ${columnOf(j)}`)}]`).join(', ')})`
   const lse = (i: number) => (byKey ? 'lses' : `lse${i}`)
-  const delta = (i: number) => (byKey ? 'deltas' : `row_delta[${rowOf(i)}]`)
+  const delta = (i: number) => (byKey ? 'deltas' : `delta${i}`)
   const cells = `
     let inside = vec2<bool>(first + ${columnOf(0)} < u.n, first + ${columnOf(1)} < u.n);
     ${byKey ? `let lses = ${pair('lse')};` : ''}
@@ -115,42 +100,37 @@ function gradBody(s: Plot, byKey: boolean): string {
 }
 
 /** delta = rowsum(dO O) of the own queries, for this workgroup and, where dK is wanted, in memory (B, H, N) for the next pass. */
-const ownDelta = (s: Plot) => `
+const ownDelta = (s: Plot, subgroups: number) => `
   ${lines(
     s.rows,
     (i) => `var part${i} = 0.0;
   if (own + ${rowOf(i)} < u.n) {
     let at = base + (own + ${rowOf(i)}) * width;
     for (var c = tx; c < u.d; c += ${SIDE}u) { part${i} += dO[at + c] * o[at + c]; }
+  }`,
+  )}
+  ${foldRows(s, subgroups, 'delta', sum, (i) => `part${i}`)}
+  if ((u.flags & ${want.dk}u) != 0u) {
+    ${oncePerRow(s, (i) => `delta[head * u.n + own + ${rowOf(i)}] = delta${i};`)}
   }
-  ${put(i, `part${i}`)}`,
-  )}
-  ${byRow(
-    s,
-    '0.0',
-    'all + one',
-    `row_delta[lane] = all;
-      if ((u.flags & ${want.dk}u) != 0u && column == 0u && own + lane < u.n) { delta[head * u.n + own + lane] = all; }`,
-  )}
   ${lines(s.rows, (i) => `let lse${i} = lse[${query(`own + ${rowOf(i)}`)}];`)}`
 
-export const flashQueryGrad: BuildPass = (sizes, buffers, flags, maxWorkgroups) => {
+export const flashQueryGrad: BuildPass = (sizes, buffers, flags, limits) => {
   const s = plotOf(sizes.d, 4)
   const streamed = {
     key: 'queries',
     buffers,
     sizes,
     flags,
-    helpers: `var<workgroup> row_delta: array<f32, ${s.rows * SIDE}>;`,
-    before: ownDelta(s) + accumulators(s, 'da'),
+    before: ownDelta(s, limits.subgroups) + accumulators(s, 'da'),
     // Without dQ this pass is for delta alone.
     body: ifWanted('dq', gradBody(s, false)),
     after: ifWanted('dq', writeOut(s, 'da', 'dq')),
   }
-  return streamedPass(s, streamed, maxWorkgroups)
+  return streamedPass(s, streamed, limits)
 }
 
-export const flashKeyGrad: BuildPass = (sizes, buffers, flags, maxWorkgroups) => {
+export const flashKeyGrad: BuildPass = (sizes, buffers, flags, limits) => {
   const s = plotOf(sizes.d, wideOf(sizes.d) > 1 ? 2 : 4)
   const streamed = {
     key: 'keys',
@@ -161,5 +141,5 @@ export const flashKeyGrad: BuildPass = (sizes, buffers, flags, maxWorkgroups) =>
     body: gradBody(s, true),
     after: ifWanted('dk', writeOut(s, 'da', 'dk')) + ifWanted('dv', writeOut(s, 'wa', 'dv')),
   }
-  return streamedPass(s, streamed, maxWorkgroups)
+  return streamedPass(s, streamed, limits)
 }

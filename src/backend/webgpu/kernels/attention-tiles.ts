@@ -1,7 +1,7 @@
 // What attention's passes share: tiles of scores in registers and workgroup memory, and their product with streamed rows. Text.
 // A workgroup owns a block of one head's rows and streams the other side's in blocks: see attention.ts for what is made of it.
 import type { Params } from '../../kernels.ts'
-import type { Pass } from '../kernel.ts'
+import type { GpuLimits, Pass } from '../kernel.ts'
 import { type BufferSpec, pass, WIDTH } from './wgsl.ts'
 
 /** The WIDTH = 256 threads as a square: thread (ty, tx) has rows ty + 16 i and columns tx + 16 j of every tile. */
@@ -47,7 +47,6 @@ export interface Streamed {
   readonly sizes: Params<'attention'>
   /** What is wanted of the pass, bit by bit: uniform branches instead of a pipeline for each choice. */
   readonly flags: number
-  readonly helpers?: string
   readonly before: string
   /** Run for every block of streamed rows; the block begins at row `first`. Barriers are allowed in all three. */
   readonly body: string
@@ -58,7 +57,7 @@ export interface Streamed {
  * A pass with one workgroup for each head, block of rows and block of columns. In scope: `own` (first row), `head` of b h,
  * `column` (first column written), `base` (the head's first element), `width` (elements from a row to the next), tx, ty.
  */
-export function streamedPass(s: Plot, spec: Streamed, maxWorkgroups: number): Pass {
+export function streamedPass(s: Plot, spec: Streamed, { maxWorkgroups, subgroups }: GpuLimits): Pass {
   const { b, n, h, d, scale } = spec.sizes
   const rows = s.rows * SIDE
   const columnBlocks = Math.ceil(d / MOST_COLUMNS)
@@ -77,9 +76,10 @@ export function streamedPass(s: Plot, spec: Streamed, maxWorkgroups: number): Pa
       ],
       groups: Math.ceil(n / rows) * columnBlocks * b * h,
       width: WIDTH,
+      subgroups,
       helpers: () => `var<workgroup> tile: array<f32, ${rows * (s.columns * SIDE + 1)}>;
 var<workgroup> stage: array<f32, ${staged(s)}>;
-${spec.helpers ?? ''}`,
+${foldHelpers(s, subgroups)}`,
       body: () => `
   let row_blocks = (u.n + ${rows - 1}u) / ${rows}u;
   let head = group / (row_blocks * u.column_blocks);
@@ -88,8 +88,9 @@ ${spec.helpers ?? ''}`,
   let column = group / row_blocks % u.column_blocks * ${MOST_COLUMNS}u;
   let width = u.h * u.d;
   let base = head / u.h * u.n * width + head % u.h * u.d;
-  let tx = lane % ${SIDE}u;
-  let ty = lane / ${SIDE}u;
+  let seat = ${subgroups > 0 ? 'own_seat(invocation)' : 'lane'};
+  let tx = seat % ${SIDE}u;
+  let ty = seat / ${SIDE}u;
   ${spec.before}
   for (var first = 0u; first < u.n; first += ${s.columns * SIDE}u) {
     ${spec.body}
@@ -98,6 +99,71 @@ ${spec.helpers ?? ''}`,
     },
     maxWorkgroups,
   )
+}
+
+/** Threads of a row that a subgroup is sure to hold. */
+const sharing = (subgroups: number) => Math.min(SIDE, subgroups)
+
+/**
+ * Workgroup memory of `foldRows`. With subgroups also `own_seat`, the thread's place in the square: a subgroup's threads sit
+ * side by side in it, aligned to their number, whichever threads of the workgroup they are. Which subgroup sits where is a
+ * race, and changes no result.
+ */
+const foldHelpers = (s: Plot, subgroups: number) =>
+  subgroups === 0
+    ? `var<workgroup> row_cell: array<f32, ${s.rows * SIDE}>;`
+    : `var<workgroup> seated: atomic<u32>;
+fn own_seat(invocation: u32) -> u32 {
+  let count = subgroupAdd(1u);
+  var first = 0u;
+  if (subgroupElect()) { first = atomicAdd(&seated, count); }
+  return subgroupBroadcastFirst(first) + invocation;
+}`
+
+/**
+ * Declares NAMEi: the values `value(i)` of a row's 16 threads as one, known to all of them; `join` joins values a and b.
+ * With subgroups they swap values as far as a subgroup is sure to reach, 16 threads on nearly every GPU and then without any
+ * barrier. Without, a thread for each row adds them up. Leaves the staging free.
+ */
+export function foldRows(
+  s: Plot,
+  subgroups: number,
+  name: string,
+  join: (a: string, b: string) => string,
+  value: (i: number) => string,
+): string {
+  const cell = (row: string, c: string) => `stage[${row} * ${SIDE + 1}u + ${c}]`
+  if (subgroups === 0) {
+    return `
+    ${lines(s.rows, (i) => `${cell(rowOf(i), 'tx')} = ${value(i)};`)}
+    workgroupBarrier();
+    if (lane < ${s.rows * SIDE}u) {
+      var all = ${cell('lane', '0u')};
+      for (var c = 1u; c < ${SIDE}u; c++) { all = ${join('all', cell('lane', 'c'))}; }
+      row_cell[lane] = all;
+    }
+    workgroupBarrier();
+    ${lines(s.rows, (i) => `let ${name}${i} = row_cell[${rowOf(i)}];`)}`
+  }
+  const reach = sharing(subgroups)
+  const swaps = [1, 2, 4, 8].filter((step) => step < reach)
+  const swapped = lines(
+    s.rows,
+    (i) =>
+      `var ${name}${i} = ${value(i)};\n    ${swaps.map((step) => `${name}${i} = ${join(`${name}${i}`, `subgroupShuffleXor(${name}${i}, ${step}u)`)};`).join('\n    ')}`,
+  )
+  if (reach === SIDE) return `\n    ${swapped}`
+  return `
+    ${swapped}
+    if (tx % ${reach}u == 0u) {
+      ${lines(s.rows, (i) => `${cell(rowOf(i), 'tx')} = ${name}${i};`)}
+    }
+    workgroupBarrier();
+    ${lines(s.rows, (i) => `${name}${i} = ${cell(rowOf(i), '0u')};`)}
+    for (var c = ${reach}u; c < ${SIDE}u; c += ${reach}u) {
+      ${lines(s.rows, (i) => `${name}${i} = ${join(`${name}${i}`, cell(rowOf(i), 'c'))};`)}
+    }
+    workgroupBarrier();`
 }
 
 /** Stages DEPTH columns of a block of rows as [DEPTH][rows + 1]; the spare column spreads the words over the banks. */
@@ -171,18 +237,18 @@ const accumulator = (name: string, i: number, j: number) => (j === 0 ? `${name}$
 export const accumulators = (s: Plot, name: string) =>
   grid(s.rows, s.wide, (i, j) => `var ${accumulator(name, i, j)} = vec4f();`)
 
-/** Multiplies the accumulators of row i by a value. */
-export const scaleRow = (s: Plot, name: string, by: (i: number) => string) =>
-  grid(s.rows, s.wide, (i, j) => `${accumulator(name, i, j)} *= ${by(i)};`)
+/** Multiplies or divides the accumulators of row i: `how` is `*= VALUE` or `/= VALUE`. */
+export const scaleRow = (s: Plot, name: string, how: (i: number) => string) =>
+  grid(s.rows, s.wide, (i, j) => `${accumulator(name, i, j)} ${how(i)};`)
 
-/** Writes the accumulators to the own rows of a buffer, divided by what `divisor` finds for row i. */
-export const writeOut = (s: Plot, name: string, to: string, divisor = '') => `
+/** Writes the accumulators to the own rows of a buffer. */
+export const writeOut = (s: Plot, name: string, to: string) => `
   for (var j = 0u; j < ${4 * s.wide}u; j++) {
     for (var i = 0u; i < ${s.rows}u; i++) {
       ${pick(s, name)}
       ${s.wide === 1 ? '' : lines(s.rows, (i) => `if (i == ${i}u && j > 3u) { value = ${accumulator(name, i, 1)}; }`)}
       let row = own + ${rowOf('i')};
       let c = column + tx + j * ${SIDE}u;
-      if (row < u.n && c < u.d) { ${to}[base + row * width + c] = value[j % 4u]${divisor}; }
+      if (row < u.n && c < u.d) { ${to}[base + row * width + c] = value[j % 4u]; }
     }
   }`

@@ -1,6 +1,6 @@
 // What both ways of computing attention (attention-flash.ts, attention-direct.ts) agree on.
 import type { Params } from '../../kernels.ts'
-import type { Pass } from '../kernel.ts'
+import type { GpuLimits, Pass } from '../kernel.ts'
 import type { BufferSpec } from './wgsl.ts'
 
 /** Stands for minus infinity, which WGSL may assume away: the score of a key past the end. */
@@ -14,5 +14,5 @@ export type BuildPass = (
   sizes: Params<'attention'>,
   buffers: readonly BufferSpec[],
   flags: number,
-  maxWorkgroups: number,
+  limits: GpuLimits,
 ) => Pass

@@ -16,13 +16,13 @@ const write = (name: string, wanted = true, as = name): BufferSpec => ({
 })
 const inputs = [read('q'), read('k'), read('v')]
 
-export const attention: GpuKernel<'attention'> = (sizes, has, { maxWorkgroups, direct }) => {
-  const build = direct ? directForward : flashForward
+export const attention: GpuKernel<'attention'> = (sizes, has, limits) => {
+  const build = limits.direct ? directForward : flashForward
   const lse = has('lse')
-  return { passes: [build(sizes, [write('o'), write('lse', lse), ...inputs], lse ? 1 : 0, maxWorkgroups)] }
+  return { passes: [build(sizes, [write('o'), write('lse', lse), ...inputs], lse ? 1 : 0, limits)] }
 }
 
-export const attentionGrad: GpuKernel<'attentionGrad'> = (sizes, has, { maxWorkgroups, direct }) => {
+export const attentionGrad: GpuKernel<'attentionGrad'> = (sizes, has, limits) => {
   const { b, n, h } = sizes
   const [dq, dk, dv] = [has('dq'), has('dk'), has('dv')]
   const flags = (dq ? want.dq : 0) | (dk ? want.dk : 0) | (dv ? want.dv : 0)
@@ -31,15 +31,15 @@ export const attentionGrad: GpuKernel<'attentionGrad'> = (sizes, has, { maxWorkg
   const delta = 'temp:delta'
   const passes: Pass[] = []
   if (dq || dk) {
-    const build = direct ? directQueryGrad : flashQueryGrad
+    const build = limits.direct ? directQueryGrad : flashQueryGrad
     const buffers = [write('dq', dq), write(delta, dk, 'delta'), ...given, read('o')]
-    passes.push(build(sizes, buffers, flags, maxWorkgroups))
+    passes.push(build(sizes, buffers, flags, limits))
   }
   if (dk || dv) {
-    const build = direct ? directKeyGrad : flashKeyGrad
+    const build = limits.direct ? directKeyGrad : flashKeyGrad
     // dV alone needs no delta.
     const buffers = [write('dk', dk), write('dv', dv), read(dk ? delta : 'lse', 'delta'), ...given]
-    passes.push(build(sizes, buffers, flags, maxWorkgroups))
+    passes.push(build(sizes, buffers, flags, limits))
   }
   return dk ? { passes, temps: { delta: b * h * n } } : { passes }
 }

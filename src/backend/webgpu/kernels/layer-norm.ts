@@ -1,13 +1,14 @@
 // layerNorm and the dx of layerNormGrad: a workgroup for each row, variance in a second pass over it.
 // dw and db: a thread for each column and part of the rows, then the sum of the parts.
-import type { GpuKernel, Pass } from '../kernel.ts'
+import type { Params } from '../../kernels.ts'
+import type { GpuKernel, GpuLimits, Pass } from '../kernel.ts'
 import { partsOf, reducePass } from './reduce.ts'
 import { type BufferSpec, type Field, pass, rowWidth, WIDTH, workgroupReduce } from './wgsl.ts'
 
 const read = (...names: string[]): BufferSpec[] => names.map((name) => ({ name, access: 'read' }))
 const write = (...names: string[]): BufferSpec[] => names.map((name) => ({ name, access: 'read_write' }))
 
-export const layerNorm: GpuKernel<'layerNorm'> = ({ m, n, eps }, has, { maxWorkgroups }) => {
+export const layerNorm: GpuKernel<'layerNorm'> = ({ m, n, eps }, has, { maxWorkgroups, subgroups }) => {
   const width = rowWidth(n)
   const saved = ['mean', 'rstd'].filter(has)
   return {
@@ -23,7 +24,8 @@ export const layerNorm: GpuKernel<'layerNorm'> = ({ m, n, eps }, has, { maxWorkg
           ],
           groups: m,
           width,
-          helpers: () => workgroupReduce('total', width, 'a + b'),
+          subgroups,
+          helpers: () => workgroupReduce('total', width, 'sum', subgroups),
           body: () => `  if (group >= u.m) { return; }
   let row = group * u.n;
   var sum = 0.0;
@@ -47,7 +49,7 @@ export const layerNorm: GpuKernel<'layerNorm'> = ({ m, n, eps }, has, { maxWorkg
   }
 }
 
-function inputGrad(m: number, n: number, accumulate: number, maxWorkgroups: number): Pass {
+function inputGrad({ m, n, accumulate }: Params<'layerNormGrad'>, { maxWorkgroups, subgroups }: GpuLimits): Pass {
   const width = rowWidth(n)
   return pass(
     {
@@ -59,7 +61,8 @@ function inputGrad(m: number, n: number, accumulate: number, maxWorkgroups: numb
       ],
       groups: m,
       width,
-      helpers: () => workgroupReduce('total', width, 'a + b'),
+      subgroups,
+      helpers: () => workgroupReduce('total', width, 'sum', subgroups),
       body: () => `  if (group >= u.m) { return; }
   let row = group * u.n;
   let mu = mean[group];
@@ -119,12 +122,13 @@ function columnSums(m: number, n: number, parts: number, outs: readonly string[]
   )
 }
 
-export const layerNormGrad: GpuKernel<'layerNormGrad'> = ({ m, n, accumulate }, has, { maxWorkgroups }) => {
-  const passes = has('dx') ? [inputGrad(m, n, accumulate, maxWorkgroups)] : []
+export const layerNormGrad: GpuKernel<'layerNormGrad'> = (params, has, limits) => {
+  const { m, n } = params
+  const passes = has('dx') ? [inputGrad(params, limits)] : []
   const outs = ['dw', 'db'].filter(has)
   // With one column `partsOf` would plan for rows, which this pass does not do.
   const parts = partsOf(1, m, Math.max(n, 2))
-  if (outs.length > 0) passes.push(columnSums(m, n, parts, outs, maxWorkgroups))
+  if (outs.length > 0) passes.push(columnSums(m, n, parts, outs, limits.maxWorkgroups))
   if (parts === 1) return { passes }
   for (const out of outs) {
     const job = {
@@ -137,7 +141,7 @@ export const layerNormGrad: GpuKernel<'layerNormGrad'> = ({ m, n, accumulate }, 
       parts: 1,
       scale: 1,
     } as const
-    passes.push(reducePass(job, maxWorkgroups))
+    passes.push(reducePass(job, limits))
   }
   return { passes, temps: Object.fromEntries(outs.map((out) => [out, parts * n])) }
 }

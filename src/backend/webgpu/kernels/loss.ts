@@ -4,7 +4,7 @@ import type { GpuKernel } from '../kernel.ts'
 import { bitsText, expText, extremaText, logText } from './math.ts'
 import { pass, rowWidth, WIDTH, workgroupReduce } from './wgsl.ts'
 
-export const crossEntropy: GpuKernel<'crossEntropy'> = ({ m, n, smoothing }, _, { maxWorkgroups }) => {
+export const crossEntropy: GpuKernel<'crossEntropy'> = ({ m, n, smoothing }, _, { maxWorkgroups, subgroups }) => {
   const width = rowWidth(n)
   return {
     passes: [
@@ -24,9 +24,10 @@ export const crossEntropy: GpuKernel<'crossEntropy'> = ({ m, n, smoothing }, _, 
           ],
           groups: m,
           width,
+          subgroups,
           helpers: () => `${bitsText}${extremaText}${expText}${logText}
-${workgroupReduce('largest', width, 'max2(a, b)')}
-${workgroupReduce('total', width, 'a + b')}`,
+${workgroupReduce('largest', width, 'max', subgroups)}
+${workgroupReduce('total', width, 'sum', subgroups)}`,
           body: () => `  if (group >= u.m) { return; }
   let row = group * u.n;
   var top = -infinity();

@@ -111,7 +111,12 @@ export const sgd: GpuKernel<'sgd'> = ({ decay, nesterov }, has, limits, lengths)
   return { passes: update(['p', 'buf'], extra, `${nesterov}`, [['decay', 'f32', decay]], lengths, limits, text) }
 }
 
-export const clipNorm: GpuKernel<'clipNorm'> = ({ maxNorm }, _, { maxWorkgroups, storageBuffers }, lengths) => {
+export const clipNorm: GpuKernel<'clipNorm'> = (
+  { maxNorm },
+  _,
+  { maxWorkgroups, storageBuffers, subgroups },
+  lengths,
+) => {
   let pieces = 0
   const passes = partsOf(lengths, storageBuffers - 1, PIECE).map((part) => {
     const first = pieces
@@ -128,7 +133,8 @@ export const clipNorm: GpuKernel<'clipNorm'> = ({ maxNorm }, _, { maxWorkgroups,
         fields: [['first', 'u32', first], ...partFields(part, lengths)],
         groups: part.ends.at(-1)!,
         width: WIDTH,
-        helpers: () => workgroupReduce('together', WIDTH, 'a + b'),
+        subgroups,
+        helpers: () => workgroupReduce('together', WIDTH, 'sum', subgroups),
         body: () => `  var sum = 0.0;
   ${choose(
     part,
@@ -155,7 +161,8 @@ export const clipNorm: GpuKernel<'clipNorm'> = ({ maxNorm }, _, { maxWorkgroups,
       ],
       groups: 1,
       width: WIDTH,
-      helpers: () => workgroupReduce('together', WIDTH, 'a + b'),
+      subgroups,
+      helpers: () => workgroupReduce('together', WIDTH, 'sum', subgroups),
       body: () => `  var sum = 0.0;
   for (var c = lane; c < u.count; c += ${WIDTH}u) { sum += squares[c]; }
   let all = sqrt(together(sum, lane));

@@ -1,8 +1,8 @@
 // reduce: in one pass, or in two with partial results where few outputs have long sums. The order of a sum is fixed.
 import { type ReduceOp, reduceOps } from '../../kernels.ts'
-import type { GpuKernel, Pass } from '../kernel.ts'
+import type { GpuKernel, GpuLimits, Pass } from '../kernel.ts'
 import { bitsText, extremaText } from './math.ts'
-import { pass, rowWidth, WIDTH, workgroupReduce } from './wgsl.ts'
+import { pass, rowWidth, startOf, WIDTH, workgroupReduce } from './wgsl.ts'
 
 /** From an accumulator `a` and an element `b`. */
 const steps: Record<ReduceOp, string> = { sum: 'a + b', max: 'max2(a, b)', sumSquares: 'fma(b, b, a)' }
@@ -25,13 +25,17 @@ interface Job {
 }
 
 /** One pass over (outer, count, inner). */
-export function reducePass(job: Job, maxWorkgroups: number): Pass {
+export function reducePass(
+  job: Job,
+  { maxWorkgroups, subgroups: had }: Pick<GpuLimits, 'maxWorkgroups' | 'subgroups'>,
+): Pass {
   const { from, to, op, outer, count, inner, parts, scale } = job
   const rows = inner === 1
   const width = rows ? rowWidth(Math.ceil(count / parts)) : WIDTH
   const n = outer * parts * inner
-  const join = op === 'max' ? 'max2(a, b)' : 'a + b'
-  const start = op === 'max' ? '-infinity()' : '0.0'
+  const join = op === 'max' ? op : 'sum'
+  const start = startOf(join)
+  const subgroups = rows ? had : 0
   return pass(
     {
       key: `reduce ${op} ${rows ? width : 'columns'}`,
@@ -49,9 +53,10 @@ export function reducePass(job: Job, maxWorkgroups: number): Pass {
       ],
       groups: rows ? n : Math.ceil(n / width),
       width,
+      subgroups,
       helpers: () => `${bitsText}${extremaText}
 fn step(a: f32, b: f32) -> f32 { return ${steps[op]}; }
-${rows ? workgroupReduce('together', width, join) : ''}`,
+${rows ? workgroupReduce('together', width, join, subgroups) : ''}`,
       body: () =>
         rows
           ? `  if (group >= u.n) { return; }
@@ -84,16 +89,16 @@ export function partsOf(outer: number, count: number, inner: number): number {
   return Math.ceil(count / Math.ceil(count / parts))
 }
 
-export const reduce: GpuKernel<'reduce'> = ({ op, outer, count, inner, scale }, _, { maxWorkgroups }) => {
+export const reduce: GpuKernel<'reduce'> = ({ op, outer, count, inner, scale }, _, limits) => {
   const name = reduceOps[op]!
   const parts = partsOf(outer, count, inner)
   const job = { from: 'x', to: 'y', op: name, outer, count, inner, parts, scale }
-  if (parts === 1) return { passes: [reducePass(job, maxWorkgroups)] }
+  if (parts === 1) return { passes: [reducePass(job, limits)] }
   const again = name === 'max' ? name : 'sum'
   return {
     passes: [
-      reducePass({ ...job, to: 'temp:part', scale: 1 }, maxWorkgroups),
-      reducePass({ ...job, from: 'temp:part', op: again, count: parts, parts: 1 }, maxWorkgroups),
+      reducePass({ ...job, to: 'temp:part', scale: 1 }, limits),
+      reducePass({ ...job, from: 'temp:part', op: again, count: parts, parts: 1 }, limits),
     ],
     temps: { part: outer * parts * inner },
   }

@@ -3,7 +3,7 @@ import type { GpuKernel } from '../kernel.ts'
 import { bitsText, expText, extremaText } from './math.ts'
 import { pass, rowWidth, workgroupReduce } from './wgsl.ts'
 
-export const softmax: GpuKernel<'softmax'> = ({ m, n }, _, { maxWorkgroups }) => {
+export const softmax: GpuKernel<'softmax'> = ({ m, n }, _, { maxWorkgroups, subgroups }) => {
   const width = rowWidth(n)
   return {
     passes: [
@@ -20,9 +20,10 @@ export const softmax: GpuKernel<'softmax'> = ({ m, n }, _, { maxWorkgroups }) =>
           ],
           groups: m,
           width,
+          subgroups,
           helpers: () => `${bitsText}${extremaText}${expText}
-${workgroupReduce('largest', width, 'max2(a, b)')}
-${workgroupReduce('total', width, 'a + b')}`,
+${workgroupReduce('largest', width, 'max', subgroups)}
+${workgroupReduce('total', width, 'sum', subgroups)}`,
           body: () => `  if (group >= u.m) { return; }
   let row = group * u.n;
   var top = -infinity();
@@ -39,7 +40,7 @@ ${workgroupReduce('total', width, 'a + b')}`,
   }
 }
 
-export const softmaxGrad: GpuKernel<'softmaxGrad'> = ({ m, n }, _, { maxWorkgroups }) => {
+export const softmaxGrad: GpuKernel<'softmaxGrad'> = ({ m, n }, _, { maxWorkgroups, subgroups }) => {
   const width = rowWidth(n)
   return {
     passes: [
@@ -57,7 +58,8 @@ export const softmaxGrad: GpuKernel<'softmaxGrad'> = ({ m, n }, _, { maxWorkgrou
           ],
           groups: m,
           width,
-          helpers: () => workgroupReduce('total', width, 'a + b'),
+          subgroups,
+          helpers: () => workgroupReduce('total', width, 'sum', subgroups),
           body: () => `  if (group >= u.m) { return; }
   let row = group * u.n;
   var sum = 0.0;
