@@ -61,8 +61,9 @@ function leastElements(call: Call): Elements {
     const a = m * k * (p.strideA === 0 ? 1 : batch)
     const b = k * n * (p.strideB === 0 ? 1 : batch)
     const y = m * n * batch
-    const vectors = n * (has('bias') + has('colScale'))
-    return { read: a + b + vectors + y * (has('residual') || p.accumulate!), written: y * (1 + has('pre')) }
+    const vectors = n * (has('bias') + has('colScale')) + k * has('kScale')
+    const ending = y * ((has('residual') || p.accumulate!) + has('gate'))
+    return { read: a + b + vectors + ending, written: y * (1 + has('pre')) }
   }
   const spec = kernels[kernel]
   const sum = (names: readonly string[]) => names.reduce((all, name) => all + lengthOf(call, name), 0)
@@ -90,8 +91,9 @@ function matmulOnGpu(call: Call, passes: readonly Pass[], parts: number): Elemen
   const a = batch * m * p.k * up(p.n, columns)
   const b = batch * p.k * p.n * up(m, rows)
   const y = batch * m * p.n
-  const vectors = batch * p.n * up(m, rows) * (has('bias') + has('colScale'))
-  const ending = y * (has('residual') || call.params.accumulate!)
+  const scales = batch * up(m, rows) * up(p.n, columns) * p.k * has('kScale')
+  const vectors = batch * p.n * up(m, rows) * (has('bias') + has('colScale')) + scales
+  const ending = y * ((has('residual') || call.params.accumulate!) + has('gate'))
   const partial = parts > 1 ? parts * y : 0
   return { read: a + b + vectors + ending + partial, written: y * (1 + has('pre')) + partial }
 }

@@ -9,6 +9,7 @@ for (const turned of transposes) {
   addMatmul(190, 190, 520, turned)
 }
 addMatmul(1040, 1030, 5, { transA: 1, transB: 1 })
+addMatmul(190, 190, 520, { act: 2, with: ['kScale', 'gate'] })
 addMatmul(190, 190, 520, { act: 1, alpha: 0.3, accumulate: 1, with: ['pre', 'bias', 'colScale'] })
 
 for (const d of [100, 130, 200]) {

@@ -26,7 +26,7 @@ export const directGroups = (p: Size, parts: number) => Math.ceil((blocks(p) * p
 export const directHelpers = keepText
 
 /** Rows and columns past the end are those of the last one, and not kept. */
-export const directBody = `
+export const directBody = (scaled: boolean) => `
   let across = (u.n + ${columns - 1}u) / ${columns}u;
   let down = (u.m + ${rows - 1}u) / ${rows}u;
   let block = i / (across * down);
@@ -40,7 +40,7 @@ export const directBody = `
   ${lines(columns, (j) => `var at_b${j} = z * u.stride_b + min(column + ${j}u, u.n - 1u) * u.b_n + part * u.length * u.b_k;`)}
   ${sumsOf(rows, columns)}
   for (var kk = part * u.length; kk < end; kk++) {
-    let vb = vec${columns}f(${Array.from({ length: columns }, (_, j) => `b[at_b${j}]`).join(', ')});
+    let vb = vec${columns}f(${Array.from({ length: columns }, (_, j) => `b[at_b${j}]`).join(', ')})${scaled ? ' * kScale[kk]' : ''};
     ${lines(rows, (i) => `sum${i} += a[at_a${i}] * vb;`)}
     ${lines(rows, (i) => `at_a${i} += u.a_k;`)}
     ${lines(columns, (j) => `at_b${j} += u.b_k;`)}

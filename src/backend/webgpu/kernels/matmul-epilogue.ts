@@ -9,7 +9,7 @@ export const lines = (n: number, line: (i: number) => string) =>
 /** The sizes of a product. */
 export type Size = Pick<Params<'matmul'>, 'batch' | 'm' | 'n' | 'k'>
 
-/** Bits of `u.flags`: what a finished sum goes through, and along which side of an operand neighbours lie. */
+/** Bits of `u.flags`: what a finished sum goes through, along which side of an operand neighbours lie, whether A is scaled. */
 export const flag = {
   bias: 1,
   pre: 2,
@@ -19,12 +19,15 @@ export const flag = {
   accumulate: 32,
   aAlongK: 64,
   bAlongK: 128,
+  gate: 256,
+  kScale: 512,
 } as const
 
 /**
  * `finish`: what happens to a finished sum. Flags instead of a pipeline for each epilogue: the branches are uniform, a few
  * scalar instructions for each result beside the k multiply-adds that made it, and a model's first step compiles one
- * pipeline a tile where it had up to forty. An operand that is not given is bound to another buffer and never touched.
+ * pipeline a tile where it had up to forty. An operand that is not given is bound to another buffer and never touched. `gate`
+ * is bound as `pre`, since no product has both: so the buffers stay within the eight that every device binds.
  */
 export const epilogue = `${expText}${geluText}
 fn finish(at: u32, column: u32, sum: f32) {
@@ -32,6 +35,7 @@ fn finish(at: u32, column: u32, sum: f32) {
   if ((u.flags & ${flag.bias}u) != 0u) { v += bias[column]; }
   if ((u.flags & ${flag.pre}u) != 0u) { pre[at] = v; }
   if ((u.flags & ${flag.gelu}u) != 0u) { v = gelu1(v); }
+  if ((u.flags & ${flag.gate}u) != 0u) { v *= gelu_grad1(pre[at]); }
   if ((u.flags & ${flag.colScale}u) != 0u) { v *= colScale[column]; }
   if ((u.flags & ${flag.residual}u) != 0u) { v += residual[at]; }
   if ((u.flags & ${flag.accumulate}u) != 0u) { v += y[at]; }

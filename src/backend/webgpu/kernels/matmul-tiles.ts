@@ -75,17 +75,20 @@ export function split(p: Size, t: Tile): { parts: number; length: number } {
  * Copies one tile into workgroup memory as [depth][side + 1]; the spare column spreads the words over the banks. Neighbours
  * read neighbouring words, whichever way the operand lies: which way is a uniform flag, its strides are uniforms.
  */
-function load(operand: 'a' | 'b', side: 'm' | 'n', length: number, depth: number): string {
+function load(operand: 'a' | 'b', side: 'm' | 'n', length: number, depth: number, scaled = ''): string {
   return `for (var e = lane; e < ${length * depth}u; e += ${WIDTH}u) {
       let c = select(e / ${length}u, e % ${depth}u, ${operand}_along_k);
       let s = select(e % ${length}u, e / ${depth}u, ${operand}_along_k);
       var v = 0.0;
       if (first_${side} + s < u.${side} && k0 + c < end) {
-        v = ${operand}[${operand}_base + (first_${side} + s) * u.${operand}_${side} + (k0 + c) * u.${operand}_k];
+        v = ${operand}[${operand}_base + (first_${side} + s) * u.${operand}_${side} + (k0 + c) * u.${operand}_k];${scaled}
       }
       tile_${operand}[c * ${length + 1}u + s] = v;
     }`
 }
+
+const scaledText = `
+        if ((u.flags & ${flag.kScale}u) != 0u) { v *= kScale[k0 + c]; }`
 
 /** Workgroup memory. */
 export const tileHelpers = (t: Tile) => `${keepText}
@@ -116,7 +119,7 @@ export function tileBody(t: Tile): string {
   let y0 = lane / ${across}u % ${down}u;
   ${sumsOf(t.perRow, t.perColumn)}
   for (var k0 = part * u.length; k0 < end; k0 += ${t.depth}u) {
-    ${load('a', 'm', t.rows, t.depth)}
+    ${load('a', 'm', t.rows, t.depth, scaledText)}
     ${load('b', 'n', t.columns, t.depth)}
     workgroupBarrier();
     for (var kk = ${slice}; kk < ${t.depth}u; kk += ${t.slices}u) {

@@ -16,10 +16,16 @@ interface Way {
   readonly spec: Pick<PassSpec, 'key' | 'groups' | 'width' | 'helpers' | 'body'>
 }
 
-function directWay(p: Size): Way {
+function directWay(p: Size, scaled: boolean): Way {
   const { parts, length } = splitDirect(p)
   const groups = directGroups(p, parts)
-  const spec = { key: 'direct', groups, width: directWidth, helpers: () => directHelpers, body: () => directBody }
+  const spec = {
+    key: scaled ? 'direct scaled' : 'direct',
+    groups,
+    width: directWidth,
+    helpers: () => directHelpers,
+    body: () => directBody(scaled),
+  }
   return { parts, length, spec }
 }
 
@@ -50,21 +56,30 @@ export const matmul: GpuKernel<'matmul'> = (params, has, { maxWorkgroups, direct
   const { batch, m, n, k } = p
   const ending =
     (p.act === 1 ? flag.gelu : 0) |
+    (p.act === 2 ? flag.gate : 0) |
     (p.accumulate === 1 && !has('residual') ? flag.accumulate : 0) |
     (['bias', 'pre', 'colScale', 'residual'] as const).filter(has).reduce((all, name) => all | flag[name], 0)
-  const along = (p.transA === 1 ? 0 : flag.aAlongK) | (p.transB === 1 ? flag.bAlongK : 0)
-  const { parts, length, spec } = direct ? directWay(p) : tiledWay(p, ending === 0)
+  const operands =
+    (p.transA === 1 ? 0 : flag.aAlongK) | (p.transB === 1 ? flag.bAlongK : 0) | (has('kScale') ? flag.kScale : 0)
+  const { parts, length, spec } = direct ? directWay(p, has('kScale')) : tiledWay(p, ending === 0)
   const count = batch * m * n
   const read = (name: string, as = name): BufferSpec => ({ name, access: 'read', as })
   const write = (name: string, as = name): BufferSpec => ({ name, access: 'read_write', as })
   /** The operands of `finish`; `other` is bound where one is not given. */
   const extras = (other: string) => ['bias', 'colScale', 'residual'].map((name) => read(has(name) ? name : other, name))
-  const pre = write(has('pre') ? 'pre' : NONE, 'pre')
+  const pre = write(has('pre') ? 'pre' : has('gate') ? 'gate' : NONE, 'pre')
   const product = (y: string, flags: number, alpha: number) =>
     pass(
       {
         ...spec,
-        buffers: [write(y, 'y'), y === 'y' ? pre : write(NONE, 'pre'), read('a'), read('b'), ...extras('a')],
+        buffers: [
+          write(y, 'y'),
+          y === 'y' ? pre : write(NONE, 'pre'),
+          read('a'),
+          read('b'),
+          ...extras('a'),
+          read(has('kScale') ? 'kScale' : 'a', 'kScale'),
+        ],
         fields: [
           ['batch', 'u32', batch],
           ['m', 'u32', m],
@@ -84,7 +99,7 @@ export const matmul: GpuKernel<'matmul'> = (params, has, { maxWorkgroups, direct
       },
       maxWorkgroups,
     )
-  if (parts === 1) return { passes: [product('y', ending | along, p.alpha)] }
+  if (parts === 1) return { passes: [product('y', ending | operands, p.alpha)] }
   const sum = pass(
     {
       key: 'add',
@@ -103,5 +118,5 @@ export const matmul: GpuKernel<'matmul'> = (params, has, { maxWorkgroups, direct
     },
     maxWorkgroups,
   )
-  return { passes: [product('temp:parts', along, 1), sum], temps: { parts: parts * count } }
+  return { passes: [product('temp:parts', operands, 1), sum], temps: { parts: parts * count } }
 }
