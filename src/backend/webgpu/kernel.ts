@@ -1,6 +1,9 @@
 // What a WebGPU kernel is: from the parameters of one call to the passes that compute it. Pure text and numbers, no GPU.
 import type { KernelName, Params } from '../kernels.ts'
 
+/** How a pass binds a buffer. */
+export type Access = 'read' | 'read_write' | 'uniform'
+
 /** One compute pass. */
 export interface Pass {
   /** Everything the WGSL depends on (constants, which optional buffers are there): the pipeline cache's key with the kernel's name. */
@@ -9,9 +12,10 @@ export interface Pass {
   readonly code: () => string
   /**
    * Names from the kernel table (`NAME:3` for the fourth of a list), `temp:NAME` for scratch of `temps`, or `none` for an output
-   * that is not wanted; outputs and in-place buffers are `read_write`, the rest `read`.
+   * that is not wanted; outputs and in-place buffers are `read_write`, the rest `read`, or `uniform` where they are a few
+   * numbers and storage buffers are short: uniform ones are counted apart.
    */
-  readonly buffers: readonly { readonly name: string; readonly access: 'read' | 'read_write' }[]
+  readonly buffers: readonly { readonly name: string; readonly access: Access }[]
   /** The uniform block, 4-byte words in order: i32 as they are, f32 where `floats` says. */
   readonly words: readonly number[]
   readonly floats?: readonly boolean[]

@@ -36,6 +36,8 @@ export interface PipelineHooks {
   readonly failed: (error: Error) => void
 }
 
+const bindingTypes = { read: 'read-only-storage', read_write: 'storage', uniform: 'uniform' } as const
+
 export function createPipelines(device: GPUDevice, uniforms: GPUBuffer, hooks: PipelineHooks): Pipelines {
   const layouts = new Map<string, Layout>()
   const pipelines = new Map<string, Pipeline>()
@@ -52,7 +54,7 @@ export function createPipelines(device: GPUDevice, uniforms: GPUBuffer, hooks: P
     const entries: GPUBindGroupLayoutEntry[] = buffers.map(({ access }, binding) => ({
       binding,
       visibility: computeStage,
-      buffer: { type: access === 'read' ? 'read-only-storage' : 'storage' },
+      buffer: { type: bindingTypes[access] },
     }))
     if (hasUniforms) {
       const buffer = { type: 'uniform', hasDynamicOffset: true } as const

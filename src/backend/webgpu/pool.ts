@@ -89,7 +89,7 @@ export function createPool(device: GPUDevice, maxBytes: number, hooks: PoolHooks
         return reused
       }
       trim(size)
-      const buffer = device.createBuffer({ size, usage: usage.storage | usage.copySrc | usage.copyDst })
+      const buffer = device.createBuffer({ size, usage: usage.storage | usage.uniform | usage.copySrc | usage.copyDst })
       const slot: Slot = { id: nextId++, buffer, bytes: size, touched: 0 }
       all.add(slot)
       held += size

@@ -51,6 +51,8 @@ export const table = {
 export interface WebgpuOptions extends OpenDeviceOptions {
   /** Do not even ask where no driver can be found; Dawn would print a warning. */
   readonly quiet?: boolean
+  /** Where adapters come from, instead of the platform's own: `create([...])` of the package webgpu with options, say. */
+  readonly gpu?: GPU | undefined
 }
 
 export type WebgpuStats = Required<BackendStats>
@@ -88,7 +90,7 @@ const required = new Map(
 /** Starts WebGPU. Rejects with one sentence where the platform has none, or no adapter that will do. */
 export async function createWebgpu(options: WebgpuOptions = {}): Promise<WebgpuBackend> {
   // Held until `dispose`: under Node the object that made the device must live as long as it does, and no longer.
-  let gpu: GPU | string | undefined = await platform.gpu({ quiet: options.quiet ?? false })
+  let gpu: GPU | string | undefined = options.gpu ?? (await platform.gpu({ quiet: options.quiet ?? false }))
   if (typeof gpu === 'string') throw new Error(`webgpu: ${gpu}`)
   const { device, limits, maxBytes, adapter, software, notes, onFailure } = await openDevice(gpu, options)
 

@@ -56,7 +56,7 @@ function update(
   limits: { maxWorkgroups: number; storageBuffers: number },
   text: (i: number) => string,
 ): Pass[] {
-  const most = Math.max(1, Math.floor((limits.storageBuffers - 1 - extra.length) / (state.length + 1)))
+  const most = Math.max(1, Math.floor(limits.storageBuffers / (state.length + 1)))
   return partsOf(lengths, most, WIDTH).map((part) => {
     const buffers: BufferSpec[] = []
     for (let i = 0; i < part.to - part.from; i++) {
@@ -64,7 +64,8 @@ function update(
         buffers.push({ name: `${name}:${part.from + i}`, access: 'read_write', as: `${name}_${i}` })
       buffers.push({ name: `g:${part.from + i}`, access: 'read', as: `g_${i}` })
     }
-    for (const name of ['hyper', ...extra]) buffers.push({ name, access: 'read' })
+    // Uniform, so that two tensors of AdamW fit beside them in the eight storage buffers that every device binds.
+    for (const name of ['hyper', ...extra]) buffers.push({ name, access: 'uniform', type: 'array<vec4f, 2>' })
     return pass(
       {
         key: `${part.to - part.from} ${extra.join()} ${key}`,
@@ -87,27 +88,27 @@ function update(
 
 export const adamw: GpuKernel<'adamw'> = ({ decay }, has, limits, lengths) => {
   const extra = ['gradScale'].filter(has)
-  const scale = extra.length > 0 ? ' * gradScale[0]' : ''
-  const text = (i: number) => `let lr = hyper[0];
-    let beta1 = hyper[1];
-    let beta2 = hyper[2];
+  const scale = extra.length > 0 ? ' * gradScale[0].x' : ''
+  const text = (i: number) => `let lr = hyper[0].x;
+    let beta1 = hyper[0].y;
+    let beta2 = hyper[0].z;
     let grad = g_${i}[e]${scale};
     let m1 = beta1 * m_${i}[e] + (1.0 - beta1) * grad;
     let v1 = beta2 * v_${i}[e] + (1.0 - beta2) * grad * grad;
     m_${i}[e] = m1;
     v_${i}[e] = v1;
-    p_${i}[e] = p_${i}[e] * (1.0 - lr * u.decay) - lr / hyper[4] * m1 / (sqrt(v1) / sqrt(hyper[5]) + hyper[3]);`
+    p_${i}[e] = p_${i}[e] * (1.0 - lr * u.decay) - lr / hyper[1].x * m1 / (sqrt(v1) / sqrt(hyper[1].y) + hyper[0].w);`
   return { passes: update(['p', 'm', 'v'], extra, '', [['decay', 'f32', decay]], lengths, limits, text) }
 }
 
 export const sgd: GpuKernel<'sgd'> = ({ decay, nesterov }, has, limits, lengths) => {
   const extra = ['gradScale'].filter(has)
-  const scale = extra.length > 0 ? ' * gradScale[0]' : ''
-  const text = (i: number) => `let momentum = hyper[1];
+  const scale = extra.length > 0 ? ' * gradScale[0].x' : ''
+  const text = (i: number) => `let momentum = hyper[0].y;
     let grad = g_${i}[e]${scale} + u.decay * p_${i}[e];
     let b1 = momentum * buf_${i}[e] + grad;
     buf_${i}[e] = b1;
-    p_${i}[e] = p_${i}[e] - hyper[0] * ${nesterov === 1 ? '(grad + momentum * b1)' : 'b1'};`
+    p_${i}[e] = p_${i}[e] - hyper[0].x * ${nesterov === 1 ? '(grad + momentum * b1)' : 'b1'};`
   return { passes: update(['p', 'buf'], extra, `${nesterov}`, [['decay', 'f32', decay]], lengths, limits, text) }
 }
 

@@ -1,14 +1,14 @@
 // The frame that kernels here share: bindings, uniform block, entry point, sums over a workgroup. Text only.
-import type { Pass } from '../kernel.ts'
+import type { Access, Pass } from '../kernel.ts'
 
 export interface BufferSpec {
   /** Name in the kernel table, `temp:NAME`, or NONE. */
   readonly name: string
-  readonly access: 'read' | 'read_write'
+  readonly access: Access
   /** Its name in WGSL; default `name`. */
   readonly as?: string
-  /** Element type; default f32. */
-  readonly type?: 'f32' | 'i32' | 'u32'
+  /** Element type; default f32. A uniform one is given whole: `array<vec4f, 2>`. */
+  readonly type?: 'f32' | 'i32' | 'u32' | `array<vec4f, ${number}>`
 }
 
 /** A field of the uniform block `u`: its WGSL type and value. */
@@ -70,6 +70,7 @@ ${spec.body()}
 }
 
 function bindingText({ name, access, as = name, type = 'f32' }: BufferSpec, at: number): string {
+  if (access === 'uniform') return `@group(0) @binding(${at}) var<uniform> ${as}: ${type};`
   return `@group(0) @binding(${at}) var<storage, ${access}> ${as}: array<${type}>;`
 }
 
