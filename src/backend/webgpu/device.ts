@@ -53,6 +53,12 @@ export interface OpenDevice {
 
 export interface OpenDeviceOptions {
   readonly disable?: readonly GpuFeature[] | undefined
+  /**
+   * True rounds the operands of products A B^T, those of a Linear's forward pass, to f16 where the adapter has `shader-f16`:
+   * twice as much of k between two barriers. Sums stay f32. A relative error of 2^-11 (5e-4) for each operand; values above
+   * 65504 overflow, and below 6e-5 lose digits. Gradients, which may be that small, stay f32. Default false.
+   */
+  readonly f16?: boolean | undefined
   /** False refuses an adapter that computes in software. */
   readonly software?: boolean | undefined
   /** Milliseconds to wait for the adapter, and again for the device. */
@@ -72,7 +78,7 @@ function inSoftware(adapter: GPUAdapter, name: string): boolean {
  * A device of `gpu`. Throws where there is no adapter, where none answers in time, and where it lacks what kernels need.
  */
 export async function openDevice(gpu: GPU, options: OpenDeviceOptions = {}): Promise<OpenDevice> {
-  const { disable = [], patience = PATIENCE } = options
+  const { disable = [], f16 = false, patience = PATIENCE } = options
   const asked = gpu.requestAdapter({ powerPreference: 'high-performance' })
   const adapter = await inTime('requestAdapter', asked, patience)
   if (!adapter) {
@@ -91,6 +97,7 @@ export async function openDevice(gpu: GPU, options: OpenDeviceOptions = {}): Pro
   for (const feature of ['subgroups', 'shader-f16'] as const) {
     if (disable.includes(feature)) notes.push(`${feature} was switched off`)
     else if (!adapter.features.has(feature)) notes.push(`the adapter has no ${feature}`)
+    else if (feature === 'shader-f16' && !f16) notes.push('shader-f16 was not asked for (option f16)')
     else features.push(feature)
   }
   if (software && disable.includes('direct')) notes.push('direct was switched off')

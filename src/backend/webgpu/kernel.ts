@@ -39,6 +39,7 @@ export interface GpuLimits {
   readonly direct: boolean
   /** The least invocations of a subgroup; 0 where subgroups are not used. */
   readonly subgroups: number
+  /** Products of Linear's forward pass hold their tiles in half precision. */
   readonly f16: boolean
 }
 

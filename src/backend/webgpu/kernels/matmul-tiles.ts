@@ -13,6 +13,8 @@ export interface Tile {
   readonly perColumn: 2 | 4
   /** Invocations that share a result, each with every slices-th step of k; their sums are added at the end. */
   readonly slices: number
+  /** Held in half precision. */
+  readonly half?: boolean
 }
 
 /**
@@ -34,6 +36,15 @@ const tiles = {
   // Few results and a long k: LoRA's weight gradients, a head. k is shared out inside a workgroup, so one dispatch does.
   deep: { rows: 16, columns: 16, depth: 64, perRow: 2, perColumn: 2, slices: 4 },
 } as const satisfies Record<string, Tile>
+
+/**
+ * The same tile in half precision and twice as deep: as many bytes, half the barriers. Products are of f32 again, so what is
+ * lost is the operands' rounding alone.
+ */
+export const inHalves = (t: Tile): Tile => ({ ...t, depth: 2 * t.depth, half: true })
+
+/** Words of a bank are 4 bytes: a spare column, or two halves, spread the rows over the banks. */
+const pitch = (side: number, t: Tile) => side + (t.half ? 2 : 1)
 
 /** Workgroups that keep a middling GPU busy (108 cores on an A100, 10 to 40 on Apple's). */
 const enoughGroups = 128
@@ -72,10 +83,11 @@ export function split(p: Size, t: Tile): { parts: number; length: number } {
 }
 
 /**
- * Copies one tile into workgroup memory as [depth][side + 1]; the spare column spreads the words over the banks. Neighbours
+ * Copies one tile into workgroup memory as [depth][pitch]. Neighbours
  * read neighbouring words, whichever way the operand lies: which way is a uniform flag, its strides are uniforms.
  */
-function load(operand: 'a' | 'b', side: 'm' | 'n', length: number, depth: number, scaled = ''): string {
+function load(t: Tile, operand: 'a' | 'b', side: 'm' | 'n', length: number, scaled = ''): string {
+  const { depth } = t
   return `for (var e = lane; e < ${length * depth}u; e += ${WIDTH}u) {
       let c = select(e / ${length}u, e % ${depth}u, ${operand}_along_k);
       let s = select(e % ${length}u, e / ${depth}u, ${operand}_along_k);
@@ -83,7 +95,7 @@ function load(operand: 'a' | 'b', side: 'm' | 'n', length: number, depth: number
       if (first_${side} + s < u.${side} && k0 + c < end) {
         v = ${operand}[${operand}_base + (first_${side} + s) * u.${operand}_${side} + (k0 + c) * u.${operand}_k];${scaled}
       }
-      tile_${operand}[c * ${length + 1}u + s] = v;
+      tile_${operand}[c * ${pitch(length, t)}u + s] = ${t.half ? 'f16(v)' : 'v'};
     }`
 }
 
@@ -92,16 +104,21 @@ const scaledText = `
 
 /** Workgroup memory. */
 export const tileHelpers = (t: Tile) => `${keepText}
-var<workgroup> tile_a: array<f32, ${t.depth * (t.rows + 1)}>;
-var<workgroup> tile_b: array<f32, ${t.depth * (t.columns + 1)}>;`
+alias Cell = ${t.half ? 'f16' : 'f32'};
+var<workgroup> tile_a: array<Cell, ${t.depth * pitch(t.rows, t)}>;
+var<workgroup> tile_b: array<Cell, ${t.depth * pitch(t.columns, t)}>;
+${t.slices > 1 && t.half ? `var<workgroup> slices: array<f32, ${t.slices * t.rows * t.columns}>;` : ''}`
 
 /** The tile of y that a workgroup owns, over its part of k. */
 export function tileBody(t: Tile): string {
   const down = t.rows / t.perRow
   const across = t.columns / t.perColumn
-  const row = (i: number) => `tile_a[kk * ${t.rows + 1}u + y0 + ${i * down}u]`
+  const row = (i: number) => `f32(tile_a[kk * ${pitch(t.rows, t)}u + y0 + ${i * down}u])`
   const slice = t.slices === 1 ? '0u' : `lane / ${across * down}u`
-  const columns = Array.from({ length: t.perColumn }, (_, j) => `tile_b[kk * ${t.columns + 1}u + x0 + ${j * across}u]`)
+  const columns = Array.from(
+    { length: t.perColumn },
+    (_, j) => `f32(tile_b[kk * ${pitch(t.columns, t)}u + x0 + ${j * across}u])`,
+  )
   return `
   let tiles_n = (u.n + ${t.columns - 1}u) / ${t.columns}u;
   let tiles_m = (u.m + ${t.rows - 1}u) / ${t.rows}u;
@@ -119,8 +136,8 @@ export function tileBody(t: Tile): string {
   let y0 = lane / ${across}u % ${down}u;
   ${sumsOf(t.perRow, t.perColumn)}
   for (var k0 = part * u.length; k0 < end; k0 += ${t.depth}u) {
-    ${load('a', 'm', t.rows, t.depth, scaledText)}
-    ${load('b', 'n', t.columns, t.depth)}
+    ${load(t, 'a', 'm', t.rows, scaledText)}
+    ${load(t, 'b', 'n', t.columns)}
     workgroupBarrier();
     for (var kk = ${slice}; kk < ${t.depth}u; kk += ${t.slices}u) {
       let vb = vec${t.perColumn}f(${columns.join(', ')});
@@ -143,13 +160,15 @@ const keepOwn = (t: Tile) =>
     (i, j, sum) => `keep(y_z, first_m + ${rowOf(t, i)}, first_n + ${columnOf(t, j)}, ${sum});`,
   )
 
-/** The slices' sums meet in the memory of A's tile, which has room for them. */
+/** Where the slices' sums meet: in the memory of A's tile, which has room for them, where that holds f32. */
+const meeting = (t: Tile) => (t.half ? 'slices' : 'tile_a')
+
 const keepSlices = (t: Tile) => `
   let slice = lane / ${WIDTH / t.slices}u * ${t.rows * t.columns}u;
-  ${results(t.perRow, t.perColumn, (i, j, sum) => `tile_a[slice + ${rowOf(t, i)} * ${t.columns}u + ${columnOf(t, j)}] = ${sum};`)}
+  ${results(t.perRow, t.perColumn, (i, j, sum) => `${meeting(t)}[slice + ${rowOf(t, i)} * ${t.columns}u + ${columnOf(t, j)}] = ${sum};`)}
   workgroupBarrier();
   for (var e = lane; e < ${t.rows * t.columns}u; e += ${WIDTH}u) {
     var sum = 0.0;
-    for (var s = 0u; s < ${t.slices}u; s++) { sum += tile_a[s * ${t.rows * t.columns}u + e]; }
+    for (var s = 0u; s < ${t.slices}u; s++) { sum += ${meeting(t)}[s * ${t.rows * t.columns}u + e]; }
     keep(y_z, first_m + e / ${t.columns}u, first_n + e % ${t.columns}u, sum);
   }`

@@ -6,14 +6,14 @@ import type { Params } from '../../kernels.ts'
 import type { GpuKernel } from '../kernel.ts'
 import { directBody, directGroups, directHelpers, directWidth, splitDirect } from './matmul-direct.ts'
 import { epilogue, flag, type Size } from './matmul-epilogue.ts'
-import { split, tileBody, tileCount, tileFor, tileHelpers } from './matmul-tiles.ts'
+import { inHalves, split, tileBody, tileCount, tileFor, tileHelpers } from './matmul-tiles.ts'
 import { type BufferSpec, NONE, type PassSpec, pass, WIDTH } from './wgsl.ts'
 
 /** How a product is computed: the parts of k, and the pass without its buffers and fields. */
 interface Way {
   readonly parts: number
   readonly length: number
-  readonly spec: Pick<PassSpec, 'key' | 'groups' | 'width' | 'helpers' | 'body'>
+  readonly spec: Pick<PassSpec, 'key' | 'groups' | 'width' | 'f16' | 'helpers' | 'body'>
 }
 
 function directWay(p: Size, scaled: boolean): Way {
@@ -29,12 +29,12 @@ function directWay(p: Size, scaled: boolean): Way {
   return { parts, length, spec }
 }
 
-function tiledWay(p: Size, bare: boolean): Way {
-  const tile = tileFor(p, bare)
+function tiledWay(p: Size, bare: boolean, f16: boolean): Way {
+  const tile = f16 ? inHalves(tileFor(p, bare)) : tileFor(p, bare)
   const { parts, length } = split(p, tile)
   const groups = tileCount(p, tile) * parts
-  const key = `${tile.rows}x${tile.columns}`
-  const spec = { key, groups, width: WIDTH, helpers: () => tileHelpers(tile), body: () => tileBody(tile) }
+  const key = `${tile.rows}x${tile.columns}${f16 ? ' f16' : ''}`
+  const spec = { key, groups, width: WIDTH, f16, helpers: () => tileHelpers(tile), body: () => tileBody(tile) }
   return { parts, length, spec }
 }
 
@@ -51,7 +51,7 @@ function joined(p: Params<'matmul'>): Params<'matmul'> {
   return follows ? { ...p, batch: 1, m: p.batch * p.m } : p
 }
 
-export const matmul: GpuKernel<'matmul'> = (params, has, { maxWorkgroups, direct }) => {
+export const matmul: GpuKernel<'matmul'> = (params, has, { maxWorkgroups, direct, f16 }) => {
   const p = joined(params)
   const { batch, m, n, k } = p
   const ending =
@@ -61,7 +61,9 @@ export const matmul: GpuKernel<'matmul'> = (params, has, { maxWorkgroups, direct
     (['bias', 'pre', 'colScale', 'residual'] as const).filter(has).reduce((all, name) => all | flag[name], 0)
   const operands =
     (p.transA === 1 ? 0 : flag.aAlongK) | (p.transB === 1 ? flag.bAlongK : 0) | (has('kScale') ? flag.kScale : 0)
-  const { parts, length, spec } = direct ? directWay(p, has('kScale')) : tiledWay(p, ending === 0)
+  // A Linear's forward pass is the one with both along k; gradients may be too small for f16.
+  const halves = f16 && p.transA !== 1 && p.transB === 1
+  const { parts, length, spec } = direct ? directWay(p, has('kScale')) : tiledWay(p, ending === 0, halves)
   const count = batch * m * n
   const read = (name: string, as = name): BufferSpec => ({ name, access: 'read', as })
   const write = (name: string, as = name): BufferSpec => ({ name, access: 'read_write', as })

@@ -24,6 +24,8 @@ export interface PassSpec {
   readonly width: number
   /** The device's subgroups, where the text uses them: `invocation` is then the thread's place in its subgroup. */
   readonly subgroups?: number
+  /** Whether the text uses half precision. */
+  readonly f16?: boolean
   /** Functions and workgroup variables. */
   readonly helpers?: () => string
   /** Statements of `main`. In scope: `group` (index of the workgroup), `lane` (thread in it), `i` = group * width + lane. */
@@ -45,14 +47,14 @@ export function fold(count: number, most: number): [number, number, number] {
 
 /** A pass from its parts. `maxWorkgroups` is the device's limit in one dimension. */
 export function pass(spec: PassSpec, maxWorkgroups: number): Pass {
-  const { key, buffers, fields, groups, width, subgroups = 0 } = spec
+  const { key, buffers, fields, groups, width, subgroups = 0, f16 = false } = spec
   return {
     key,
     buffers: buffers.map(({ name, access }) => ({ name, access })),
     words: fields.map(([, , value]) => value),
     floats: fields.map(([, type]) => type === 'f32'),
     workgroups: fold(groups, maxWorkgroups),
-    code: () => `${subgroups > 0 ? 'enable subgroups;\n' : ''}${buffers.map(bindingText).join('\n')}
+    code: () => `${f16 ? 'enable f16;\n' : ''}${subgroups > 0 ? 'enable subgroups;\n' : ''}${buffers.map(bindingText).join('\n')}
 ${fields.length > 0 ? uniformText(buffers.length, fields) : ''}
 ${spec.helpers?.() ?? ''}
 @compute @workgroup_size(${width})
