@@ -1,11 +1,11 @@
 // matmul for adapters in software: a block of results in each invocation's registers, operands straight from memory.
-// A CPU's caches hold what a GPU wants in workgroup memory, and each barrier there is a switch of stacks: on SwiftShader this
-// runs 3 to 5 times as fast as any tile.
+// A CPU's caches hold what a GPU wants in workgroup memory, and each barrier there is a switch of stacks, so on SwiftShader
+// this is several times as fast as any tile.
 import { keepText, lines, results, type Size, sumsOf } from './matmul-epilogue.ts'
 
 /**
- * Rows and columns of an invocation: 16 loads for 64 products. A load costs SwiftShader as much as a dozen products, whether
- * neighbouring invocations read neighbouring words or not.
+ * Rows and columns of an invocation: 16 loads for 64 products, since a load is dear on SwiftShader, whether neighbouring
+ * invocations read neighbouring words or not.
  */
 const [rows, columns] = [8, 8]
 /** Vectors of a row. */
