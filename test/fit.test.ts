@@ -675,35 +675,4 @@ test('options that cannot be are refused before anything runs', async () => {
   assert.is(backend.memory().buffers, 0)
 })
 
-test('a step and an epoch say how long they waited for their batches, apart from the work and from the caller', async () => {
-  const backend = createReference()
-  const model = prepared(backend)
-  const quick = source(4)
-  const slow: BatchSource = {
-    batches: 4,
-    async *epoch(epoch, first) {
-      for await (const batch of quick.epoch(epoch, first)) {
-        await new Promise((resolve) => setTimeout(resolve, 40))
-        yield batch
-      }
-    },
-  }
-  const events: FitEvent[] = []
-  for await (const event of fit({ model, task, ...usual, train: slow, accumulate: 2, epochs: 1 })) {
-    events.push(event)
-    await new Promise((resolve) => setTimeout(resolve, 100))
-  }
-  const [step] = events.filter(isStep)
-  const [epoch] = events.filter(isEpoch)
-  const waits = events.filter(isStep).map((e) => e.dataSeconds)
-  // Timers may fire a millisecond early.
-  for (const wait of waits) assert.ok(wait > 0.077, `${wait}`)
-  near([epoch!.dataSeconds], [waits[0]! + waits[1]!], 1e-9, 'the epoch sums its steps')
-  assert.ok(epoch!.seconds > epoch!.dataSeconds + step!.seconds)
-  const none = (await run(model, { epochs: 1 })).events
-  assert.ok(none.filter(isEpoch)[0]!.dataSeconds < 0.04)
-  disposeModule(model)
-  assert.is(backend.memory().buffers, 0)
-})
-
 test.run()

@@ -1,13 +1,14 @@
 // Runs every test/**/*.test.ts in a process of its own and ends with the line `N passed, M failed`.
 // node test/run.mjs [--jobs 2] [--verbose] [part of a file name]...
-// Two files at a time; those that measure a wait or a block run by themselves afterwards.
+// Two files at a time, the longest first so that both lanes end together; what measures time runs by itself afterwards.
 // Without a GPU adapter or a browser the tests that need one are left out, which is said above the last line;
 // VITUNE_REQUIRE=webgpu,chromium makes that a failure, VITUNE_WITHOUT=webgpu,chromium hides them.
 import { spawn } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
+import { basename, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, stripVTControlCharacters } from 'node:util'
+import { bundle } from './bundle.mjs'
 import { available as chromiumHere } from './chromium.mjs'
 import { softwareGpu } from './software-gpu.mjs'
 
@@ -40,7 +41,7 @@ const parts = [
     id: 'chromium',
     name: 'Chromium',
     here: chromiumHere(),
-    needs: (file) => readFileSync(file, 'utf8').includes("from './chromium.mjs'"),
+    needs: (file) => /from '\.\/(chromium\.mjs|\w+-page\.ts)'/.test(readFileSync(file, 'utf8')),
   },
 ]
 const missing = parts.filter(({ here }) => here !== true)
@@ -50,7 +51,11 @@ const envOf = (file) =>
   /\/webgpu[^/]*$/.test(file) || readFileSync(file, 'utf8').match(/\/backends\.ts|VITUNE_TEST_WEBGPU/)
     ? withGpu
     : process.env
-const isTimed = (file) => /longtask|dataSeconds/.test(readFileSync(file, 'utf8'))
+// Those of ten seconds and more; only speed depends on it.
+const longest =
+  'kernels suites-chromium real-scale train cli cli-train torch-values start demo session replay losses backend'
+const rank = (file) => `${longest} `.indexOf(`${basename(file, '.test.ts')} `) >>> 0
+const isTimed = (file) => basename(file).startsWith('alone')
 
 const found = readdirSync(join(root, 'test'), { recursive: true })
   .filter((name) => name.endsWith('.test.ts'))
@@ -63,11 +68,7 @@ const files = found.filter((file) => !missing.some(({ needs }) => needs(file)))
 function execute(file, env) {
   return new Promise((resolve) => {
     const stdio = ['ignore', 'pipe', 'pipe']
-    const child = spawn(process.execPath, [...(file.endsWith('.ts') ? ['--import', 'tsx'] : []), file], {
-      cwd: root,
-      env,
-      stdio,
-    })
+    const child = spawn(process.execPath, ['--enable-source-maps', file], { cwd: root, env, stdio })
     let output = ''
     const timer = setTimeout(() => {
       output += `\nStopped after ${timeLimit / 1000} s.\n`
@@ -103,7 +104,7 @@ let failed = 0
 async function work(queue) {
   for (let file = queue.shift(); file; file = queue.shift()) {
     const start = performance.now()
-    const result = await execute(file, envOf(file))
+    const result = await execute(made.get(file), envOf(file))
     const verdict = judge(file, result)
     passed += verdict.passed
     failed += verdict.failed
@@ -119,9 +120,11 @@ if (found.length === 0) {
   console.log(`No test file matches ${positionals.join(' ') || 'test/**/*.test.ts'}.`)
   failed = 1
 }
-const queue = files.filter((file) => !isTimed(file))
+const { folder, made } = await bundle(files)
+const queue = files.filter((file) => !isTimed(file)).sort((a, b) => rank(a) - rank(b))
 await Promise.all(Array.from({ length: Math.max(1, Number(values.jobs) || 1) }, () => work(queue)))
 await work(files.filter(isTimed))
+rmSync(folder, { recursive: true })
 for (const { id, name, here, needs } of missing) {
   const files = found.filter(needs).map((file) => relative(join(root, 'test'), file))
   if (id === 'webgpu') files.push('and WebGPU in every other file')

@@ -6,9 +6,9 @@ import * as assert from 'uvu/assert'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-/** Output and exit code of the runner on test/rooms.test.ts, test/webgpu.test.ts and test/chromium.test.ts. */
+/** Output and exit code of the runner on test/rooms.test.ts, test/webgpu-lost.test.ts and test/chromium.test.ts. */
 function run(variables: Record<string, string>): Promise<{ code: number; lines: string[] }> {
-  const args = ['test/run.mjs', 'test/rooms.', 'test/webgpu.', 'test/chromium.']
+  const args = ['test/run.mjs', 'test/rooms.', 'test/webgpu-lost.', 'test/chromium.']
   const env = { ...process.env, VITUNE_WITHOUT: '', VITUNE_REQUIRE: '', ...variables }
   return new Promise((resolve) => {
     execFile(process.execPath, args, { cwd: root, env }, (error, stdout) => {
@@ -22,7 +22,7 @@ test('without an adapter and a browser their tests are left out, which is said a
   assert.is(code, 0)
   assert.match(lines[0]!, /^rooms\.test\.ts +\d+ passed/)
   assert.equal(lines.slice(1, 3), [
-    'skipped: WebGPU in Node (VITUNE_WITHOUT hides it): webgpu.test.ts, and WebGPU in every other file',
+    'skipped: WebGPU in Node (VITUNE_WITHOUT hides it): webgpu-lost.test.ts, and WebGPU in every other file',
     'skipped: Chromium (VITUNE_WITHOUT hides it): chromium.test.ts',
   ])
   assert.match(lines[3]!, /^\d+ passed, 0 failed$/)

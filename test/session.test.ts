@@ -3,59 +3,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Page } from 'playwright-core'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { createReference, disposeModule, openModel, predict, type Session, type SessionOptions } from 'vitune'
-import { openPage, type PageOptions } from './chromium.mjs'
+import { createReference, disposeModule, openModel, predict } from 'vitune'
+import { inSession, type Prepared } from './session-page.ts'
 import { fixtures } from './small-vit.ts'
-
-type Vitune = typeof import('vitune')
-interface Flower {
-  source: { width: number; height: number; data: Uint8Array }
-  class: string
-}
-/** What `prepare` leaves in the page. */
-interface Prepared {
-  vitune: Vitune
-  session: Session
-  flower(r: number, g: number, i: number): Flower['source']
-  flowers: Flower[]
-}
-
-/** In the page: opens a session with 24 made-up flowers and a tiny DINOv2. */
-async function prepare(options: SessionOptions) {
-  const url = '/dist/browser.js'
-  const here = globalThis as unknown as Prepared
-  here.vitune = await import(url)
-  here.session = await here.vitune.openSession(options)
-  here.flower = (r, g, i) => {
-    const data = new Uint8Array(20 * 16 * 3)
-    for (let j = 0; j < data.length; j += 3) data.set([r + ((i * 7 + j) % 40), g + ((i * 3 + j) % 30), 60], j)
-    return { width: 20, height: 16, data }
-  }
-  here.flowers = Array.from({ length: 12 }, (_, i) => [
-    { source: here.flower(200, 40, i), class: 'rose' },
-    { source: here.flower(60, 190, i), class: 'tulip' },
-  ]).flat()
-  await here.session.addImages('flowers', here.flowers)
-  await here.session.addModel('tiny', '/test/fixtures/checkpoints/dinov2')
-}
-
-async function inSession(
-  options: SessionOptions & PageOptions,
-  body: (page: Page, url: string) => Promise<void>,
-): Promise<void> {
-  const { device, threads, ...rest } = options
-  const { page, url, errors, close } = await openPage(rest)
-  try {
-    await page.evaluate(prepare, { ...(device ? { device } : {}), ...(threads ? { threads } : {}) })
-    await body(page, url)
-    assert.equal(errors, [])
-  } finally {
-    await close()
-  }
-}
 
 /** In the page: trains or continues a run, up to `most` steps; the events' kinds and losses. */
 async function trainInPage({ run, most, resume }: { run: string; most: number; resume: boolean }) {
@@ -244,26 +196,5 @@ test('bad input crosses from the worker as an InputError, an abort as an AbortEr
     assert.equal(found.models, ['dropped', 'tiny'])
     assert.equal([found.kept.architecture, found.kept.parameters > 1000], ['ViTForImageClassification', true])
   }))
-
-for (const device of ['wasm', 'webgpu'] as const) {
-  test(`training on ${device} never blocks the page for more than 50 ms`, () =>
-    inSession({ device }, async (page) => {
-      const { longest, steps } = await page.evaluate(async () => {
-        const { session } = globalThis as unknown as Prepared
-        const tasks: number[] = []
-        const observer = new PerformanceObserver((list) => tasks.push(...list.getEntries().map((e) => e.duration)))
-        observer.observe({ entryTypes: ['longtask'] })
-        let steps = 0
-        const settings = { run: 'watched', model: 'tiny', dataset: 'flowers', epochs: 1, batchSize: 4 }
-        for await (const event of session.train(settings)) if (event.kind === 'step') steps++
-        await new Promise((resolve) => setTimeout(resolve, 100))
-        tasks.push(...observer.takeRecords().map((e) => e.duration))
-        observer.disconnect()
-        return { longest: Math.max(0, ...tasks), steps }
-      })
-      assert.is(steps, 5)
-      assert.ok(longest <= 50, `a task of ${longest} ms`)
-    }))
-}
 
 test.run()

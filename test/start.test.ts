@@ -87,7 +87,7 @@ test('a small run shows each method as it finishes, then the table, and writes t
 
 test('interrupted, it reports the runs that were finished and exits with 130', async () => {
   let sent = false
-  const long = '--methods linear,full --datasets fashion --epochs 200 --train-per-class 10 --json --out cut'.split(' ')
+  const long = '--methods linear,full --datasets fashion --epochs 40 --train-per-class 10 --json --out cut'.split(' ')
   const { code, out, error } = await start(long, (text, kill) => {
     if (!sent && /1\/2 {2}fashion/.test(text)) kill('SIGINT')
     sent ||= /1\/2 {2}fashion/.test(text)

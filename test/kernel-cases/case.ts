@@ -48,15 +48,17 @@ export const rowSum = { abs: 1e-6, rel: 1e-6, why: 'f32 sums over a row of value
 function draw(seed: number) {
   const rng = new Rng(seed, 77)
   // Long inputs repeat after a prime number of draws, which costs less than drawing them all.
-  const list = (n: number, next: () => number): number[] => {
-    const drawn = Array.from({ length: Math.min(n, 4099) }, next)
-    return n === drawn.length ? drawn : Array.from({ length: n }, (_, j) => drawn[j % 4099]!)
+  const period = 4099
+  const filled = <A extends Float32Array | Int32Array>(into: A, next: () => number): A => {
+    for (let j = 0; j < Math.min(into.length, period); j++) into[j] = next()
+    for (let j = period; j < into.length; j += period) into.copyWithin(j, 0, Math.min(period, into.length - j))
+    return into
   }
   return {
-    normal: (n: number, scale = 1, shift = 0) => Float32Array.from(list(n, () => shift + scale * rng.normal())),
+    normal: (n: number, scale = 1, shift = 0) => filled(new Float32Array(n), () => shift + scale * rng.normal()),
     uniform: (n: number, low: number, high: number) =>
-      Float32Array.from(list(n, () => low + (high - low) * rng.uniform())),
-    ints: (n: number, low: number, high: number) => Int32Array.from(list(n, () => low + rng.below(high - low))),
+      filled(new Float32Array(n), () => low + (high - low) * rng.uniform()),
+    ints: (n: number, low: number, high: number) => filled(new Int32Array(n), () => low + rng.below(high - low)),
   }
 }
 export type Draw = ReturnType<typeof draw>

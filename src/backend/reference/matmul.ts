@@ -7,13 +7,15 @@ export const matmul: Kernel<'matmul'> = ({ y, pre, a, b, bias, colScale, residua
   const [aRow, aCol] = p.transA === 1 ? [1, m] : [k, 1]
   const [bRow, bCol] = p.transB === 1 ? [1, k] : [n, 1]
   const acc = new Float64Array(n)
+  const rows = new Float64Array(k * n) // b as k rows in f64, whichever way and type it lies in
   for (let z = 0; z < batch; z++) {
+    for (let c = 0, at = 0; c < k; c++)
+      for (let j = 0; j < n; j++, at++) rows[at] = b[z * p.strideB + c * bRow + j * bCol]!
     for (let r = 0; r < m; r++) {
       acc.fill(0)
-      for (let c = 0; c < k; c++) {
+      for (let c = 0, at = 0; c < k; c++) {
         const av = a[z * p.strideA + r * aRow + c * aCol]! * (kScale ? kScale[c]! : 1)
-        let bi = z * p.strideB + c * bRow
-        for (let j = 0; j < n; j++, bi += bCol) acc[j]! += av * b[bi]!
+        for (let j = 0; j < n; j++, at++) acc[j]! += av * rows[at]!
       }
       const row = (z * m + r) * n
       for (let j = 0; j < n; j++) {
