@@ -47,16 +47,23 @@ function codeOf(file: string, bare: boolean) {
   return text.replace(tokens, (token) => (token.startsWith('/') ? '' : bare && token[0] !== '`' ? "''" : token))
 }
 
+/** What a file imports, as it is written; without `types`, only what is there when it runs. */
+function importsOf(file: string, types: boolean): string[] {
+  const code = codeOf(file, false)
+  const text = types ? code : code.replace(/\b(import|export) type\b[^'"]*['"][^'"]+['"]/g, '')
+  return [...text.matchAll(/(?:\bfrom|\bimport)\s*\(?\s*['"]([^'"]+)['"]/g)].map((m) => m[1]!)
+}
+/** The file of src/ or the package that an import means. */
+const targetOf = (file: string, specifier: string) =>
+  specifier.startsWith('.') ? normalize(join(dirname(file), specifier)) : specifier.replace('#', '')
+
 test('a file imports from its own room and from rooms to its left only', () => {
   const wrong: string[] = []
   for (const file of files) {
     const room = roomOf(file)
-    const specifiers = [...codeOf(file, false).matchAll(/(?:\bfrom|\bimport)\s*\(?\s*['"]([^'"]+)['"]/g)].map(
-      (m) => m[1]!,
-    )
-    for (const specifier of specifiers) {
+    for (const specifier of importsOf(file, true)) {
       if (/^(node|wasm|web|worker):/.test(specifier)) continue
-      const target = specifier.startsWith('.') ? normalize(join(dirname(file), specifier)) : specifier.replace('#', '')
+      const target = targetOf(file, specifier)
       const to = specifier.startsWith('.') ? roomOf(target) : target
       if (to === room || allowed[room]?.split(' ').includes(to) || exceptions.includes(`${room} -> ${target}`)) continue
       wrong.push(`${file} imports ${specifier}`)
@@ -64,6 +71,21 @@ test('a file imports from its own room and from rooms to its left only', () => {
   }
   assert.ok(files.length > 20)
   assert.equal(wrong, [])
+})
+
+test('no file imports itself, over whichever others', () => {
+  const done = new Set<string>()
+  const circles: string[] = []
+  const visit = (file: string, way: readonly string[]): void => {
+    if (way.includes(file)) circles.push([...way.slice(way.indexOf(file)), file].join(' -> '))
+    if (done.has(file) || way.includes(file)) return
+    for (const target of importsOf(file, false).map((specifier) => targetOf(file, specifier))) {
+      if (files.includes(target)) visit(target, [...way, file])
+    }
+    done.add(file)
+  }
+  for (const file of files) visit(file, [])
+  assert.equal(circles, [])
 })
 
 test('names of the runtime, of WebAssembly and of WebGPU stay in their rooms', () => {

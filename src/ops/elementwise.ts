@@ -4,7 +4,7 @@ import { repeatRule, type Shape, sameShape, showShape, stridesOf } from '../tens
 import { record } from '../tensor/tape.ts'
 import { empty, type Tensor } from '../tensor/tensor.ts'
 import { run } from './dispatch.ts'
-import { reduceTo } from './reduce.ts'
+import { reduceTo } from './reduce-to.ts'
 import { copyStrided } from './view.ts'
 
 const indexOf = Object.fromEntries(unaryOps.map((op, i) => [op, i])) as Record<UnaryOp, number>

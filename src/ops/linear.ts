@@ -5,7 +5,7 @@ import { geluSlope, isTracked, record, valuesUnread } from '../tensor/tape.ts'
 import { empty, type Tensor } from '../tensor/tensor.ts'
 import { run } from './dispatch.ts'
 import { add, mul } from './elementwise.ts'
-import { reduceTo } from './reduce.ts'
+import { reduceTo } from './reduce-to.ts'
 
 const plain = { batch: 1, transA: 0, transB: 0, strideA: 0, strideB: 0, alpha: 1, act: 0, accumulate: 0 }
 

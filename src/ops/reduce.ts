@@ -1,23 +1,10 @@
 // Sums, means and sums of squares along an axis or over everything.
-import { type ReduceOp, reduceOps } from '../backend/kernels.ts'
-import { aroundAxis, axisOf, repeatRule, sameShape, showShape, sizeOf } from '../tensor/shape.ts'
+import { aroundAxis, axisOf } from '../tensor/shape.ts'
 import { record } from '../tensor/tape.ts'
-import { empty, type Tensor } from '../tensor/tensor.ts'
-import { run } from './dispatch.ts'
+import type { Tensor } from '../tensor/tensor.ts'
 import { affine, broadcastTo, mul } from './elementwise.ts'
+import { reduceAround } from './reduce-to.ts'
 import { reshape } from './view.ts'
-
-function reduceAround(
-  op: ReduceOp,
-  x: Tensor,
-  around: { outer: number; count: number; inner: number },
-  shape: readonly number[],
-  scale: number,
-): Tensor {
-  const y = empty(x.backend, shape)
-  run('reduce', { y, x }, { op: reduceOps.indexOf(op), ...around, scale })
-  return y
-}
 
 /** Sum over one axis, times `scale`; the axis disappears. */
 export function sum(x: Tensor, axis: number, scale = 1): Tensor {
@@ -49,24 +36,4 @@ export function sumSquares(x: Tensor): Tensor {
     saved: [x],
     backward: (dy, [x]) => [mul(x!, reshape(affine(dy, 2), [...dy.shape, 1]))],
   }))
-}
-
-/** Sums `x` down to `shape`, the reverse of repeating `shape` to x's. Not recorded: for backward rules. */
-export function reduceTo(x: Tensor, shape: readonly number[]): Tensor {
-  if (sameShape(x.shape, shape)) return x
-  const rule = repeatRule(x.shape, shape)
-  if (!rule) {
-    // Ones between other sizes: one axis at a time.
-    const at = x.shape.findIndex((d, i) => d !== 1 && shape[i - (x.shape.length - shape.length)] === 1)
-    if (at < 0) throw new Error(`reduceTo: shape must repeat to ${showShape(x.shape)}, got ${showShape(shape)}`)
-    const kept = x.shape.map((d, i) => (i === at ? 1 : d))
-    return reduceTo(reduceAround('sum', x, aroundAxis(x.shape, at), kept, 1), shape)
-  }
-  const { count, inner } = rule
-  const outer = sizeOf(x.shape) / (count * inner)
-  const rows =
-    inner === 1 ? x : reduceAround('sum', x, { outer: outer * count, count: inner, inner: 1 }, [outer * count], 1)
-  return outer === 1
-    ? reshape(rows, shape)
-    : reduceAround('sum', rows, { outer: 1, count: outer, inner: count }, shape, 1)
 }
