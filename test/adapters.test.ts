@@ -79,6 +79,63 @@ test('a text of targets is a regular expression over the whole name', () => {
   )
 })
 
+test('expressions mean what RegExp means by them, whole names only', () => {
+  const texts = [
+    '',
+    'a',
+    'b',
+    'ab',
+    'aab',
+    'aaaa',
+    'a.b',
+    'a]b',
+    'x{2}',
+    'xx',
+    'a-b',
+    'a b',
+    'a\nb',
+    '9',
+    ...names.slice(0, 3),
+  ]
+  const expressions =
+    `a|b a* a+b (a|b)* (a+)+$ a?b? a{2} a{2,}b a{1,3}b? .* .*\\.(query|value) .*layer\\.(0|1|2)\\..* [ab]+
+    [^a]* [a\\]]+b x\\{2\\} x{2} \\w+ \\d ^a$ a\\b.* (?!.*value).*attention.* (?=a)a+b (?:a|b){2} (?<n>a)b a[-.]b ()*a (a*)*b
+    (a|)+b (?:) a||b [^]b []?b a]b (a{0}){5}b \\Ba a\\sb .*(?!b) (^a|b)+ a+?b (a*?)b a{0,2}b ((a|b)?){3}`.split(/\s+/)
+  for (const targetModules of expressions) {
+    for (const name of texts) {
+      const got = isTarget(loraConfig({ targetModules }), name, false)
+      assert.is(got, new RegExp(`^(?:${targetModules})$`).test(name), `${targetModules} on ${JSON.stringify(name)}`)
+    }
+  }
+})
+
+test('an expression that RegExp would take years for is answered at once, or refused in one sentence', () => {
+  const word = 'a'.repeat(60)
+  const begun = performance.now()
+  for (const targetModules of [
+    '(a+)+$',
+    '(a|a)*',
+    '(.*a){20}',
+    '(a?){60}a{60}',
+    `${'('.repeat(300)}a${')+'.repeat(300)}`,
+  ]) {
+    const config = loraConfig({ targetModules, rankPattern: { [targetModules]: 2 } })
+    assert.is(isTarget(config, `${word}!`, false), false, targetModules)
+    assert.is(strength(config, `${word}!`).r, 8)
+    assert.is(isTarget(config, word, false), true, targetModules)
+  }
+  const refused: [string, RegExp][] = [
+    ['((a{100}){100}){100}', /^targetModules: must be a regular expression that repeats less, got "\(\(a\{100/],
+    ['((){1000000000}){1000000000}', /repeats less/],
+    ['(a)\\1', /^targetModules: must be a regular expression without back-references and look-behind, got "\(a\)/],
+    ['(?<=a)b', /without back-references and look-behind/],
+    ['a'.repeat(1001), /^targetModules: must be a regular expression of at most 1000 characters, got "a{100}"$/],
+  ]
+  for (const [targetModules, message] of refused)
+    assert.throws(() => isTarget(loraConfig({ targetModules }), word, false), inputError(message))
+  assert.ok(performance.now() - begun < 5000, 'milliseconds, a RegExp needs centuries')
+})
+
 test('all-linear takes every layer but the classifier, and modules to save are never adapted', () => {
   assert.equal(matched({ targetModules: 'all-linear' }), names)
   assert.equal(matched({ targetModules: ['query', 'classifier'], modulesToSave: ['classifier'] }), blocks('query'))

@@ -1,5 +1,6 @@
 // Which layers an adapter takes and how strong it is: PEFT's LoraConfig, its meanings and its matching rules.
 import { InputError } from '../platform/errors.ts'
+import { wholeMatch } from './pattern.ts'
 
 export type BiasMode = 'none' | 'all' | 'lora_only'
 
@@ -44,18 +45,9 @@ export const loraDefaults: LoraConfig = {
   initLoraWeights: true,
 }
 
-/** Compiles a user's regular expression `given`, as it stands in `source`; throws InputError instead of SyntaxError. */
-function pattern(source: string, what: string, given: string): RegExp {
-  try {
-    return new RegExp(source)
-  } catch {
-    throw new InputError(`${what}: must be a regular expression, got ${JSON.stringify(given)}`)
-  }
-}
-
 /** PEFT's rule: a string must match the whole name; a list holds names, or endings of names after a dot. */
 function matches(spec: string[] | string, name: string, what: string): boolean {
-  if (typeof spec === 'string') return pattern(`^(?:${spec})$`, what, spec).test(name)
+  if (typeof spec === 'string') return wholeMatch(spec, what)(name)
   return spec.some((t) => name === t || name.endsWith(`.${t}`))
 }
 
@@ -66,7 +58,8 @@ function layerOf(name: string, layersPattern: string[] | string | undefined): nu
     return found ? Number(found[1]) : undefined
   }
   for (const p of patterns) {
-    const found = pattern(`^.*?\\.${p}\\.(\\d+)\\.`, 'layersPattern', p).exec(name)
+    const before = wholeMatch(p, 'layersPattern', '.*\\.')
+    const found = [...name.matchAll(/\.(\d+)(?=\.)/g)].find(({ index }) => before(name.slice(0, index)))
     if (found) return Number(found[1])
   }
   return undefined
@@ -90,7 +83,7 @@ export function isTarget(config: LoraConfig, name: string, isClassifier: boolean
 
 function patterned(table: Record<string, number>, name: string, fallback: number, what: string): number {
   for (const [key, value] of Object.entries(table)) {
-    if (pattern(`^(.*\\.)?(${key})$`, what, key).test(name)) return value
+    if (wholeMatch(key, what, '(?:.*\\.)?')(name)) return value
   }
   return fallback
 }
