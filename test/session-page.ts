@@ -36,15 +36,16 @@ async function prepare(options: SessionOptions) {
   await here.session.addModel('tiny', '/test/fixtures/checkpoints/dinov2')
 }
 
-/** Runs `body` on a page where `prepare` has opened a session; ends with the page and what it logged as errors. */
+/** Runs `body` on a page where `prepare`, after `init`, has opened a session; ends with the page and what it logged as errors. */
 export async function inSession(
-  options: SessionOptions & PageOptions,
+  options: SessionOptions & PageOptions & { init?: () => void },
   body: (page: Page, url: string) => Promise<void>,
 ): Promise<void> {
-  const { device, threads, ...rest } = options
+  const { device, threads, onDeviceLost, init, ...rest } = options
   const { page, url, errors, close } = await openPage(rest)
   try {
-    await page.evaluate(prepare, { ...(device ? { device } : {}), ...(threads ? { threads } : {}) })
+    if (init) await page.evaluate(init)
+    await page.evaluate(prepare, JSON.parse(JSON.stringify({ device, threads, onDeviceLost })) as SessionOptions)
     await body(page, url)
     assert.equal(errors, [])
   } finally {

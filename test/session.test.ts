@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { createReference, disposeModule, openModel, predict } from 'vitune'
+import { keepDevices } from './gpu-loss.ts'
 import { inSession, type Prepared } from './session-page.ts'
 import { fixtures } from './small-vit.ts'
 
@@ -196,5 +197,58 @@ test('bad input crosses from the worker as an InputError, an abort as an AbortEr
     assert.equal(found.models, ['dropped', 'tiny'])
     assert.equal([found.kept.architecture, found.kept.parameters > 1000], ['ViTForImageClassification', true])
   }))
+
+test('a run goes on with a new GPU after its own was lost, with the losses of wasm, unless the session is told to throw', async () => {
+  const trainLossy = async ({ run, lose, onDeviceLost }: { run: string; lose: boolean; onDeviceLost?: 'throw' }) => {
+    const { session } = globalThis as unknown as Prepared
+    const losses: number[] = []
+    const restarts: string[] = []
+    const settings = {
+      run,
+      model: 'tiny',
+      dataset: 'flowers',
+      epochs: 1,
+      batchSize: 4,
+      peft: 'linear',
+      saveEvery: 0,
+    } as const
+    try {
+      for await (const event of session.train({ ...settings, ...(onDeviceLost ? { onDeviceLost } : {}) })) {
+        if (event.kind === 'restart') restarts.push(`${event.device} ${event.reason}`)
+        if (event.kind !== 'step') continue
+        losses[event.step - 1] = event.loss
+        if (lose && event.step === 2 && restarts.length === 0) {
+          new BroadcastChannel('lose').postMessage('')
+          await new Promise((resolve) => setTimeout(resolve, 100))
+        }
+      }
+    } catch (error) {
+      return { losses, restarts, failed: (error as Error).name }
+    }
+    return { losses, restarts, failed: '' }
+  }
+  let wanted: number[] = []
+  await inSession({ device: 'wasm' }, async (page) => {
+    wanted = (await page.evaluate(trainLossy, { run: 'whole', lose: false })).losses
+  })
+  assert.is(wanted.length, 5)
+  const lossy = { device: 'webgpu', init: keepDevices } as const
+  await inSession(lossy, async (page) => {
+    const found = await page.evaluate(trainLossy, { run: 'lossy', lose: true })
+    assert.match(
+      found.restarts.join('; '),
+      /^webgpu webgpu: the device was lost \(destroyed\)[^;]*; start a new backend$/,
+    )
+    assert.is(found.losses.length, 5)
+    for (const [i, loss] of found.losses.entries())
+      assert.ok(Math.abs(loss - wanted[i]!) < 1e-4, `step ${i + 1}: ${loss}`)
+    const own = await page.evaluate(trainLossy, { run: 'own', lose: true, onDeviceLost: 'throw' as const })
+    assert.equal([own.failed, own.restarts], ['DeviceLostError', []])
+  })
+  await inSession({ ...lossy, onDeviceLost: 'throw' }, async (page) => {
+    const found = await page.evaluate(trainLossy, { run: 'lossy', lose: true })
+    assert.equal([found.failed, found.restarts], ['DeviceLostError', []])
+  })
+})
 
 test.run()

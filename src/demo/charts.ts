@@ -22,7 +22,7 @@ export interface ChartOptions {
 
 export interface Chart {
   readonly element: HTMLElement
-  /** Values by series at a step; undefined where a series has none. Drawn soon. */
+  /** Values by series at a step; undefined where a series has none. Later steps are forgotten: they come again. Drawn soon. */
   add(step: number, values: readonly (number | undefined)[]): void
   clear(): void
   /** Says in words what the curves show. */
@@ -137,6 +137,8 @@ export function createChart({ title, series, height, show, range }: ChartOptions
     element,
     add(step, values) {
       const [steps] = data
+      const kept = steps.findLastIndex((at) => at <= step) + 1
+      for (const column of data) column.length = kept
       if (steps[steps.length - 1] !== step) {
         steps.push(step)
         for (let i = 1; i < data.length; i++) data[i]!.push(null as never)

@@ -1,6 +1,6 @@
 // What a run does, live: a bar with the time left, numbers, three charts. It is fed the session's events.
 import type { EpochEvent, StepEvent } from '../train/fit.ts'
-import type { DoneEvent, StartEvent, TrainEvent } from '../train/train.ts'
+import type { DoneEvent, RestartEvent, StartEvent, TrainEvent } from '../train/train.ts'
 import type { HistoryEntry } from '../web/types.ts'
 import { createChart } from './charts.ts'
 import { announce, h, newId, setText } from './dom.ts'
@@ -24,6 +24,9 @@ function stat(label: string): { element: HTMLElement; set(text: string): void } 
   const value = h('dd', {}, '–')
   return { element: h('div', { class: 'stat' }, h('dt', {}, label), value), set: (text) => setText(value, text) }
 }
+
+const where = ({ device, threads }: StartEvent | RestartEvent): string =>
+  device === 'wasm' ? `the processor with ${plural(threads, 'thread')}` : device
 
 /** An empty monitor. */
 export function createMonitor(): Monitor {
@@ -67,6 +70,7 @@ export function createMonitor(): Monitor {
   })
 
   let start: StartEvent | undefined
+  let restarts = 0
   let last: StepEvent | undefined
   let epochs: EpochEvent[] = []
   let first = 0
@@ -125,9 +129,22 @@ export function createMonitor(): Monitor {
     const data = `${plural(event.train, 'picture')} to train on, ${event.val} set aside to check`
     const part = `${event.trainable.toLocaleString('en')} of ${event.total.toLocaleString('en')} weights`
     setText(state, `${methodNames[event.method]} trains ${part}`)
-    const threads = event.device === 'wasm' ? ` with ${plural(event.threads, 'thread')}` : ''
-    setText(device, `${data}. Computed on ${event.device === 'wasm' ? 'the processor' : event.device}${threads}.`)
+    setText(device, `${data}. Computed on ${where(event)}.`)
     announce('Training has started')
+  }
+  function onRestart(event: RestartEvent): void {
+    clearTimeout(due)
+    due = undefined
+    before = 0
+    pace = []
+    epochs = epochs.filter(({ step }) => step <= event.step)
+    restarts++
+    const text = `The device was lost. Training goes on from step ${event.step}, on ${where(event)}.`
+    setText(state, text)
+    setText(left, '')
+    const times = restarts === 1 ? 'once' : `${restarts} times`
+    setText(device, `Computed on ${where(event)}. The device was lost ${times}; what was not saved yet was repeated.`)
+    announce(text)
   }
   function onDone(event: DoneEvent): void {
     setText(left, '')
@@ -159,6 +176,7 @@ export function createMonitor(): Monitor {
     clear(title) {
       element.classList.remove('waiting')
       start = undefined
+      restarts = 0
       last = undefined
       smooth = Number.NaN
       epochs = []
@@ -176,6 +194,7 @@ export function createMonitor(): Monitor {
       if (event.kind === 'start') onStart(event)
       else if (event.kind === 'step') onStep(event)
       else if (event.kind === 'epoch') onEpoch(event)
+      else if (event.kind === 'restart') onRestart(event)
       else if (event.kind === 'done') {
         showStep()
         onDone(event)

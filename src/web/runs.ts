@@ -150,7 +150,7 @@ export async function runHistory(files: Files, name: string): Promise<HistoryEnt
 /** Continues a run from where it was saved last. */
 export async function resumeRun(
   files: Files,
-  { run, ...more }: { run: string } & Pick<TrainSettings, 'device' | 'threads' | 'epochs'>,
+  { run, ...more }: { run: string } & Pick<TrainSettings, 'device' | 'threads' | 'epochs' | 'onDeviceLost'>,
 ): Promise<RunStream> {
   const out = files.join(places.runs, checkName('run', run))
   return stream(run, { ...more, out, resume: true } as TrainOptions)

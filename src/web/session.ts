@@ -10,6 +10,7 @@ import { InputError } from '../platform/errors.ts'
 import type { ImageSource } from '../platform/platform.ts'
 import type { Explanation } from '../train/explain.ts'
 import type { ImagePrediction } from '../train/predict.ts'
+import type { OnDeviceLost } from '../train/settings.ts'
 import type { TrainEvent, TrainSettings } from '../train/train.ts'
 import type { Host } from './host.ts'
 import { type SentExample, type SentImage, toSent, transfersOf } from './images.ts'
@@ -23,6 +24,8 @@ export interface SessionOptions {
   device?: Device
   /** WASM threads; default one for each processor, at most 16, where the page is cross-origin isolated. */
   threads?: number
+  /** What its runs do when the device is lost, where they do not say; see TrainSettings. Default 'restart'. */
+  onDeviceLost?: OnDeviceLost
 }
 
 /** An image to keep, its class, and a name; default the file's, or a number. */
@@ -73,7 +76,7 @@ export interface Session {
   /** Trains as `train` does. `break` stops and saves; what is saved each epoch outlives the tab. One tab at a time. */
   train(options: SessionTrainOptions): AsyncGenerator<TrainEvent, void>
   /** Continues from where the run was saved last. */
-  resume(run: string, options?: Pick<TrainSettings, 'epochs'>): AsyncGenerator<TrainEvent, void>
+  resume(run: string, options?: Pick<TrainSettings, 'epochs' | 'onDeviceLost'>): AsyncGenerator<TrainEvent, void>
   /** What a run's steps and epochs measured so far. */
   history(run: string): Promise<HistoryEntry[]>
   removeRun(name: string): Promise<void>
@@ -147,7 +150,8 @@ export async function openSession(options: SessionOptions = {}): Promise<Session
   const text = `const VITUNE_TEXTS=${JSON.stringify(texts)};${workerText}`
   const caller = connect<Host>(platform.startWorker(text))
   const { call, stop } = caller
-  const device = await call('start', { device: options.device, threads: options.threads }).catch(async (error) => {
+  const { device: wanted, threads, onDeviceLost } = options
+  const device = await call('start', { device: wanted, threads, onDeviceLost }).catch(async (error) => {
     await stop()
     throw error
   })
