@@ -196,7 +196,7 @@ export function trainCommand(): Command {
     .addOption(
       choiceOption(
         '--on-device-lost <what>',
-        'when the device is lost, go on from the last checkpoint on a new one, on wasm after two losses, or end',
+        'when the device is lost: restart goes on from the last checkpoint on a new one and gives up after three losses in a row, fallback goes on with wasm after two or where there is no new one, throw ends with code 1',
         onDeviceLost,
         'restart',
       ),
