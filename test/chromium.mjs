@@ -12,6 +12,9 @@ const flags = [
   '--enable-unsafe-webgpu',
   '--use-webgpu-adapter=swiftshader',
   '--enable-features=Vulkan',
+  // A camera that shows a moving picture, and may be used without asking.
+  '--use-fake-device-for-media-stream',
+  '--use-fake-ui-for-media-stream',
   // Nothing leaves the machine.
   '--disable-quic',
   '--no-first-run',

@@ -1,7 +1,7 @@
 // The page that trains, driven in a real headless Chromium as a person would: by mouse on a large screen, then by keyboard
 // alone on a phone's. What it downloads is read by the command line. That it never blocks: alone.test.ts.
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -11,6 +11,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { openPage } from './chromium.mjs'
 import { drop, inDemo, state, steps, until, writePhotos } from './demo-page.ts'
+import { keepDevices, loseDevice } from './gpu-loss.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'vitune-demo-'))
@@ -19,32 +20,38 @@ const photos = join(folder, 'photos')
 test.before(async () => void (await writePhotos(photos)))
 test.after(() => rmSync(folder, { recursive: true }))
 
-/** The scores that the page shows, by class. */
-const scoresIn = (page: Page) =>
+/** The raw outputs that the page shows, by class. */
+const logitsIn = (page: Page) =>
   page.$$eval('.score', (rows) =>
     Object.fromEntries(
-      rows.map((row) => [row.querySelector('.score-label')!.textContent!, Number(row.querySelector('data')!.value)]),
+      rows.map((row) => {
+        const logit = row.querySelector('data')!.title.replace(/^logit /, '')
+        return [row.querySelector('.score-label')!.textContent!, Number(logit)]
+      }),
     ),
   )
 
-/** Unzips a download and lets the command line predict with it: an adapter for a model, or a whole model. */
-async function predictWith(download: Download, image: string, base?: string): Promise<Record<string, number>> {
-  const zip = join(folder, download.suggestedFilename())
+const zipOf = (download: Download) => join(folder, download.suggestedFilename())
+
+/** Unzips a downloaded adapter; the raw outputs that the command line computes with it, by class. */
+async function logitsWith(download: Download, image: string, base: string): Promise<Record<string, number>> {
+  const zip = zipOf(download)
   await download.saveAs(zip)
-  const to = zip.replace(/\.zip$/, '')
-  mkdirSync(to)
+  const to = mkdtempSync(join(folder, 'adapter-'))
   for (const [name, bytes] of Object.entries(unzipSync(readFileSync(zip)))) writeFileSync(join(to, name), bytes)
-  const model = base === undefined ? ['--model', to] : ['--model', join(root, base), '--adapter', to]
-  const args = ['predict', ...model, '--top', '2', '--json', image]
+  const args = ['predict', '--model', join(root, base), '--adapter', to, '--top', '2', '--logits', '--json', image]
   const said = execFileSync(process.execPath, [join(root, 'dist/cli.js'), ...args], { encoding: 'utf8' })
-  const [found] = (JSON.parse(said) as { predictions: { top: { label: string; score: number }[] }[] }).predictions
-  return Object.fromEntries(found!.top.map(({ label, score }) => [label, score]))
+  const [found] = (JSON.parse(said) as { predictions: { top: { label: string }[]; logits: number[] }[] }).predictions
+  const { top, logits } = found!
+  assert.is(logits.length, 2)
+  const falling = [...logits].sort((x, y) => y - x)
+  return Object.fromEntries(top.map(({ label }, i) => [label, falling[i]!]))
 }
 
-function equalScores(got: Record<string, number>, want: Record<string, number>): void {
+function equalLogits(got: Record<string, number>, want: Record<string, number>): void {
   assert.equal(Object.keys(got).sort(), Object.keys(want).sort())
-  for (const [label, score] of Object.entries(want))
-    assert.ok(Math.abs(got[label]! - score) < 1e-4, `${label}: ${got[label]} and ${score}`)
+  for (const [label, logit] of Object.entries(want))
+    assert.ok(Math.abs(got[label]! - logit) < 1e-4, `${label}: ${got[label]} and ${logit}`)
 }
 
 /** No rule of WCAG 2.2 A and AA that axe can check is broken. */
@@ -63,13 +70,37 @@ async function checkAccess(page: Page, when: string): Promise<void> {
   assert.equal(found, [], when)
 }
 
+const wide = { viewport: { width: 1440, height: 1000 }, acceptDownloads: true }
+const clickable = (page: Page) => (name: string) => page.getByRole('button', { name, exact: true })
+
+/** Drops the two classes of ten pictures. */
+async function dropPhotos(page: Page): Promise<void> {
+  await drop(page, '#pictures', [join(photos, 'rose'), join(photos, 'tulip')])
+  await page.getByText('20 pictures, 2 classes').waitFor()
+}
+
+/** Downloads the adapter of the run that was trained last. */
+async function downloaded(page: Page, section: string): Promise<Download> {
+  const link = page.locator(section).getByText('Download the adapter')
+  return (await Promise.all([page.waitForEvent('download'), link.click()]))[0]
+}
+
+/** Tries one picture and waits for its map. */
+async function tryPicture(page: Page): Promise<string> {
+  const picture = join(photos, 'tulip', '3.png')
+  const choose = clickable(page)('Drop a picture here, or choose one')
+  const [chooser] = await Promise.all([page.waitForEvent('filechooser'), choose.click()])
+  await chooser.setFiles(picture)
+  await page.locator('.result[aria-busy=false] .heat').waitFor()
+  return picture
+}
+
 test('folders are dropped, a run outlives a reload, pictures are tried, the adapter is read by the command line', () =>
-  inDemo({ viewport: { width: 1440, height: 1000 }, acceptDownloads: true }, async (page, url) => {
-    const button = (name: string) => page.getByRole('button', { name, exact: true })
+  inDemo(wide, async (page) => {
+    const button = clickable(page)
     assert.ok(await button('Train').isDisabled())
     await page.getByText('Training needs pictures of at least two classes.').waitFor()
-    await drop(page, '#pictures', [join(photos, 'rose'), join(photos, 'tulip')])
-    await page.getByText('20 pictures, 2 classes').waitFor()
+    await dropPhotos(page)
     await page.getByText('1 file was left out: no JPEG, PNG or WebP.').waitFor()
     await page.waitForFunction(() => document.querySelectorAll('.thumbs canvas').length === 10)
 
@@ -77,59 +108,79 @@ test('folders are dropped, a run outlives a reload, pictures are tried, the adap
     await page.getByLabel('Epochs').fill('8')
     await button('Train').click()
     await steps(page, 10)
+    assert.match(await page.locator('.monitor').innerText(), /Computed on the processor/)
     await page.reload()
-    await page.getByText('Not finished: LoRA on Small ViT, My pictures').waitFor()
+    await page.getByText(/^Not finished: LoRA on Small ViT, My pictures, step [1-9]\d* of \d+/).waitFor()
     await button('Continue').click()
     await until(page, 'Done in')
     assert.match(await state(page), /^Done in \d+ s: \d+ % of the pictures set aside are right$/)
     await checkAccess(page, 'after training')
 
-    const [chooser] = await Promise.all([
-      page.waitForEvent('filechooser'),
-      button('Drop a picture here, or choose one').click(),
-    ])
-    const picture = join(photos, 'tulip', '3.png')
-    await chooser.setFiles(picture)
-    await page.locator('.heat').waitFor()
+    const picture = await tryPicture(page)
     assert.match(await page.locator('#trying').innerText(), /It looked most at the (upper|lower|middle|left|right)/)
-    const shown = await scoresIn(page)
-    const [download] = await Promise.all([
-      page.waitForEvent('download'),
-      page.locator('#trying').getByText('Download the adapter').click(),
-    ])
-    equalScores(await predictWith(download, picture, 'benchmarks/vit-cifar100'), shown)
+    const shown = await logitsIn(page)
+    const download = await downloaded(page, '#trying')
+    equalLogits(await logitsWith(download, picture, 'benchmarks/vit-cifar100'), shown)
 
     // The same file back into the page.
-    await drop(page, '#trying', [join(folder, download.suggestedFilename())])
+    await drop(page, '#trying', [zipOf(download)])
     await page.waitForFunction(() => document.querySelector<HTMLSelectElement>('#trying select')!.value === 'adapter')
     await page.locator('.result[aria-busy=false] .heat').waitFor()
-    equalScores(await scoresIn(page), shown)
-
-    // The same on WebGPU, with what a GPU in software compiles in time: a tiny model by its address, its last layer.
-    await page.getByText('More settings').click()
-    await page.getByLabel('Device').selectOption('webgpu')
-    await page.locator('.device summary').getByText('WebGPU').waitFor()
-    await page.getByLabel('Model', { exact: true }).selectOption('address')
-    await page.getByLabel('Address of the folder').fill(`${url}/test/fixtures/checkpoints/vit/`)
-    await page.getByLabel('Epochs').fill('3')
-    await page.getByLabel('Linear').check()
-    await button('Train anew').click()
-    await steps(page, 10)
-    await until(page, 'Done in')
-    assert.match(await page.locator('.monitor').innerText(), /Computed on webgpu/)
-    await button('Download the model').first().waitFor()
-    await page.locator('.result[aria-busy=false] .heat').waitFor()
-    const tried = await scoresIn(page)
-    const [second] = await Promise.all([
-      page.waitForEvent('download'),
-      page.locator('#training').getByText('Download the model').click(),
-    ])
-    equalScores(await predictWith(second, picture), tried)
+    equalLogits(await logitsIn(page), shown)
 
     page.on('dialog', (dialog) => dialog.accept())
     await button('Remove class tulip').click()
     await page.getByText('10 pictures, 1 class').waitFor()
     assert.ok(await button('Train anew').isDisabled())
+  }))
+
+test('the same on WebGPU, and its adapter has equal logits on the command line; a GPU that is lost is told of', () =>
+  inDemo(
+    wide,
+    async (page, url) => {
+      const button = clickable(page)
+      await dropPhotos(page)
+      await page.getByText('More settings').click()
+      await page.getByLabel('Device').selectOption('webgpu')
+      await page.locator('.device summary').getByText('WebGPU').waitFor()
+      // A tiny model by its address, since a GPU in software is slow.
+      await page.getByLabel('Model', { exact: true }).selectOption('address')
+      await page.getByLabel('Address of the folder').fill(`${url}/test/fixtures/checkpoints/vit/`)
+      await page.getByLabel('Epochs').fill('3')
+      assert.ok(await page.getByRole('radio', { name: /^LoRA/ }).isChecked())
+      await button('Train').click()
+      await steps(page, 10)
+      await page.evaluate(loseDevice)
+      await page.locator('.monitor').getByText('Computed on webgpu. The device was lost once').waitFor()
+      await until(page, 'Done in')
+      const picture = await tryPicture(page)
+      const shown = await logitsIn(page)
+      const download = await downloaded(page, '#training')
+      equalLogits(await logitsWith(download, picture, 'test/fixtures/checkpoints/vit'), shown)
+    },
+    keepDevices,
+  ))
+
+test('frames of the camera become pictures of two classes, and are tried live', () =>
+  inDemo(wide, async (page) => {
+    const button = clickable(page)
+    const pictures = page.locator('#pictures')
+    for (const name of ['left', 'right']) {
+      await pictures.getByRole('button', { name: 'Camera', exact: true }).click()
+      await page.getByLabel('Class to record for').fill(name)
+      await button('Record').click()
+      await page.getByText(/^\d+ pictures recorded\.$/).waitFor()
+      await button('Pause recording').click()
+      await button('Keep them').click()
+      await page.locator('video').waitFor({ state: 'hidden' })
+    }
+    await page.getByText(/^\d+ pictures, 2 classes/).waitFor()
+    assert.ok(await button('Train').isEnabled())
+    const trying = page.locator('#trying')
+    await trying.getByRole('button', { name: 'Camera', exact: true }).click()
+    await trying.locator('.score').first().waitFor()
+    await trying.getByRole('button', { name: 'Stop the camera' }).click()
+    await trying.getByRole('button', { name: 'Camera', exact: true }).waitFor()
   }))
 
 test('on a host that sends no headers a service worker isolates the page, which then has threads', async () => {

@@ -110,7 +110,7 @@ export function createTrying(app: App): Trying {
     )
     setText(where, map ? `It looked most at ${whereIn(map)}.` : '')
     scale.hidden = !map
-    scores.show(classes, prediction.scores)
+    scores.show(classes, prediction.scores, prediction.logits)
     result.hidden = false
   }
   async function show(one: Tried): Promise<void> {
