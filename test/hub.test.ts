@@ -17,13 +17,19 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
+  createReference,
   type DownloadProgress,
+  disposeModule,
   encodeSafetensors,
   hubCacheFolder,
   InputError,
   openCheckpoint,
+  openRun,
   resolveModel,
+  type TrainOptions,
+  train,
 } from 'vitune'
+import { fixtures, images } from './cli-tools.ts'
 
 const COMMIT = '0123456789abcdef0123456789abcdef01234567'
 const config = Buffer.from(JSON.stringify({ model_type: 'vit' }))
@@ -267,6 +273,33 @@ test('shards come with their index, and other revisions by their name', async ({
   assert.equal((await openCheckpoint(found)).names(), ['a', 'b'])
   assert.not.ok(existsSync(join(found, 'model-00003-of-00002.safetensors')))
   assert.is(readFileSync(join(cacheDir, 'models--org--sharded/refs/v1'), 'utf8'), COMMIT)
+})
+
+test('a run keeps the commit of its model, and goes on and opens with it when the name has moved on', async (context) => {
+  const { folder, cacheDir, hubUrl, repos } = context
+  const names = ['config.json', 'preprocessor_config.json', 'model.safetensors']
+  const bytesOf = (name: string) => readFileSync(join(fixtures, 'checkpoints/vit', name))
+  repos['org/vit'] = { files: Object.fromEntries(names.map((name) => [name, bytesOf(name)])) }
+  const data = await images(join(folder, 'images'), 4)
+  const out = join(folder, 'run')
+  const settings = { data, model: 'org/vit', epochs: 1, batchSize: 2, threads: 1, out }
+  for await (const event of train({ ...settings, hub: { hubUrl, cacheDir } })) if (event.kind === 'step') break
+  const commit = () => JSON.parse(readFileSync(join(out, 'run.json'), 'utf8')).commit
+  assert.is(commit(), COMMIT)
+
+  // Another program has seen a newer commit, which is not here.
+  writeFileSync(join(cacheDir, 'models--org--vit/refs/main'), 'f'.repeat(40))
+  const hub = { hubUrl, cacheDir, offline: true }
+  assert.match(await refusal(resolveModel('org/vit', hub)), /is not in the cache/)
+  const kinds: string[] = []
+  for await (const { kind } of train({ resume: true, out, hub } as TrainOptions)) kinds.push(kind)
+  assert.is(kinds.at(-1), 'done')
+  assert.is(commit(), COMMIT)
+  const backend = createReference()
+  const opened = await openRun(backend, out, hub)
+  assert.equal([opened.source, opened.commit], ['org/vit', COMMIT])
+  disposeModule(opened.model)
+  assert.is(backend.memory().buffers, 0)
 })
 
 test('a download that breaks off leaves nothing that looks complete, and goes on where it stopped', async (context) => {

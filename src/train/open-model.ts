@@ -17,6 +17,8 @@ export interface OpenModelOptions extends ResolveOptions {
   /** Input side in pixels; default: what the checkpoint's preprocessor makes. */
   inputSize?: number | undefined
   interpolation?: Interpolation | undefined
+  /** The commit of a model that is given by name, instead of the newest or the one behind its `@`. */
+  commit?: string | undefined
   /** An adapter folder to put on. */
   adapter?: string | undefined
 }
@@ -27,6 +29,8 @@ export interface OpenModel {
   checkpoint: Checkpoint
   /** As given: a hub name or folder. */
   source: string
+  /** Of a model by name: its commit on the hub. */
+  commit?: string
   preprocess: Preprocess
   /** The configuration of the adapter that was put on. */
   lora?: LoraConfig
@@ -51,7 +55,9 @@ export async function openModel(
   nameOrFolder: string,
   options: OpenModelOptions = {},
 ): Promise<OpenModel> {
-  const folder = await resolveModel(nameOrFolder, options)
+  const { commit: wanted } = options
+  const folder = await resolveModel(wanted ? `${nameOrFolder.split('@')[0]}@${wanted}` : nameOrFolder, options)
+  const commit = folder === nameOrFolder ? undefined : /[\\/]snapshots[\\/]([0-9a-f]{40})$/.exec(folder)?.[1]
   const checkpoint = await openCheckpoint(folder)
   const preprocess = preprocessOf(checkpoint, options.inputSize)
   const size = preprocess.crop ?? (preprocess.resize && 'height' in preprocess.resize ? preprocess.resize : undefined)
@@ -59,7 +65,14 @@ export async function openModel(
     ...(size ? { inputSize: [size.height, size.width] as [number, number] } : {}),
     ...(options.interpolation ? { interpolation: options.interpolation } : {}),
   })
-  const opened: OpenModel = { model, dialect, checkpoint, source: nameOrFolder, preprocess }
+  const opened: OpenModel = {
+    model,
+    dialect,
+    checkpoint,
+    source: nameOrFolder,
+    ...(commit ? { commit } : {}),
+    preprocess,
+  }
   if (options.adapter !== undefined) opened.lora = await applyAdapter(model, await openAdapter(options.adapter))
   return opened
 }
@@ -69,6 +82,8 @@ export interface RunFile {
   method: string
   model: string
   classes: string[]
+  /** Of a model by name: the commit that was trained on. */
+  commit?: string
   inputSize?: number
   interpolation?: Interpolation
 }
@@ -97,7 +112,7 @@ export async function openRun(backend: Backend, folder: string, options: Resolve
       `${folder}: has no ${files.baseName(weights)} yet; let its first epoch finish with train --resume`,
     )
   }
-  if (adapted) return openModel(backend, run.model, { ...options, ...shape, adapter: folder })
+  if (adapted) return openModel(backend, run.model, { ...options, ...shape, commit: run.commit, adapter: folder })
   return { ...(await openModel(backend, folder, { ...options, ...shape })), source: run.model }
 }
 

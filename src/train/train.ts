@@ -17,7 +17,7 @@ import { version } from '../platform/version.ts'
 import { type Checkpoints, checkpointsAt, checkpointsInMemory } from './checkpoints.ts'
 import { type EpochEvent, type FitOptions, type FitResult, type FitState, fit, type StepEvent } from './fit.ts'
 import { checkFits } from './fits.ts'
-import { type OpenModel, openModel, preprocessorJson } from './open-model.ts'
+import { type OpenModel, openModel, preprocessorJson, readRun } from './open-model.ts'
 import { defaultRates, prepare } from './prepare.ts'
 import { checkClasses, checkUnused, files, metricsLine, settingsToResume, trimMetrics } from './run-folder.ts'
 import { checkSettings, defaults, defined, inFull, pick, type TrainSettings } from './settings.ts'
@@ -195,6 +195,8 @@ async function* trainOn(
     opened = await openModel(backend, settings.model, {
       ...options.hub,
       ...pick(settings, 'inputSize', 'interpolation', 'adapter'),
+      // The weights of a name may change on the hub between two parts of a run.
+      commit: options.resume ? (await readRun(out!)).commit : undefined,
     })
     const { model } = opened
     const method: Method = opened.lora ? (opened.lora.useDora ? 'dora' : 'lora') : (settings.peft ?? defaults.peft)
@@ -252,6 +254,7 @@ async function* trainOn(
       created: new Date().toISOString(),
       method,
       model: settings.model,
+      ...(opened.commit ? { commit: opened.commit } : {}),
       classes: folder.classes,
       ...pick(settings, 'inputSize', 'interpolation'),
       settings: { ...settings, peft: method, lr },
