@@ -24,11 +24,11 @@ export function fitsIn(need: MemoryEstimate, device: DeviceName, caps: Caps): bo
 
 /** Changes that need less, in the order of what to try, each with how to ask for it. */
 function* remedies(o: EstimateOptions): Generator<[string, EstimateOptions]> {
-  for (let images = Math.floor(o.batchSize / 2); images >= 1; images = Math.floor(images / 2)) {
-    if (images < (o.microBatch ?? Number.POSITIVE_INFINITY)) yield ['a micro-batch of', { ...o, microBatch: images }]
-  }
   for (let batchSize = Math.floor(o.batchSize / 2); batchSize >= 1; batchSize = Math.floor(batchSize / 2)) {
     yield ['a batch size of', { ...o, batchSize }]
+  }
+  for (let images = Math.floor(o.batchSize / 2); images >= 1; images = Math.floor(images / 2)) {
+    if (images < (o.microBatch ?? Number.POSITIVE_INFINITY)) yield ['a micro-batch of', { ...o, microBatch: images }]
   }
   if (!o.checkpointing) yield ['checkpointing', { ...o, checkpointing: true }]
   if (o.method === 'full') yield ['LoRA instead of full fine-tuning', { ...o, method: 'lora' }]
