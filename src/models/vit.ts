@@ -3,7 +3,7 @@
 import type { Backend } from '../backend/backend.ts'
 import { Context } from '../nn/context.ts'
 import { type Init, LayerNorm, Linear, zeros } from '../nn/layers.ts'
-import { Module } from '../nn/module.ts'
+import { Module, trainableParameters } from '../nn/module.ts'
 import { attention } from '../ops/attention.ts'
 import { add, affine, broadcastTo, mul, silu } from '../ops/elementwise.ts'
 import { matmul } from '../ops/linear.ts'
@@ -57,6 +57,10 @@ export class Mlp extends Module {
     this.fc2 = Linear.create(backend, c.mlpHidden, c.hidden, init)
     this.swiglu = c.swiglu
   }
+  /** Whether it is two products with gelu between. */
+  get isPlain(): boolean {
+    return !this.swiglu
+  }
   /** The widened activation before fc2. */
   widen(x: Tensor, ctx: Context): Tensor {
     if (!this.swiglu) return this.fc1.forward(x, ctx, { act: 'gelu' })
@@ -98,34 +102,37 @@ export class Block extends Module {
     const scaled = scale ? mul(y, scale) : y
     return add(ctx.drop(scaled, dropPath, x.size / x.shape[0]!), x)
   }
-  /** All but the last layer: the sum behind the attention (B, N, C) and the widened activation. */
-  private open(x: Tensor, ctx: Context): [Tensor, Tensor] {
-    const mixed = scope(() => {
-      const attended = this.attention.mix(this.norm1.forward(x), ctx)
-      return this.branch(x, attended, this.attention.output, this.scale1, ctx)
-    })
-    return [mixed, scope(() => this.mlp.widen(this.norm2.forward(mixed), ctx))]
-  }
-  private close([mixed, wide]: [Tensor, Tensor], ctx: Context): Tensor {
-    return this.branch(mixed, wide, this.mlp.fc2, this.scale2, ctx)
+  /** The sum behind the attention, (B, N, C). */
+  private attend(x: Tensor, ctx: Context): Tensor {
+    const attended = this.attention.mix(this.norm1.forward(x), ctx)
+    return this.branch(x, attended, this.attention.output, this.scale1, ctx)
   }
   /** (B, N, C) to (B, N, C). */
   forward(x: Tensor, ctx: Context): Tensor {
-    return scope(() => this.close(this.open(x, ctx), ctx))
+    return scope(() => {
+      const mixed = scope(() => this.attend(x, ctx))
+      const wide = scope(() => this.mlp.widen(this.norm2.forward(mixed), ctx))
+      return this.branch(mixed, wide, this.mlp.fc2, this.scale2, ctx)
+    })
   }
   /** The same, recomputed in the backward pass instead of kept. */
   recomputed(x: Tensor, ctx: Context): Tensor {
     const start = ctx.stream
     let between = start
-    const open = (input: Tensor) => {
+    // The way back through a frozen MLP does not read its activation; then that belongs to what need not be recomputed.
+    const late = this.mlp.isPlain && trainableParameters(this.mlp).length === 0
+    const open = (input: Tensor): [Tensor, Tensor] => {
       ctx.stream = start
-      const made = this.open(input, ctx)
+      const mixed = scope(() => this.attend(input, ctx))
+      const next = late ? this.norm2.forward(mixed) : scope(() => this.mlp.widen(this.norm2.forward(mixed), ctx))
       between = ctx.stream
-      return made
+      return [mixed, next]
     }
-    return checkpoint(open, x, (made) => {
+    return checkpoint(open, x, ([mixed, next]) => {
       ctx.stream = between
-      return this.close(made, ctx)
+      const wide = late ? this.mlp.widen(next, ctx) : next
+      if (late) next.dispose()
+      return this.branch(mixed, wide, this.mlp.fc2, this.scale2, ctx)
     })
   }
 }
@@ -136,7 +143,7 @@ function pathRate(config: VitConfig, layer: number): number {
 }
 
 export interface ForwardVit {
-  /** Recompute each block in the backward pass instead of keeping its activations. */
+  /** Recompute each block but the last in the backward pass instead of keeping its activations. */
   checkpoint?: boolean
   /** i32 (B * kept): rows of (B * patches) to keep, the same number for each image; the rest is not computed. */
   keep?: Tensor
@@ -250,7 +257,9 @@ export class Vit extends Module {
       let x = scope(() => this.embed(images, ctx, options.keep))
       for (const block of this.blocks) {
         const before = x
-        x = options.checkpoint ? block.recomputed(before, ctx) : block.forward(before, ctx)
+        // The last block's activations are read first: keeping them takes no more than making them again would.
+        const again = options.checkpoint && block !== this.blocks.at(-1)
+        x = again ? block.recomputed(before, ctx) : block.forward(before, ctx)
         before.dispose()
       }
       return this.norm.forward(x)

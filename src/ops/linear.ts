@@ -1,7 +1,7 @@
 // Matrix products: y = x W^T + b with its epilogues, and plain batched matmul.
 
 import { sameShape, showShape, sizeOf } from '../tensor/shape.ts'
-import { geluSlope, isTracked, record, valuesUnread } from '../tensor/tape.ts'
+import { geluSlope, isKnown, isTracked, markKnown, record, valuesUnread } from '../tensor/tape.ts'
 import { empty, type Tensor } from '../tensor/tensor.ts'
 import { run } from './dispatch.ts'
 import { add, mul } from './elementwise.ts'
@@ -46,9 +46,13 @@ export function linear(x: Tensor, w: Tensor, options: LinearOptions = {}): Tenso
   const y = empty(x.backend, shape)
   const activated = act === 'gelu' && [x, w, bias].some(isTracked)
   const pre = activated ? empty(x.backend, shape) : undefined
+  const params = { ...plain, m, n, k, transB: 1, alpha }
   if (!valuesUnread()) {
-    const params = { ...plain, m, n, k, transB: 1, alpha, act: act === 'gelu' ? 1 : 0 }
-    run('matmul', { y, pre, a: x, b: w, bias, colScale, residual }, params)
+    run('matmul', { y, pre, a: x, b: w, bias, colScale, residual }, { ...params, act: act === 'gelu' ? 1 : 0 })
+  } else if (pre && isKnown(x)) {
+    // The way back reads the value before the activation, and not the one after it.
+    run('matmul', { y: pre, a: x, b: w, bias }, params)
+    markKnown(pre)
   }
   return record(y, [x, w, bias, residual], ([needsX, needsW, needsBias, needsResidual]) => {
     const inner = needsX || needsW || needsBias

@@ -61,12 +61,25 @@ class Tape {
 
 let current: Tape | undefined
 
-/** While only the rules of a function are wanted: the first tensor id of what it makes, and whether a rule saved such. */
-let unread: { readonly first: number; saved: boolean } | undefined
+/**
+ * While only the rules of a function are wanted: the first tensor id of what it makes, what of that has its values all the
+ * same, and whether a rule saved something without.
+ */
+let unread: { readonly first: number; readonly known: Set<number>; saved: boolean } | undefined
 
 /** Whether nobody reads the values made now, unless a rule asks for them: a product need not be computed. */
 export function valuesUnread(): boolean {
   return unread !== undefined
+}
+
+/** Whether this tensor has its values although others made now have none. */
+export function isKnown(t: Tensor): boolean {
+  return !unread || t.id < unread.first || unread.known.has(t.id)
+}
+
+/** Says that this tensor was computed although its values are unread but for a rule. */
+export function markKnown(t: Tensor): void {
+  unread?.known.add(t.id)
 }
 
 /** Whether the gradient of this tensor is wanted by the tape now recording. */
@@ -104,7 +117,7 @@ export function record(
   const needs = inputs.map((t) => t !== undefined && tape.tracked.has(t.id))
   if (!needs.includes(true)) return out
   const { saved, gate, backward } = rule(needs)
-  if (unread && saved.some((t) => t && t.id >= unread!.first)) unread.saved = true
+  if (unread && saved.some((t) => t && !isKnown(t))) unread.saved = true
   tape.nodes.push({
     out: out.id,
     inputs: inputs.map((t, i) => (needs[i] ? t!.id : undefined)),
@@ -235,7 +248,7 @@ function filled(like: Tensor, value: number): Tensor {
 /** Records how `fn` goes back. Its products are computed only where a rule saves what is made of them. */
 function recordOnly(tape: Tape, like: Tensor, fn: () => Tensor): Tensor {
   const before = tape.nodes.length
-  const mine = { first: new Tensor(like, like.shape).id, saved: false }
+  const mine = { first: new Tensor(like, like.shape).id, known: new Set<number>(), saved: false }
   unread = mine
   let out: Tensor
   try {
