@@ -1,9 +1,9 @@
 // Softmax(scale Q K^T) V by (sample, head), and its gradient. Scores live in a thread's scratch, a block of query rows
-// at a time. forward: parallel over (sample, head, row block). backward: parallel over (sample, head); P is recomputed.
+// at a time. forward: parallel over (sample, head) or (sample, head, row block). backward: over (sample, head); P is recomputed.
 // Packed layouts and the micro-kernel are those of matmul.ts; accumulation in f32.
 import { at, ceilDiv, expNegative16, expNegative4, log4, madd, share, splat, storePart, sumLanes } from './math'
 import { micro, packA, packB, storeTransposed } from './matmul'
-import { float, int, pointer, own } from './record'
+import { float, int, pointer, own, take } from './record'
 
 /** Most panels of 8 query rows in a block. */
 const FORWARD_PANELS = 4
@@ -155,39 +155,43 @@ export function attention(r: usize, thread: i32, threads: i32): void {
   const sums = scores + <usize>FORWARD_PANELS * scoreStep
   const tile = sums + FORWARD_PANELS * 32
 
-  const units = int(r, 6) * heads * blocks
-  const end = share(units, thread + 1, threads)
+  // Whole heads where there are many, so that each is packed once.
+  const all = int(r, 6) * heads
+  const step = threads == 1 || all >= 8 * threads ? blocks : 1
+  const units = all * blocks
   let packed = -1
-  for (let u = share(units, thread, threads); u < end; u++) {
-    const head = u / blocks // over samples and heads
-    const base = at((head / heads) * n * ld + (head % heads) * d)
-    if (head != packed) {
-      packA(pointer(r, 4) + base, ld, n, d, false, packedK)
-      packA(pointer(r, 5) + base, ld, d, n, true, packedV)
-      packed = head
-    }
-    const p0 = share(queryPanels, u % blocks, blocks)
-    const panels = share(queryPanels, (u % blocks) + 1, blocks) - p0
-    const row = p0 * 8
-    const height = min(n, (p0 + panels) * 8) - row
-    packB(pointer(r, 3) + base + at(row * ld), ld, d, height, true, packedQ, 0, panels)
-    // scale may be negative, so it comes before the maximum.
-    scaleAll(packedQ, panels * 8 * d, scale)
-    for (let j = 0; j < keyPanels; j++) {
-      const a = packedK + at(j * 4 * d)
-      const out = scores + ((<usize>j) << 7)
-      for (let p = 0; p < panels; p++) micro(a, packedQ + at(p * 8 * d), d, out + <usize>p * scoreStep, true)
-    }
-    for (let p = 0; p < panels; p++) {
-      const i = row + p * 8
-      softmaxRows(scores + <usize>p * scoreStep, n, sums + p * 32, lse == 0 ? 0 : lse + at(head * n + i), n - i)
-    }
-    const o = pointer(r, 1) + base + at(row * ld)
-    for (let j = 0; j < depthPanels; j++) {
-      const a = packedV + at(j * 4 * n)
+  for (let first = take(r) * step; first < units; first = take(r) * step) {
+    for (let u = first; u < first + step; u++) {
+      const head = u / blocks // over samples and heads
+      const base = at((head / heads) * n * ld + (head % heads) * d)
+      if (head != packed) {
+        packA(pointer(r, 4) + base, ld, n, d, false, packedK)
+        packA(pointer(r, 5) + base, ld, d, n, true, packedV)
+        packed = head
+      }
+      const p0 = share(queryPanels, u % blocks, blocks)
+      const panels = share(queryPanels, (u % blocks) + 1, blocks) - p0
+      const row = p0 * 8
+      const height = min(n, (p0 + panels) * 8) - row
+      packB(pointer(r, 3) + base + at(row * ld), ld, d, height, true, packedQ, 0, panels)
+      // scale may be negative, so it comes before the maximum.
+      scaleAll(packedQ, panels * 8 * d, scale)
+      for (let j = 0; j < keyPanels; j++) {
+        const a = packedK + at(j * 4 * d)
+        const out = scores + ((<usize>j) << 7)
+        for (let p = 0; p < panels; p++) micro(a, packedQ + at(p * 8 * d), d, out + <usize>p * scoreStep, true)
+      }
       for (let p = 0; p < panels; p++) {
-        micro(a, scores + <usize>p * scoreStep, n, tile, true)
-        storeTurned(tile, sums + p * 32, o + at(p * 8 * ld + j * 4), ld, height - p * 8, d - j * 4)
+        const i = row + p * 8
+        softmaxRows(scores + <usize>p * scoreStep, n, sums + p * 32, lse == 0 ? 0 : lse + at(head * n + i), n - i)
+      }
+      const o = pointer(r, 1) + base + at(row * ld)
+      for (let j = 0; j < depthPanels; j++) {
+        const a = packedV + at(j * 4 * n)
+        for (let p = 0; p < panels; p++) {
+          micro(a, scores + <usize>p * scoreStep, n, tile, true)
+          storeTurned(tile, sums + p * 32, o + at(p * 8 * ld + j * 4), ld, height - p * 8, d - j * 4)
+        }
       }
     }
   }
@@ -231,8 +235,7 @@ export function attentionGrad(r: usize, thread: i32, threads: i32): void {
   const tile2 = tile + 128
 
   const units = int(r, 10) * heads
-  const end = share(units, thread + 1, threads)
-  for (let head = share(units, thread, threads); head < end; head++) {
+  for (let head = take(r); head < units; head = take(r)) {
     const base = at((head / heads) * n * ld + (head % heads) * d)
     const lse = pointer(r, 9) + at(head * n)
     packB(pointer(r, 6) + base, ld, d, n, true, keysByScore, 0, keyPanels)

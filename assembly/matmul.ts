@@ -1,13 +1,15 @@
 // y = residual + colScale act(alpha A diag(kScale) B + bias): packed operands and a 4 x 8 micro-kernel, f32 accumulation.
-// Phase 0 packs B once for all threads, phase 1 multiplies. A is packed by each thread for the rows it owns, 64 at a time.
+// Phase 0 packs B once for all threads, phase 1 multiplies. A is packed by each thread for the rows it takes, 64 at a time.
 // The inner size is cut into blocks that depend on it alone, so a result never depends on how threads share the work.
-import { at, ceilDiv, gelu16, gelu4, geluGrad16, geluGrad4, loadPart, madd, share, splat, storePart } from './math'
-import { float, int, own, PHASE, pointer, SHARED } from './record'
+import { at, ceilDiv, gelu16, gelu4, geluGrad16, geluGrad4, loadPart, madd, splat, storePart } from './math'
+import { float, int, own, PHASE, pointer, SHARED, take } from './record'
 
 /** Longest inner block: an 8-column panel of B is then 16 KiB and stays in the first-level cache. */
 const DEPTH = 512
 /** Panels of 4 rows of A packed at a time. */
 const ROWS = 16
+/** Steps of the inner size, by panels of 4 rows and 8 columns, that take some 50 us: shorter units are not worth taking. */
+const LONG: i64 = 30000
 /** Panels of 8 columns for which partial sums are held. */
 const COLUMNS = 256
 
@@ -378,7 +380,7 @@ function epilogue(tile: usize, batch: i32, row: i32, column: i32): void {
 }
 
 /** Phase 0: B as [product][inner block][panel][k][8] in scratch. */
-function pack(r: usize, thread: i32, threads: i32): void {
+function pack(r: usize, threads: i32): void {
   const n = int(r, 12)
   const k = int(r, 13)
   const transposed = int(r, 15) != 0
@@ -391,24 +393,28 @@ function pack(r: usize, thread: i32, threads: i32): void {
   const depth = blockDepth(k)
   const blocks = ceilDiv(k, depth)
   const units = products * blocks * panels
-  let u = share(units, thread, threads)
-  const end = share(units, thread + 1, threads)
-  while (u < end) {
-    const panel = u % panels
-    const block = (u / panels) % blocks
-    const product = u / panels / blocks
-    const to = min(panels, panel + end - u)
-    const k0 = block * depth
-    const from = source + at(product * strideB) + (transposed ? at(k0) : at(k0 * n))
-    const target = out + at((product * k + k0) * panels * 8)
-    const kc = min(depth, k - k0)
-    packB(from, transposed ? k : n, kc, n, transposed, target, panel, to)
-    if (scale != 0) scalePanels(target + at(panel * 8 * kc), to - panel, kc, scale + at(k0))
-    u += to - panel
+  const step = ceilDiv(units, threads == 1 ? 1 : 8 * threads)
+  for (;;) {
+    let u = take(r) * step
+    if (u >= units) return
+    const end = min(units, u + step)
+    while (u < end) {
+      const panel = u % panels
+      const block = (u / panels) % blocks
+      const product = u / panels / blocks
+      const to = min(panels, panel + end - u)
+      const k0 = block * depth
+      const from = source + at(product * strideB) + (transposed ? at(k0) : at(k0 * n))
+      const target = out + at((product * k + k0) * panels * 8)
+      const kc = min(depth, k - k0)
+      packB(from, transposed ? k : n, kc, n, transposed, target, panel, to)
+      if (scale != 0) scalePanels(target + at(panel * 8 * kc), to - panel, kc, scale + at(k0))
+      u += to - panel
+    }
   }
 }
 
-/** Phase 1; scratch of a thread: A panels [16][depth][4], 64 spare numbers, tiles. The threads form a grid over row panels (of all products) and column panels, whichever balances best. */
+/** Phase 1; scratch of a thread: A panels [16][depth][4], 64 spare numbers, tiles. The threads take blocks of rows and columns. */
 function multiply(r: usize, thread: i32, threads: i32): void {
   y = pointer(r, 1)
   pre = pointer(r, 2)
@@ -429,27 +435,20 @@ function multiply(r: usize, thread: i32, threads: i32): void {
   const strideB = int(r, 17)
   const panels = ceilDiv(width, 8)
   const rowPanels = ceilDiv(rows, 4)
-  const total = int(r, 10) * rowPanels
+  const products = int(r, 10)
   const depth = blockDepth(k)
 
-  let across = 1 // threads side by side along the columns
-  let best = i64.MAX_VALUE
-  for (let c = 1; c <= threads; c++) {
-    if (threads % c != 0) continue
-    // Beside its tiles a thread packs its rows and streams its columns: each as long as about two more panels.
-    const down = ceilDiv(total, threads / c)
-    const right = ceilDiv(panels, c)
-    const cost = <i64>down * right + 2 * (down + right)
-    if (cost < best) {
-      best = cost
-      across = c
-    }
+  // Blocks of rows and columns, enough for a slow thread to hold up the others by little, and long enough to be worth taking.
+  const enough = threads == 1 ? 1 : 16 * threads
+  let tall = ROWS
+  while (tall > 8 && products * ceilDiv(rowPanels, tall) < enough) tall >>= 1
+  const down = ceilDiv(rowPanels, tall)
+  let wide = min(COLUMNS, panels)
+  while (wide > 16 && products * down * ceilDiv(panels, wide) < enough && <i64>min(tall, rowPanels) * wide * k > LONG) {
+    wide = ceilDiv(wide, 2)
   }
-  const firstPanel = share(panels, thread % across, across)
-  const lastPanel = share(panels, (thread % across) + 1, across)
-  const down = threads / across
-  let unit = share(total, thread / across, down)
-  const end = share(total, thread / across + 1, down)
+  const across = ceilDiv(panels, wide)
+  const units = products * down * across
 
   const packed = pointer(r, SHARED)
   const mine = own(r, thread)
@@ -458,42 +457,41 @@ function multiply(r: usize, thread: i32, threads: i32): void {
   const tileStep: usize = depth < k ? 128 : 0 // partial sums outlive a block only when more follow
   const fuse = depth >= k && !active
   const ld = transposed ? rows : k
-  while (unit < end) {
-    const batch = unit / rowPanels
-    const p0 = unit % rowPanels
-    const p1 = min(p0 + ROWS, min(rowPanels, p0 + end - unit))
-    unit += p1 - p0
+  for (let u = take(r); u < units; u = take(r)) {
+    const block = u / across
+    const batch = block / down
+    const p0 = (block % down) * tall
+    const p1 = min(rowPanels, p0 + tall)
+    const c0 = (u % across) * wide
+    const c1 = min(panels, c0 + wide)
     const row = p0 * 4
     const height = min(rows, p1 * 4) - row
     const source = a + at(batch * strideA)
     const base = packed + (strideB == 0 ? 0 : at(batch * k * panels * 8))
-    for (let c0 = firstPanel; c0 < lastPanel; c0 += COLUMNS) {
-      const c1 = min(lastPanel, c0 + COLUMNS)
-      let k0 = 0
-      do {
-        const kc = min(depth, k - k0)
-        const last = k0 + kc >= k
-        packA(source + (transposed ? at(k0 * ld + row) : at(row * ld + k0)), ld, height, kc, transposed, mine)
-        let b = base + at(k0 * panels * 8 + c0 * 8 * kc)
-        let tile = tiles
-        for (let c = c0; c < c1; c++, b += at(8 * kc)) {
-          let p = mine
-          for (let i = p0; i < p1; i++, p += at(4 * kc), tile += tileStep) {
-            if (fuse && i * 4 + 4 <= rows && c * 8 + 8 <= width) {
-              microFinish(p, b, kc, (batch * rows + i * 4) * width + c * 8, c * 8)
-              continue
-            }
-            micro(p, b, kc, tile, k0 == 0)
-            if (last) epilogue(tile, batch, i * 4, c * 8)
+    let k0 = 0
+    do {
+      const kc = min(depth, k - k0)
+      const last = k0 + kc >= k
+      packA(source + (transposed ? at(k0 * ld + row) : at(row * ld + k0)), ld, height, kc, transposed, mine)
+      let b = base + at(k0 * panels * 8 + c0 * 8 * kc)
+      let tile = tiles
+      for (let c = c0; c < c1; c++, b += at(8 * kc)) {
+        let p = mine
+        for (let i = p0; i < p1; i++, p += at(4 * kc), tile += tileStep) {
+          if (fuse && i * 4 + 4 <= rows && c * 8 + 8 <= width) {
+            microFinish(p, b, kc, (batch * rows + i * 4) * width + c * 8, c * 8)
+            continue
           }
+          micro(p, b, kc, tile, k0 == 0)
+          if (last) epilogue(tile, batch, i * 4, c * 8)
         }
-        k0 += kc
-      } while (k0 < k)
-    }
+      }
+      k0 += kc
+    } while (k0 < k)
   }
 }
 
 export function matmul(r: usize, thread: i32, threads: i32): void {
-  if (int(r, PHASE) == 0) pack(r, thread, threads)
+  if (int(r, PHASE) == 0) pack(r, threads)
   else multiply(r, thread, threads)
 }
