@@ -1,10 +1,9 @@
 // The same pseudo-random numbers for every contender, so that products can be compared. xorshift32: fast, good enough here.
 
-/** `next(length, deviation)`: uniform numbers around 0, a Float32Array. The same seed gives the same series. */
+/** `next(length, deviation, out)`: uniform numbers around 0, in `out` where it is given. The same seed gives the same series. */
 export function noise(seed = 1) {
   let state = seed
-  return (length, deviation) => {
-    const out = new Float32Array(length)
+  return (length, deviation, out = new Float32Array(length)) => {
     const scale = (deviation * Math.sqrt(3)) / 2147483648
     for (let i = 0; i < length; i++) {
       state ^= state << 13

@@ -16,7 +16,13 @@ export function makeModel(backend, { shape, method }) {
     patch_size: shape.patch,
   })
   const next = noise(3)
-  const model = new Vit(backend, config, (sizes) => next(size(sizes), 0.02))
+  // One room for all, or the process's highest memory would be that of arrays not yet collected.
+  let room = new Float32Array(0)
+  const model = new Vit(backend, config, (sizes) => {
+    const length = size(sizes)
+    if (room.length < length) room = new Float32Array(length)
+    return next(length, 0.02, room.subarray(0, length))
+  })
   const classes = Array.from({ length: shape.classes }, (_, i) => `class ${i}`)
   prepare(model, classes, method === 'forward' ? 'full' : method, { seed: 1 })
   return { model, classes }

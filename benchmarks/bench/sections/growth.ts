@@ -13,7 +13,7 @@ async function byBatch(bench: Bench, to: Section): Promise<void> {
   const lanes = batches.map(
     (batch): Lane => ({ kind: 'vitune', who: 'vitune', what: what(batch), spec: { ...spec, batch } }),
   )
-  const laps = await interleave(bench, to, lanes, { rounds: bench.quick ? 1 : 3, warm: 1 })
+  const laps = await interleave(bench, to, lanes, { rounds: 3, warm: 1 })
   for (const lap of laps) to.rows.push(rowOf(lap, 'ms', false, (ms) => ms / lap.spec.batch!))
   const smallest = lapOf(laps, 'vitune', what(batches[0]!))
   if (!smallest) return

@@ -24,7 +24,7 @@ function lanesOf(kind: Lane['kind'], who: string, spec: Partial<Spec>, of: reado
 export async function matmul(bench: Bench): Promise<Section> {
   const to = section('matmul', 'Matrix products (rows x inner x columns), each result read whole')
   const of = bench.quick ? products.slice(0, 4) : products
-  const rounds = bench.quick ? 5 : 15
+  const rounds = bench.quick ? 9 : 15
   const counts = bench.threads > 1 ? [1, bench.threads] : [1]
   const own = (threads: number, relaxed: boolean) => `vitune ${relaxed ? 'relaxed' : 'plain'}, ${threadsText(threads)}`
   const lanes = [

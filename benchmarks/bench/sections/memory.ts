@@ -16,7 +16,7 @@ export async function memory(bench: Bench): Promise<Section> {
     { kind: 'vitune', who: 'vitune, checkpointing', what, spec: { ...spec, checkpointing: true } },
     { kind: 'pytorch', who: 'PyTorch (native)', what, spec },
   ]
-  const laps = await interleave(bench, to, lanes, { rounds: bench.quick ? 2 : 5, warm: 1 })
+  const laps = await interleave(bench, to, lanes, { rounds: 5, warm: 1 })
   for (const lap of laps) {
     const spread = spreadOf([lap.last.rss / 1e6])
     to.rows.push({ what: 'highest memory of the process', who: lap.who, unit: 'MB', more: false, spread })

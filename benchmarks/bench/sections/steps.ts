@@ -46,7 +46,7 @@ export async function steps(bench: Bench): Promise<Section> {
       .slice(1)
       .flatMap((method) => [lane('vitune', 'vitune', method), lane('pytorch', 'PyTorch (native)', method)]),
   ]
-  const laps = await interleave(bench, to, lanes, { rounds: bench.quick ? 2 : 7, warm: 1 })
+  const laps = await interleave(bench, to, lanes, { rounds: bench.quick ? 4 : 7, warm: 1 })
   for (const lap of laps) to.rows.push(rowOf(lap, 'ms', false, (ms) => ms / BATCH / (lap.spec.repeat ?? 1)))
 
   const ours = (what: string) => lapOf(laps, 'vitune', what)
