@@ -1,4 +1,4 @@
-// The backends that the tests of kernels and of the backend contract run on, in Node and in a page of Chromium.
+// The backends that the tests of kernels, of the backend contract and of replay run on, in Node and in a page of Chromium.
 import { type Backend, createReference, createWasm, createWebgpu } from 'vitune'
 import { type KernelCase, tileCases } from './kernel-cases.ts'
 
@@ -56,21 +56,37 @@ function withoutSubgroups(c: KernelCase): boolean {
     c.kernel,
   )
 }
+
+const inPage = Boolean(process.env.VITUNE_TEST_PAGE)
+/** A page runs them slower still: the edges of matmul's tiles, and one width of heads. */
+function fewerForTiles(c: KernelCase): boolean {
+  return c.kernel === 'matmul' ? !tileCases.has(c) : fewForTiles(c) || !/^2 x 67/.test(c.name)
+}
+
 // On an adapter in software: the kernels that GPUs get, those with subgroups and those of them without.
 const asOnGpu: Record<string, Tested> = {
-  'webgpu, as on a GPU': { start: () => createWebgpu({ disable: ['direct'] }), leavesOut: fewForTiles },
+  'webgpu, as on a GPU': {
+    start: () => createWebgpu({ disable: ['direct'] }),
+    leavesOut: inPage ? fewerForTiles : fewForTiles,
+  },
+}
+const noSubgroups: Record<string, Tested> = {
   'webgpu, as on a GPU without subgroups': {
     start: () => createWebgpu({ disable: ['direct', 'subgroups'] }),
     leavesOut: (c) => !withoutSubgroups(c),
   },
 }
 
-const inPage = Boolean(process.env.VITUNE_TEST_PAGE)
-
 /** By label. WebGPU where test/run.mjs found an adapter. */
 export const backends: Record<string, Tested> = {
   ...(inPage ? {} : onlyInNode),
   ...wasm,
   ...(process.env.VITUNE_TEST_WEBGPU ? webgpu : {}),
-  ...(process.env.VITUNE_TEST_WEBGPU && !inPage ? asOnGpu : {}),
+}
+
+/** Those, and the kernels of WebGPU that another machine would get. */
+export const kernelBackends: Record<string, Tested> = {
+  ...backends,
+  ...(process.env.VITUNE_TEST_WEBGPU ? asOnGpu : {}),
+  ...(process.env.VITUNE_TEST_WEBGPU && !inPage ? noSubgroups : {}),
 }
