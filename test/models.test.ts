@@ -20,6 +20,7 @@ import {
   Rng,
   saveVit,
   scope,
+  slice,
   type TensorToWrite,
   tensor,
   truncatedNormal,
@@ -405,6 +406,27 @@ check('images of another size or without a batch are refused', async ({ backend 
   assert.throws(() => model.forward(model.norm.weight), /^vit: images must be \(B, 3, 8, 8\), got \(16\)$/)
   disposeModule(model)
 })
+
+check(
+  'the last block computes the tokens that the classifier reads, as it would with all others',
+  async ({ backend }) => {
+    for (const [pooling, read] of Object.entries({ cls: 1, distilled: 2, 'cls+mean': 6, mean: 6 } as const)) {
+      const model = smallVit(backend, { pooling, distillationToken: true, positionPrefix: 2, layerScale: true })
+      const ctx = new Context()
+      const images = tensor(backend, imagesFor(model), [2, 3, 8, 8])
+      const tokens = model.tokens(images, ctx)
+      const all = scope(() =>
+        model.norm.forward(model.blocks.reduce((x, block) => block.forward(x, ctx), model.embed(images, ctx))),
+      )
+      assert.equal(tokens.shape, [2, read, model.config.hidden])
+      const [got, want] = await take([tokens, scope(() => slice(all, 1, 0, read))])
+      assert.equal(got, want, pooling)
+      all.dispose()
+      images.dispose()
+      disposeModule(model)
+    }
+  },
+)
 
 check('recomputing blocks or naming all patches changes no logit, and their order hardly any', async () => {
   const kinds: Partial<VitConfig>[] = [

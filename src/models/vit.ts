@@ -102,15 +102,16 @@ export class Block extends Module {
     const scaled = scale ? mul(y, scale) : y
     return add(ctx.drop(scaled, dropPath, x.size / x.shape[0]!), x)
   }
-  /** The sum behind the attention, (B, N, C). */
-  private attend(x: Tensor, ctx: Context): Tensor {
+  /** The sum behind the attention, of the first `rows` tokens of each image where given. */
+  private attend(x: Tensor, ctx: Context, rows?: number): Tensor {
+    const first = (tokens: Tensor) => (rows ? slice(tokens, 1, 0, rows) : tokens)
     const attended = this.attention.mix(this.norm1.forward(x), ctx)
-    return this.branch(x, attended, this.attention.output, this.scale1, ctx)
+    return this.branch(first(x), first(attended), this.attention.output, this.scale1, ctx)
   }
-  /** (B, N, C) to (B, N, C). */
-  forward(x: Tensor, ctx: Context): Tensor {
+  /** (B, N, C) to (B, N, C), or to (B, rows, C): of the first `rows` tokens alone, which read all. */
+  forward(x: Tensor, ctx: Context, rows?: number): Tensor {
     return scope(() => {
-      const mixed = scope(() => this.attend(x, ctx))
+      const mixed = scope(() => this.attend(x, ctx, rows))
       const wide = scope(() => this.mlp.widen(this.norm2.forward(mixed), ctx))
       return this.branch(mixed, wide, this.mlp.fc2, this.scale2, ctx)
     })
@@ -251,15 +252,20 @@ export class Vit extends Module {
     return ctx.drop(concat([prefix, x], 1), this.config.dropout)
   }
 
-  /** Normalised tokens of the last layer, (B, N, C). */
+  /** Normalised tokens of the last layer that `pool` reads: all, (B, N, C), or the first ones where no other is read. */
   tokens(images: Tensor, ctx: Context, options: ForwardVit = {}): Tensor {
+    const { pooling } = this.config
+    const rows = pooling === 'cls' ? 1 : pooling === 'distilled' ? 2 : undefined
     return scope(() => {
       let x = scope(() => this.embed(images, ctx, options.keep))
       for (const block of this.blocks) {
         const before = x
+        const last = block === this.blocks.at(-1)
         // The last block's activations are read first: keeping them takes no more than making them again would.
-        const again = options.checkpoint && block !== this.blocks.at(-1)
-        x = again ? block.recomputed(before, ctx) : block.forward(before, ctx)
+        x =
+          options.checkpoint && !last
+            ? block.recomputed(before, ctx)
+            : block.forward(before, ctx, last ? rows : undefined)
         before.dispose()
       }
       return this.norm.forward(x)
