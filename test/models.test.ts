@@ -410,7 +410,13 @@ check('images of another size or without a batch are refused', async ({ backend 
 check(
   'the last block computes the tokens that the classifier reads, as it would with all others',
   async ({ backend }) => {
-    for (const [pooling, read] of Object.entries({ cls: 1, distilled: 2, 'cls+mean': 6, mean: 6 } as const)) {
+    const kinds = [
+      ['cls', 1],
+      ['distilled', 2],
+      ['cls+mean', 6],
+      ['mean', 6],
+    ] as const
+    for (const [pooling, read] of kinds) {
       const model = smallVit(backend, { pooling, distillationToken: true, positionPrefix: 2, layerScale: true })
       const ctx = new Context()
       const images = tensor(backend, imagesFor(model), [2, 3, 8, 8])
