@@ -28,7 +28,7 @@ export interface Lane {
   readonly atMost?: number
 }
 
-/** What came of a lane: milliseconds of each round, and the last run. */
+/** What came of a lane: milliseconds by round, of one of a run's repeats, and the last run. */
 export interface Lap extends Lane {
   readonly ms: number[]
   last: Run
@@ -108,7 +108,7 @@ export async function interleave(
         bench.progress(`${to.name}: round ${round} of ${rounds}, ${lap.who}, ${lap.what}`)
         const run = await turn(lap)
         if (!run) continue
-        lap.ms.push(run.ms)
+        lap.ms.push(run.ms / (lap.spec.repeat ?? 1))
         lap.last = run
       }
     }

@@ -7,11 +7,13 @@ const [module, text] = process.argv.slice(2)
 
 try {
   const { open } = await import(new URL(module, import.meta.url).href)
-  const contender = await open(JSON.parse(text))
+  const spec = JSON.parse(text)
+  const contender = await open(spec)
   say({ versions: contender.versions, notes: contender.notes ?? [] })
   for await (const line of createInterface({ input: process.stdin })) {
     const begun = performance.now()
-    const value = await contender.run(Number(line.split(' ')[1]))
+    let value
+    for (let n = 0; n < (spec.repeat ?? 1); n++) value = await contender.run(Number(line.split(' ')[1]))
     const ms = performance.now() - begun
     // maxRSS is in kilobytes.
     say({ ms, value, rss: process.resourceUsage().maxRSS * 1024, memory: contender.memory?.() })

@@ -87,7 +87,7 @@ async function peak({ module, rounds }) {
   return { versions: {}, run: async () => instance.exports.run(rounds) }
 }
 
-/** Opens what `spec` describes. `repeat` runs count as one, where one is too short to time. */
+/** Opens what `spec` describes. */
 export async function open(spec) {
   if (spec.work === 'peak') return peak(spec)
   const backend =
@@ -96,17 +96,12 @@ export async function open(spec) {
       : await createWasm({ threads: spec.threads, disable: spec.relaxed === false ? ['relaxed-simd'] : [] })
   const once = spec.work === 'matmul' ? products(backend, spec) : await steps(backend, spec)
   const { threads, relaxedSimd } = backend.caps
-  const repeat = spec.repeat ?? 1
   return {
     versions: {},
     notes: [
       backend.name === 'wasm' ? `${threads} thread(s), ${relaxedSimd ? 'relaxed' : 'plain'} SIMD` : backend.adapter,
     ],
     memory: () => backend.memory(),
-    async run(i) {
-      let value = 0
-      for (let n = 0; n < repeat; n++) value = await once(i)
-      return value
-    },
+    run: (i) => once(i),
   }
 }

@@ -16,13 +16,13 @@ async function byBatch(bench: Bench, to: Section): Promise<void> {
     return { kind: 'vitune', who: 'vitune', what: what(batch), spec: { ...spec, batch, repeat: most / batch } }
   })
   const laps = await interleave(bench, to, lanes, { rounds: bench.quick ? 3 : 5, warm: 1 })
-  for (const lap of laps) to.rows.push(rowOf(lap, 'ms', false, (ms) => ms / most))
+  for (const lap of laps) to.rows.push(rowOf(lap, 'ms', false, (ms) => ms / lap.spec.batch!))
   const smallest = lapOf(laps, 'vitune', what(batches[0]!))
   if (!smallest) return
   for (const batch of batches.slice(1)) {
     const lap = lapOf(laps, 'vitune', what(batch))
     if (!lap) continue
-    const ratio = ratioOf(lap.ms, smallest.ms)
+    const ratio = (ratioOf(lap.ms, smallest.ms) * batches[0]!) / batch
     const title = `time of an image at batch ${batch}, away from that at batch ${batches[0]}`
     to.checks.push({ what: title, value: 100 * Math.abs(ratio - 1), limit: 5, atMost: true, unit: '%' })
   }

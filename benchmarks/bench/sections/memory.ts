@@ -11,9 +11,10 @@ export async function memory(bench: Bench): Promise<Section> {
   const to = section('memory', `Peak memory of the process, LoRA steps of ${dinov2Small.name}, batch ${BATCH}`)
   const spec: Spec = { work: 'vit', shape: dinov2Small, batch: BATCH, threads: bench.threads, method: 'lora' }
   const what = 'LoRA step'
+  const repeat = bench.quick ? 1 : 3
   const lanes: Lane[] = [
-    { kind: 'vitune', who: 'vitune', what, spec },
-    { kind: 'vitune', who: 'vitune, checkpointing', what, spec: { ...spec, checkpointing: true } },
+    { kind: 'vitune', who: 'vitune', what, spec: { ...spec, repeat } },
+    { kind: 'vitune', who: 'vitune, checkpointing', what, spec: { ...spec, checkpointing: true, repeat } },
     { kind: 'pytorch', who: 'PyTorch (native)', what, spec },
   ]
   const laps = await interleave(bench, to, lanes, { rounds: 5, warm: 1 })
