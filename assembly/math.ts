@@ -331,14 +331,16 @@ export function gelu16(p: usize, scratch: usize): void {
   v128.store(p, f32x4.mul(v128.load(p, 48), v128.load(scratch, 48)), 48)
 }
 
-/** The slope of gelu at 16 numbers in place; `scratch` holds 32. */
-export function geluGrad16(p: usize, scratch: usize): void {
+/** gelu of 16 numbers in place, where `act`, and its slope there at `slopes`; `scratch` holds 32. */
+export function geluGrad16(p: usize, slopes: usize, act: bool, scratch: usize): void {
   normalCdf16(p, scratch, scratch + 64)
   const c = splat(0.3989422804014327)
-  v128.store(p, madd(f32x4.mul(v128.load(p), c), v128.load(scratch, 64), v128.load(scratch)))
-  v128.store(p, madd(f32x4.mul(v128.load(p, 16), c), v128.load(scratch, 80), v128.load(scratch, 16)), 16)
-  v128.store(p, madd(f32x4.mul(v128.load(p, 32), c), v128.load(scratch, 96), v128.load(scratch, 32)), 32)
-  v128.store(p, madd(f32x4.mul(v128.load(p, 48), c), v128.load(scratch, 112), v128.load(scratch, 48)), 48)
+  for (let end = p + 64; p < end; p += 16, slopes += 16, scratch += 16) {
+    const x = v128.load(p)
+    const cdf = v128.load(scratch)
+    if (act) v128.store(p, f32x4.mul(x, cdf))
+    v128.store(slopes, madd(f32x4.mul(x, c), v128.load(scratch, 64), cdf))
+  }
 }
 
 /** tanh(x), at most 3 ULP (Cephes tanhf). */

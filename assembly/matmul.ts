@@ -1,4 +1,4 @@
-// y = residual + colScale act(alpha A diag(kScale) B + bias): packed operands and a 4 x 8 micro-kernel, f32 accumulation.
+// y = residual + colScale gate act(alpha A diag(kScale) B + bias): packed operands and a 4 x 8 micro-kernel, f32 accumulation.
 // Phase 0 packs B once for all threads, phase 1 multiplies. A is packed by each thread for the rows it takes, 64 at a time.
 // The inner size is cut into blocks that depend on it alone, so a result never depends on how threads share the work.
 import { at, ceilDiv, gelu16, gelu4, geluGrad16, geluGrad4, loadPart, madd, splat, storePart } from './math'
@@ -15,7 +15,7 @@ const COLUMNS = 256
 
 // How y is finished; set at the start of a call. Each thread has its own instance, so these are private to it.
 let y: usize = 0
-let pre: usize = 0
+let slope: usize = 0
 let bias: usize = 0
 let colScale: usize = 0
 let residual: usize = 0
@@ -23,9 +23,8 @@ let gate: usize = 0
 let rows: i32 = 0 // m
 let width: i32 = 0 // n
 let alpha: f32 = 1
-let gelu: bool = false
+let act: i32 = 0 // 1 gelu, 2 its slope
 let accumulate: bool = false
-let active: bool = false // gelu or gate
 let spare: usize = 0 // scratch of a tile
 
 /** Inner block length for an inner size k: equal blocks of at most DEPTH. */
@@ -238,20 +237,24 @@ function get(p: usize, count: i32): v128 {
   return count < 4 ? loadPart(p, count) : v128.load(p)
 }
 
-/** alpha, bias, pre, gelu or gate, colScale, residual, accumulate on up to four neighbouring elements at row * n + column. */
+/** act of up to four neighbouring elements, whose slope is stored where wanted. For the edges: `activate` is the fast way. */
+function act4(v: v128, index: i32, count: i32): v128 {
+  if (act == 2) return geluGrad4(v)
+  if (slope != 0) {
+    if (count < 4) storePart(slope + at(index), geluGrad4(v), count)
+    else v128.store(slope + at(index), geluGrad4(v))
+  }
+  return gelu4(v)
+}
+
+/** alpha, bias, act with slope, gate, colScale, residual, accumulate on up to four neighbouring elements at row * n + column. */
 // @ts-ignore: decorator
 @inline
 function finish(sum: v128, index: i32, column: i32, count: i32, acted: bool): void {
   let v = f32x4.mul(sum, splat(alpha))
   if (bias != 0) v = f32x4.add(v, get(bias + at(column), count))
-  if (pre != 0) {
-    if (count < 4) storePart(pre + at(index), v, count)
-    else v128.store(pre + at(index), v)
-  }
-  if (acted) {
-    if (gelu) v = gelu4(v)
-    if (gate != 0) v = f32x4.mul(v, geluGrad4(get(gate + at(index), count)))
-  }
+  if (acted) v = act4(v, index, count)
+  if (gate != 0) v = f32x4.mul(v, get(gate + at(index), count))
   if (colScale != 0) v = f32x4.mul(v, get(colScale + at(column), count))
   if (residual != 0) v = f32x4.add(v, get(residual + at(index), count))
   if (accumulate) v = f32x4.add(v, get(y + at(index), count))
@@ -260,8 +263,8 @@ function finish(sum: v128, index: i32, column: i32, count: i32, acted: bool): vo
 }
 
 /**
- * The micro-kernel for a whole tile and a whole inner size, without gelu or gate: finishes the sums without storing them first.
- * With gelu inside, V8 would keep the sums in memory.
+ * The micro-kernel for a whole tile and a whole inner size, without act: finishes the sums without storing them first. With
+ * gelu inside, V8 would keep the sums in memory.
  */
 function microFinish(a: usize, b: usize, k: i32, index: i32, column: i32): void {
   let c00 = splat(0),
@@ -303,9 +306,9 @@ function microFinish(a: usize, b: usize, k: i32, index: i32, column: i32): void 
   finish(c31, index + 4, column + 4, 4, false)
 }
 
-/** A whole tile through gelu, or gate's slope: as `finish`, with the vectors taken four at a time. */
+/** A whole tile through act: as `finish`, with the vectors taken four at a time. */
 function activate(tile: usize, index: i32, column: i32): void {
-  const gates = spare + 128
+  const slopes = spare + 128
   const factor = splat(alpha)
   const b0 = bias != 0 ? v128.load(bias + at(column)) : splat(0)
   const b1 = bias != 0 ? v128.load(bias + at(column), 16) : splat(0)
@@ -316,19 +319,13 @@ function activate(tile: usize, index: i32, column: i32): void {
     const w = f32x4.add(f32x4.mul(v128.load(p, 16), factor), b1)
     v128.store(p, v)
     v128.store(p, w, 16)
-    if (pre != 0) {
-      v128.store(pre + place, v)
-      v128.store(pre + place, w, 16)
-    }
-    if (gate != 0) {
-      const q = gates + (p - tile)
-      v128.store(q, v128.load(gate + place))
-      v128.store(q, v128.load(gate + place, 16), 16)
-    }
   }
-  if (gate != 0) {
-    geluGrad16(gates, spare)
-    geluGrad16(gates + 64, spare)
+  if (act == 2) {
+    geluGrad16(tile, tile, false, spare)
+    geluGrad16(tile + 64, tile + 64, false, spare)
+  } else if (slope != 0) {
+    geluGrad16(tile, slopes, true, spare)
+    geluGrad16(tile + 64, slopes + 64, true, spare)
   } else {
     gelu16(tile, spare)
     gelu16(tile + 64, spare)
@@ -338,10 +335,10 @@ function activate(tile: usize, index: i32, column: i32): void {
   for (let i = 0; i < 4; i++, p += 32, place += at(width)) {
     let v = v128.load(p)
     let w = v128.load(p, 16)
-    if (gate != 0) {
-      const q = gates + (p - tile)
-      v = f32x4.mul(v, v128.load(q))
-      w = f32x4.mul(w, v128.load(q, 16))
+    if (slope != 0) {
+      const q = slopes + (p - tile)
+      v128.store(slope + place, v128.load(q))
+      v128.store(slope + place, v128.load(q, 16), 16)
     }
     if (colScale != 0) {
       v = f32x4.mul(v, v128.load(colScale + at(column)))
@@ -365,17 +362,17 @@ function epilogue(tile: usize, batch: i32, row: i32, column: i32): void {
   const height = min(4, rows - row)
   let index = (batch * rows + row) * width + column
   const left = width - column
-  if (active && left >= 8 && height == 4) return activate(tile, index, column)
+  if (act != 0 && left >= 8 && height == 4) return activate(tile, index, column)
   if (left >= 8) {
     for (let i = 0; i < height; i++, index += width, tile += 32) {
-      finish(v128.load(tile), index, column, 4, true)
-      finish(v128.load(tile, 16), index + 4, column + 4, 4, true)
+      finish(v128.load(tile), index, column, 4, act != 0)
+      finish(v128.load(tile, 16), index + 4, column + 4, 4, act != 0)
     }
     return
   }
   for (let i = 0; i < height; i++, index += width, tile += 32) {
-    finish(v128.load(tile), index, column, min(4, left), true)
-    if (left > 4) finish(v128.load(tile, 16), index + 4, column + 4, left - 4, true)
+    finish(v128.load(tile), index, column, min(4, left), act != 0)
+    if (left > 4) finish(v128.load(tile, 16), index + 4, column + 4, left - 4, act != 0)
   }
 }
 
@@ -417,7 +414,7 @@ function pack(r: usize, threads: i32): void {
 /** Phase 1; scratch of a thread: A panels [16][depth][4], 64 spare numbers, tiles. The threads take blocks of rows and columns. */
 function multiply(r: usize, thread: i32, threads: i32): void {
   y = pointer(r, 1)
-  pre = pointer(r, 2)
+  slope = pointer(r, 2)
   bias = pointer(r, 5)
   colScale = pointer(r, 6)
   residual = pointer(r, 7)
@@ -425,9 +422,8 @@ function multiply(r: usize, thread: i32, threads: i32): void {
   rows = int(r, 11)
   width = int(r, 12)
   alpha = float(r, 18)
-  gelu = int(r, 19) == 1
+  act = int(r, 19)
   accumulate = int(r, 20) != 0
-  active = gelu || gate != 0
   const a = pointer(r, 3)
   const k = int(r, 13)
   const transposed = int(r, 14) != 0
@@ -455,7 +451,7 @@ function multiply(r: usize, thread: i32, threads: i32): void {
   spare = mine + at(ROWS * 4 * depth)
   const tiles = spare + 256
   const tileStep: usize = depth < k ? 128 : 0 // partial sums outlive a block only when more follow
-  const fuse = depth >= k && !active
+  const fuse = depth >= k && act == 0
   const ld = transposed ? rows : k
   for (let u = take(r); u < units; u = take(r)) {
     const block = u / across

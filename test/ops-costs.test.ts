@@ -28,7 +28,7 @@ interface Cost {
   costs: { train: number[]; backward: string[]; saved: number }[]
 }
 
-const gelued = 'unaryGrad dx'
+const gelued = 'binary y'
 const costs: Cost[] = [
   {
     name: 'linear',

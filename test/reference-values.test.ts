@@ -120,7 +120,7 @@ test('matmul gives a small product, each way of storing its operands', async () 
   }
 })
 
-test('matmul adds bias before gelu, scales columns after it, then adds the residual; pre is before gelu', async () => {
+test('matmul adds bias before gelu, scales columns after it, then adds the residual; a gate multiplies', async () => {
   const product = {
     batch: 2,
     m: 1,
@@ -135,10 +135,21 @@ test('matmul adds bias before gelu, scales columns after it, then adds the resid
     accumulate: 0,
   }
   const values = { a: [1, 3], b: [1, -1], bias: [-2, 1], colScale: [10, 100], residual: [1, 2, 3, 4] }
-  const { y, pre } = await run('matmul', values, { y: 4, pre: 4 }, product)
-  assert.equal(pre, [0, -1, 4, -5])
+  const { y, slope } = await run('matmul', values, { y: 4, slope: 4 }, product)
+  const at = [0, -1, 4, -5]
+  const density = [0.3989422804014327, 0.24197072451914337, 1.338302257648854e-4, 1.4867195147342979e-6]
   const phi = { '-1': 0.15865525393145707, '4': 0.9999683287581669, '-5': 2.866515718791939e-7 }
+  const slopes = [0.5, phi['-1'], phi['4'], phi['-5']].map((v, i) => v + at[i]! * density[i]!)
+  near(slope!, slopes, 1e-14, 'slope')
   near(y!, [1, 2 - 100 * phi['-1'], 3 + 40 * phi['4'], 4 - 500 * phi['-5']], 1e-14, 'y')
+  near(
+    (await run('matmul', { ...values, colScale: [1, 1], residual: [0, 0, 0, 0] }, { y: 4 }, { ...product, act: 2 })).y!,
+    slopes,
+    1e-14,
+    'slope alone',
+  )
+  const gated = await run('matmul', { ...values, gate: [5, 6, 7, 8] }, { y: 4 }, { ...product, act: 0 })
+  assert.equal(gated.y, [1, 2 - 600, 3 + 280, 4 - 4000])
   const plain = { ...product, act: 0, accumulate: 1 }
   assert.equal((await run('matmul', { a: [1, 3], b: [1, -1], y: [1, 1, 1, 1] }, {}, plain)).y, [3, -1, 7, -5])
 })

@@ -63,7 +63,7 @@ function leastElements(call: Call): Elements {
     const y = m * n * batch
     const vectors = n * (has('bias') + has('colScale')) + k * has('kScale')
     const ending = y * ((has('residual') || p.accumulate!) + has('gate'))
-    return { read: a + b + vectors + ending, written: y * (1 + has('pre')) }
+    return { read: a + b + vectors + ending, written: y * (1 + has('slope')) }
   }
   const spec = kernels[kernel]
   const sum = (names: readonly string[]) => names.reduce((all, name) => all + lengthOf(call, name), 0)
@@ -95,7 +95,7 @@ function matmulOnGpu(call: Call, passes: readonly Pass[], parts: number): Elemen
   const vectors = batch * p.n * up(m, rows) * (has('bias') + has('colScale')) + scales
   const ending = y * ((has('residual') || call.params.accumulate!) + has('gate'))
   const partial = parts > 1 ? parts * y : 0
-  return { read: a + b + vectors + ending + partial, written: y * (1 + has('pre')) + partial }
+  return { read: a + b + vectors + ending + partial, written: y * (1 + has('slope')) + partial }
 }
 
 /** Blocks of rows that a pass owns and that it streams, and how often columns of wide heads repeat the scores. */

@@ -49,14 +49,14 @@ export const kernels = {
   reduce: { out: ['y'], in: ['x'], params: { op: i, outer: i, count: i, inner: i, scale: f } },
 
   /**
-   * For each of `batch` products: p = alpha A diag(kScale) B + bias[j]; y = residual + colScale[j] act(p).
+   * For each of `batch` products: p = alpha A diag(kScale) B + bias[j]; y = residual + colScale[j] gate act(p).
    * A is (m, k), or (k, m) with transA 1; B is (k, n), or (n, k) with transB 1; y and residual are (m, n), rows contiguous.
    * strideA, strideB: elements from one product to the next (0 shares the operand); y and residual advance by m n.
-   * `pre` receives p when given. act: 0 none, 1 gelu (erf), 2 p gelu'(gate) with gate (m, n) and no `pre`.
+   * act: 0 none, 1 gelu (erf), 2 gelu'. `slope` (m, n) receives gelu'(p), with act 1 only; gate (m, n) comes with act 0 only.
    * accumulate 1: y += the result (no residual then).
    */
   matmul: {
-    out: ['y', 'pre?'],
+    out: ['y', 'slope?'],
     in: ['a', 'b', 'bias?', 'colScale?', 'residual?', 'kScale?', 'gate?'],
     // biome-ignore format: as one line
     params: { batch: i, m: i, n: i, k: i, transA: i, transB: i, strideA: i, strideB: i, alpha: f, act: i, accumulate: i },

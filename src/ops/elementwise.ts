@@ -13,7 +13,6 @@ function unary(op: UnaryOp, x: Tensor, a = 1, b = 0): Tensor {
   const params = { op: indexOf[op], n: x.size, a, b }
   const y = empty(x.backend, x.shape)
   run('unary', { y, x }, params)
-  if (op === 'gelu') return record(y, [x], () => ({ saved: [x], gate: 0, backward: (dy) => [dy] }))
   return record(y, [x], () => ({
     saved: [op === 'affine' ? undefined : x],
     backward(dy, [saved]) {

@@ -1,7 +1,7 @@
 // Matrix products: y = x W^T + b with its epilogues, and plain batched matmul.
 
 import { sameShape, showShape, sizeOf } from '../tensor/shape.ts'
-import { geluSlope, isKnown, isTracked, markKnown, record, valuesUnread } from '../tensor/tape.ts'
+import { isKnown, isTracked, markKnown, record, valuesUnread } from '../tensor/tape.ts'
 import { empty, type Tensor } from '../tensor/tensor.ts'
 import { run } from './dispatch.ts'
 import { add, mul } from './elementwise.ts'
@@ -45,36 +45,34 @@ export function linear(x: Tensor, w: Tensor, options: LinearOptions = {}): Tenso
   }
   const y = empty(x.backend, shape)
   const activated = act === 'gelu' && [x, w, bias].some(isTracked)
-  const pre = activated ? empty(x.backend, shape) : undefined
+  const slope = activated ? empty(x.backend, shape) : undefined
   const params = { ...plain, m, n, k, transB: 1, alpha }
   if (!valuesUnread()) {
-    run('matmul', { y, pre, a: x, b: w, bias, colScale, residual }, { ...params, act: act === 'gelu' ? 1 : 0 })
-  } else if (pre && isKnown(x)) {
-    // The way back reads the value before the activation, and not the one after it.
-    run('matmul', { y: pre, a: x, b: w, bias }, params)
-    markKnown(pre)
+    run('matmul', { y, slope, a: x, b: w, bias, colScale, residual }, { ...params, act: act === 'gelu' ? 1 : 0 })
+  } else if (slope && isKnown(x)) {
+    // The way back reads the activation's slope, and not the activation.
+    run('matmul', { y: slope, a: x, b: w, bias }, { ...params, act: 2 })
+    markKnown(slope)
   }
   return record(y, [x, w, bias, residual], ([needsX, needsW, needsBias, needsResidual]) => {
     const inner = needsX || needsW || needsBias
     // The residual's gradient passes by the activation, so then the activation sees to its own slope.
-    const gate = pre && !needsResidual ? { gate: 3 } : {}
+    const gate = slope && !needsResidual ? { gate: 3 } : {}
     return {
-      saved: [needsW ? x : undefined, needsX ? w : undefined, inner ? colScale : undefined, pre],
+      saved: [needsW ? x : undefined, needsX ? w : undefined, inner ? colScale : undefined, slope],
       ...gate,
-      backward(dy, [x, w, colScale, pre], [sumX, sumW], gateOf) {
+      backward(dy, [x, w, colScale, slope], [sumX, sumW], gateOf) {
         // The product with W scales by itself; the other gradients need the scaled values.
         const scaled = colScale && (needsW || needsBias)
         let dp = scaled ? mul(dy, colScale) : dy
-        if (pre && needsResidual) dp = geluSlope(dp, pre)
+        if (slope && needsResidual) dp = mul(dp, slope)
         const kScale = scaled ? undefined : colScale
         let dx: Tensor | undefined
         let dw: Tensor | undefined
         if (needsX) {
-          const slopeX = gateOf(0)
           dx = sumX ?? empty(dy.backend, [...dy.shape.slice(0, -1), k])
-          const act = slopeX ? 2 : 0
-          const params = { ...plain, m, n: k, k: n, alpha, act, accumulate: sumX ? 1 : 0 }
-          run('matmul', { y: dx, a: dp, b: w!, kScale, gate: slopeX }, params)
+          const params = { ...plain, m, n: k, k: n, alpha, accumulate: sumX ? 1 : 0 }
+          run('matmul', { y: dx, a: dp, b: w!, kScale, gate: gateOf(0) }, params)
         }
         if (needsW) {
           dw = sumW ?? empty(dy.backend, [n, k])

@@ -1,24 +1,24 @@
 // Reverse-mode autograd, first order: a list of op records, unwound in reverse. Gradients are returned, never stored on tensors.
-import { unaryOps } from '../backend/kernels.ts'
+import { binaryOps } from '../backend/kernels.ts'
 import { scope } from './scope.ts'
 import { showShape } from './shape.ts'
 import { empty, Tensor } from './tensor.ts'
 
-const geluOp = unaryOps.indexOf('gelu')
+const mulOp = binaryOps.indexOf('mul')
 
 type Grad = Tensor | undefined
 export interface Rule {
   /** What backward reads; kept alive until the tape has passed. Leave out what no needed gradient reads. */
   saved: readonly (Tensor | undefined)[]
   /**
-   * The place among `saved` of p where the result is gelu(p) times what is constant. Then `backward` wants
-   * dy gelu'(p), and whoever makes the result's gradient multiplies by gelu'(p): a product does it in its epilogue.
+   * The place among `saved` of a slope, of the result's shape, by which `backward` wants dy multiplied. Whoever makes the
+   * result's gradient does that: a product in its epilogue.
    */
   gate?: number
   /**
    * Gradients of the inputs, in order; undefined where not needed or zero. May return `dy` itself. `sums` has the
    * gradient collected so far for an input where it may be overwritten: a rule may add to it and return it. A rule
-   * that calls `gate` of an input multiplies that input's gradient by gelu' of what it gets, if it gets one.
+   * that calls `gate` of an input multiplies that input's gradient by what it gets, if it gets one.
    */
   backward(
     dy: Tensor,
@@ -38,7 +38,7 @@ interface Node {
 class Tape {
   readonly nodes: Node[] = []
   readonly tracked = new Set<number>()
-  /** The nodes whose result is gelu of what they saved, by the result. */
+  /** The nodes that saved a slope for their result's gradient, by the result. */
   readonly gated = new Map<number, Node>()
   /** `parent`: the tape that waits while this one recomputes for it. */
   constructor(
@@ -143,16 +143,11 @@ function view(t: Tensor): Tensor {
   return new Tensor(t, t.shape)
 }
 
-/** dy gelu'(p). */
-export function geluSlope(dy: Tensor, p: Tensor): Tensor {
+/** dy slope; gives up the handle dy. */
+function through(slope: Tensor, dy: Tensor): Tensor {
   const dx = empty(dy.backend, dy.shape)
-  dy.backend.dispatch('unaryGrad', { dx: dx.buf, dy: dy.buf, x: p.buf }, { op: geluOp, n: dy.size, a: 1, b: 0 })
-  return dx
-}
-
-/** The same; gives up the handle dy. */
-function throughGelu(dy: Tensor, p: Tensor): Tensor {
-  const dx = geluSlope(dy, p)
+  const params = { op: mulOp, n: dy.size, inner: 1, count: dy.size }
+  dy.backend.dispatch('binary', { y: dx.buf, a: dy.buf, b: slope.buf }, params)
   dy.dispose()
   return dx
 }
@@ -164,7 +159,7 @@ function unwind(tape: Tape, out: Tensor, dy: Tensor): Map<number, Tensor> {
     return node?.saved[node.gate!]
   }
   const first = gateOf(out.id)
-  const grads = new Map<number, Tensor>([[out.id, first ? throughGelu(dy, first) : dy]])
+  const grads = new Map<number, Tensor>([[out.id, first ? through(first, dy) : dy]])
   for (let i = tape.nodes.length - 1; i >= 0; i--) {
     const node = tape.nodes[i]!
     const g = grads.get(node.out)
@@ -187,7 +182,7 @@ function unwind(tape: Tape, out: Tensor, dy: Tensor): Map<number, Tensor> {
         // The same tensor given twice, or passed through, becomes a handle of its own.
         const own = found === g || results.indexOf(found) !== at ? view(found) : found
         const gate = taken.has(at) ? undefined : gateOf(id)
-        const result = gate ? throughGelu(own, gate) : own
+        const result = gate ? through(gate, own) : own
         const sum = grads.get(id)
         grads.set(id, sum ? addInto(sum, result) : result)
       })

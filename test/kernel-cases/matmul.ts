@@ -34,7 +34,7 @@ export function addMatmul(m: number, n: number, k: number, how: Product = {}): v
     transA ? 'A^T' : '',
     transB ? 'B^T' : '',
     alpha === 1 ? '' : `alpha ${alpha.toFixed(2)}`,
-    act === 1 ? 'gelu' : '',
+    ['', 'gelu', 'gelu slope'][act]!,
     accumulate ? 'accumulate' : '',
     ...extra,
   ]
@@ -47,11 +47,11 @@ export function addMatmul(m: number, n: number, k: number, how: Product = {}): v
         a: r.normal((batch - 1) * strideA + m * k),
         b: r.normal((batch - 1) * strideB + k * n),
       }
-      for (const name of extra) if (name !== 'pre') values[name] = r.normal(lengths[name]!)
+      for (const name of extra) if (name !== 'slope') values[name] = r.normal(lengths[name]!)
       if (accumulate) values.y = r.normal(all)
       return values
     },
-    extra.includes('pre') ? { y: all, pre: all } : { y: all },
+    extra.includes('slope') ? { y: all, slope: all } : { y: all },
     tolerance,
   )
 }
@@ -59,15 +59,15 @@ export const transposes = [{}, { transA: 1 }, { transB: 1 }, { transA: 1, transB
 const epilogues: Product[] = [
   { with: ['bias'] },
   { with: ['bias'], act: 1 },
-  { with: ['pre', 'bias'], act: 1 },
-  { with: ['pre'] },
+  { with: ['slope', 'bias'], act: 1 },
+  { with: ['bias'], act: 2 },
   { with: ['colScale'] },
   { with: ['residual'] },
   { with: ['bias', 'colScale', 'residual'] },
-  { with: ['pre', 'bias', 'colScale', 'residual'], act: 1, alpha: 0.3 },
+  { with: ['slope', 'bias', 'colScale', 'residual'], act: 1, alpha: 0.3 },
   { accumulate: 1 },
   { accumulate: 1, alpha: -0.7 },
-  { accumulate: 1, act: 1, with: ['pre', 'bias', 'colScale'] },
+  { accumulate: 1, act: 1, with: ['slope', 'bias', 'colScale'] },
   { alpha: 2.5 },
 ]
 for (const [m, n, k] of [
@@ -106,7 +106,7 @@ for (const [m, n, k] of [
   for (const turned of transposes) {
     addMatmul(m, n, k, { ...turned, batch: 3 })
     addMatmul(m, n, k, { ...turned, batch: 3, strideA: 0, accumulate: 1 })
-    addMatmul(m, n, k, { ...turned, batch: 4, strideB: 0, with: ['bias', 'colScale', 'residual', 'pre'], act: 1 })
+    addMatmul(m, n, k, { ...turned, batch: 4, strideB: 0, with: ['bias', 'colScale', 'residual', 'slope'], act: 1 })
     addMatmul(m, n, k, { ...turned, batch: 2, strideA: m * k + 3, strideB: k * n + 5 })
   }
 }

@@ -1,4 +1,4 @@
-// Cases of matmul with what gradients need: a scale along k (layer scale) and the slope of gelu.
+// Cases of matmul with what gradients need: a scale along k (layer scale) and a slope.
 import { addMatmul, transposes } from './matmul.ts'
 
 for (const [m, n, k] of [
@@ -9,10 +9,10 @@ for (const [m, n, k] of [
 ] as const) {
   for (const turned of transposes) {
     addMatmul(m, n, k, { ...turned, with: ['kScale'] })
-    addMatmul(m, n, k, { ...turned, act: 2, with: ['gate'] })
-    addMatmul(m, n, k, { ...turned, act: 2, alpha: 0.3, with: ['bias', 'colScale', 'residual', 'kScale', 'gate'] })
-    addMatmul(m, n, k, { ...turned, act: 2, accumulate: 1, with: ['kScale', 'gate'] })
+    addMatmul(m, n, k, { ...turned, with: ['gate'] })
+    addMatmul(m, n, k, { ...turned, alpha: 0.3, with: ['bias', 'colScale', 'residual', 'kScale', 'gate'] })
+    addMatmul(m, n, k, { ...turned, accumulate: 1, with: ['kScale', 'gate'] })
   }
 }
-addMatmul(17, 13, 4, { batch: 3, act: 2, with: ['kScale', 'gate'] })
+addMatmul(17, 13, 4, { batch: 3, with: ['kScale', 'gate'] })
 addMatmul(19, 13, 24, { batch: 3, strideB: 0, transB: 1, with: ['kScale'] })

@@ -42,8 +42,8 @@ function flopsOf({ kernel, params: p, bufs }: Call): number {
 
 function labelOf({ kernel, params: p, bufs }: Call): string {
   if (kernel !== 'matmul') return `${kernel} ${Math.max(...Object.values(bufs).map((b) => b?.length ?? 0))}`
-  const extras = ['bias', 'colScale', 'residual', 'pre'].filter((name) => bufs[name])
-  if (p.act) extras.push('gelu')
+  const extras = ['bias', 'colScale', 'residual', 'gate', 'slope'].filter((name) => bufs[name])
+  if (p.act) extras.push(p.act === 1 ? 'gelu' : 'gelu slope')
   const operands = `${p.transA ? 'A^T' : 'A'} ${p.transB ? 'B^T' : 'B'}`
   return `matmul ${p.m} x ${p.k} x ${p.n} ${operands} ${extras.join(' ')}`.trim()
 }

@@ -2,7 +2,7 @@
 import { gelu, geluGrad } from './erf.ts'
 import type { Kernel } from './kernel.ts'
 
-export const matmul: Kernel<'matmul'> = ({ y, pre, a, b, bias, colScale, residual, kScale, gate }, p) => {
+export const matmul: Kernel<'matmul'> = ({ y, slope, a, b, bias, colScale, residual, kScale, gate }, p) => {
   const { batch, m, n, k } = p
   const [aRow, aCol] = p.transA === 1 ? [1, m] : [k, 1]
   const [bRow, bCol] = p.transB === 1 ? [1, k] : [n, 1]
@@ -20,9 +20,9 @@ export const matmul: Kernel<'matmul'> = ({ y, pre, a, b, bias, colScale, residua
       const row = (z * m + r) * n
       for (let j = 0; j < n; j++) {
         const v = p.alpha * acc[j]! + (bias ? bias[j]! : 0)
-        if (pre) pre[row + j] = v
-        const acted = p.act === 1 ? gelu(v) : gate && p.act === 2 ? v * geluGrad(gate[row + j]!) : v
-        const out = acted * (colScale ? colScale[j]! : 1)
+        if (slope) slope[row + j] = geluGrad(v)
+        const acted = p.act === 1 ? gelu(v) : p.act === 2 ? geluGrad(v) : v
+        const out = acted * (gate ? gate[row + j]! : 1) * (colScale ? colScale[j]! : 1)
         const before = y[row + j]!
         y[row + j] = out + (residual ? residual[row + j]! : 0)
         // Rounded by the store first, so that adding in place gives the bits of adding later.

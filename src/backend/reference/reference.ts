@@ -310,7 +310,7 @@ function checkBufs<K extends KernelName>(kernel: K, bufs: Named, params: Params<
   if (kernel === 'matmul' && numbers.accumulate === 1 && bufs.residual) {
     throw new Error('matmul: residual must be left out when accumulate is 1')
   }
-  if (kernel === 'matmul' && ((numbers.act === 2) !== (bufs.gate !== undefined) || (bufs.gate && bufs.pre))) {
-    throw new Error('matmul: gate must be given when act is 2 and only then, without pre')
+  if (kernel === 'matmul' && ((bufs.slope && numbers.act !== 1) || (bufs.gate && numbers.act !== 0))) {
+    throw new Error('matmul: slope must be left out unless act is 1, and gate unless it is 0')
   }
 }

@@ -18,7 +18,7 @@ export const leastLengths: { [K in KernelName]: (p: Params<K>) => Record<BufName
   reduce: ({ outer, count, inner }) => ({ y: outer * inner, x: outer * count * inner }),
   matmul: ({ batch, m, n, k, strideA, strideB }) => ({
     y: batch * m * n,
-    pre: batch * m * n,
+    slope: batch * m * n,
     a: batch === 0 ? 0 : (batch - 1) * strideA + m * k,
     b: batch === 0 ? 0 : (batch - 1) * strideB + k * n,
     bias: n,

@@ -22,7 +22,7 @@ const formulas: Record<UnaryOp, Formula> = {
   tanh: { needs: expText + tanhText, value: 'tanh1(x)', slope: 'fma(-tanh1(x), tanh1(x), 1.0)' },
   sigmoid: { needs: expText + sigmoidText, value: 'sigmoid1(x)', slope: 'sigmoid1(x) * sigmoid1(-x)' },
   relu: { value: 'select(x, 0.0, x < 0.0)', slope: 'select(0.0, 1.0, x > 0.0)' },
-  gelu: { needs: expText + geluText, value: 'gelu1(x)', slope: 'gelu_grad1(x)' },
+  gelu: { needs: expText + geluText, value: 'gelu2(x).x', slope: 'gelu2(x).y' },
   silu: {
     needs: expText + sigmoidText,
     value: 'x * sigmoid1(x)',

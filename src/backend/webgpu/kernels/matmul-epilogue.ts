@@ -12,7 +12,7 @@ export type Size = Pick<Params<'matmul'>, 'batch' | 'm' | 'n' | 'k'>
 /** Bits of `u.flags`: what a finished sum goes through, along which side of an operand neighbours lie, whether A is scaled. */
 export const flag = {
   bias: 1,
-  pre: 2,
+  slope: 2,
   gelu: 4,
   colScale: 8,
   residual: 16,
@@ -21,21 +21,25 @@ export const flag = {
   bAlongK: 128,
   gate: 256,
   kScale: 512,
+  geluGrad: 1024,
 } as const
 
 /**
  * `finish`: what happens to a finished sum. Flags instead of a pipeline for each epilogue: the branches are uniform, a few
  * scalar instructions for each result beside the k multiply-adds that made it, and a model's first step compiles one
  * pipeline a tile where it had up to forty. An operand that is not given is bound to another buffer and never touched. `gate`
- * is bound as `pre`, since no product has both: so the buffers stay within the eight that every device binds.
+ * is bound as `slope`, since no product has both: so the buffers stay within the eight that every device binds.
  */
 export const epilogue = `${expText}${geluText}
 fn finish(at: u32, column: u32, sum: f32) {
   var v = u.alpha * sum;
   if ((u.flags & ${flag.bias}u) != 0u) { v += bias[column]; }
-  if ((u.flags & ${flag.pre}u) != 0u) { pre[at] = v; }
-  if ((u.flags & ${flag.gelu}u) != 0u) { v = gelu1(v); }
-  if ((u.flags & ${flag.gate}u) != 0u) { v *= gelu_grad1(pre[at]); }
+  if ((u.flags & ${flag.gelu | flag.geluGrad}u) != 0u) {
+    let both = gelu2(v);
+    if ((u.flags & ${flag.slope}u) != 0u) { slope[at] = both.y; }
+    v = select(both.y, both.x, (u.flags & ${flag.gelu}u) != 0u);
+  }
+  if ((u.flags & ${flag.gate}u) != 0u) { v *= slope[at]; }
   if ((u.flags & ${flag.colScale}u) != 0u) { v *= colScale[column]; }
   if ((u.flags & ${flag.residual}u) != 0u) { v += residual[at]; }
   if ((u.flags & ${flag.accumulate}u) != 0u) { v += y[at]; }

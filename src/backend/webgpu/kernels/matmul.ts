@@ -55,10 +55,9 @@ export const matmul: GpuKernel<'matmul'> = (params, has, { maxWorkgroups, direct
   const p = joined(params)
   const { batch, m, n, k } = p
   const ending =
-    (p.act === 1 ? flag.gelu : 0) |
-    (p.act === 2 ? flag.gate : 0) |
+    [0, flag.gelu, flag.geluGrad][p.act]! |
     (p.accumulate === 1 && !has('residual') ? flag.accumulate : 0) |
-    (['bias', 'pre', 'colScale', 'residual'] as const).filter(has).reduce((all, name) => all | flag[name], 0)
+    (['bias', 'slope', 'gate', 'colScale', 'residual'] as const).filter(has).reduce((all, name) => all | flag[name], 0)
   const operands =
     (p.transA === 1 ? 0 : flag.aAlongK) | (p.transB === 1 ? flag.bAlongK : 0) | (has('kScale') ? flag.kScale : 0)
   // A Linear's forward pass is the one with both along k; gradients may be too small for f16.
@@ -69,14 +68,14 @@ export const matmul: GpuKernel<'matmul'> = (params, has, { maxWorkgroups, direct
   const write = (name: string, as = name): BufferSpec => ({ name, access: 'read_write', as })
   /** The operands of `finish`; `other` is bound where one is not given. */
   const extras = (other: string) => ['bias', 'colScale', 'residual'].map((name) => read(has(name) ? name : other, name))
-  const pre = write(has('pre') ? 'pre' : has('gate') ? 'gate' : NONE, 'pre')
+  const slope = write(has('slope') ? 'slope' : has('gate') ? 'gate' : NONE, 'slope')
   const product = (y: string, flags: number, alpha: number) =>
     pass(
       {
         ...spec,
         buffers: [
           write(y, 'y'),
-          y === 'y' ? pre : write(NONE, 'pre'),
+          y === 'y' ? slope : write(NONE, 'slope'),
           read('a'),
           read('b'),
           ...extras('a'),
@@ -105,7 +104,7 @@ export const matmul: GpuKernel<'matmul'> = (params, has, { maxWorkgroups, direct
   const sum = pass(
     {
       key: 'add',
-      buffers: [write('y'), pre, read('temp:parts', 'parts'), ...extras('temp:parts')],
+      buffers: [write('y'), slope, read('temp:parts', 'parts'), ...extras('temp:parts')],
       fields: [
         ['count', 'u32', count],
         ['n', 'u32', n],
