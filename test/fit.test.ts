@@ -491,7 +491,7 @@ test('recomputation changes no bit of a run, and lowers its peak', async () => {
   for (const [, make] of backends) {
     const backend = await make()
     const of = async (checkpointing: boolean) => {
-      const model = prepared(backend, 'lora', { dropout: 0.1, dropPath: 0.2, layers: 4 })
+      const model = prepared(backend, 'lora', { dropout: 0.1, dropPath: 0.2, layers: 6 })
       const before = backend.memory().used
       backend.resetPeak()
       const { events } = await run(model, { checkpointing, patchKeep: 0.5, train: source(2, 12) })
