@@ -96,11 +96,11 @@ async function writeModel(): Promise<void> {
   writeFileSync(join(model, 'model.safetensors.index.json'), JSON.stringify({ metadata: {}, weight_map: map }))
 }
 
-/** Ten photographs a class, 300 x 400: smooth colours with noise, upright and lying. */
+/** Five photographs a class, 300 x 400: smooth colours with noise, upright and lying. */
 async function writeData(): Promise<void> {
   for (const [label, name] of classes.entries()) {
     mkdirSync(join(data, name), { recursive: true })
-    for (let i = 0; i < 10; i++) {
+    for (let i = 0; i < 5; i++) {
       const [width, height] = i % 2 ? [300, 400] : [400, 300]
       const raw = new Uint8Array(width * height * 3)
       for (let p = 0; p < raw.length; p++) {
@@ -154,7 +154,7 @@ function report(what: string, { events, peakResident }: Measured): void {
   )
 }
 
-test('LoRA trains DINOv2-small for three steps of batch 8 at 224 px under 1.5 GB', async () => {
+test('LoRA trains DINOv2-small for a step of batch 8 and one of 4 at 224 px under 1.5 GB', async () => {
   const out = join(folder, 'run')
   const measured = await measure({ peft: 'lora', out })
   report('LoRA', measured)
@@ -163,10 +163,10 @@ test('LoRA trains DINOv2-small for three steps of batch 8 at 224 px under 1.5 GB
   assert.is(start!.trainable, 147_456 + head)
   // The published 22,056,576 less the mask token, and with positions for 16 x 16 patches instead of 37 x 37.
   assert.is(start!.total, 22_056_576 - hidden * (1 + side ** 2 - 16 ** 2) + 147_456 + head)
-  assert.equal([start!.train, start!.val, start!.step], [24, 6, 0])
+  assert.equal([start!.train, start!.val, start!.step], [12, 3, 0])
   const losses = only(events, 'step').map((s) => s.loss)
-  assert.is(losses.length, 3)
-  assert.ok(losses.every(Number.isFinite) && new Set(losses).size === 3, `losses ${losses}`)
+  assert.is(losses.length, 2)
+  assert.ok(losses.every(Number.isFinite) && new Set(losses).size === 2, `losses ${losses}`)
   const [done] = only(events, 'done')
   assert.is(done!.skipped, 0)
   assert.ok(done!.peakBytes > 22e6 * 4, `peak of tensors ${done!.peakBytes}`)
@@ -174,7 +174,7 @@ test('LoRA trains DINOv2-small for three steps of batch 8 at 224 px under 1.5 GB
 })
 
 test('DoRA trains DINOv2-small with a magnitude for each row beside LoRA', async () => {
-  const measured = await measure({ peft: 'dora', steps: 1 })
+  const measured = await measure({ peft: 'dora', batchSize: 4, steps: 1 })
   report('DoRA', measured)
   assert.is(only(measured.events, 'start')[0]!.trainable, 156_672 + head)
   const [step] = only(measured.events, 'step')
