@@ -116,7 +116,10 @@ export async function renderPage(result: BenchResult): Promise<string> {
   const facts = { ...result.machine, ...result.versions, made: result.created, command: result.command }
   const sections: Html[] = []
   for (const section of result.sections) sections.push(await sectionHtml(section))
-  const state = result.complete ? '' : ' Stopped before its end.'
+  const short = [
+    ...(checks.length > 0 ? [`${checks.filter(met).length} of ${checks.length} targets are met.`] : []),
+    ...(result.complete ? [] : ['Stopped before its end.']),
+  ].join(' ')
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -130,7 +133,7 @@ export async function renderPage(result: BenchResult): Promise<string> {
 <main>
 <header><h1>vitune beside its peers</h1>
 <p class="facts">${result.machine.processor ?? ''} · ${result.machine.runtime ?? ''} · medians of interleaved runs${result.quick ? ', few of them (--quick)' : ''}</p></header>
-<section><h2>In short</h2><p class="lead">${checks.filter(met).length} of ${checks.length} targets are met.${state}</p></section>
+${short ? html`<section><h2>In short</h2><p class="lead">${short}</p></section>` : ''}
 ${sections}
 <section><h2>Conditions</h2><dl>${Object.entries(facts).map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl></section>
 </main>

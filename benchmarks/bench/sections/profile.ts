@@ -1,6 +1,7 @@
 // Section profile: where a step's time goes, every kernel's calls, milliseconds, share and speed against the machine's peaks.
 // Kernels are timed one by one on one thread, where a dispatch has run when it returns. Runs in this process.
 import { type Backend, createWasm, type Method } from 'vitune'
+import { methodName } from '../../../src/train/report/format.ts'
 import { type Call, callOf } from '../counting-backend.ts'
 import type { Bench } from '../measure.ts'
 import { ownSteps } from '../own-model.ts'
@@ -76,7 +77,7 @@ export async function profile(bench: Bench, options: ProfileOptions): Promise<Se
     },
   }
   const { relaxedSimd } = inner.caps
-  const title = `Profile: ${method} step of ${shape.name}, batch ${batch}, 1 thread, ${relaxedSimd ? 'relaxed' : 'plain'} SIMD`
+  const title = `Profile: ${methodName(method)} step of ${shape.name}, batch ${batch}, 1 thread, ${relaxedSimd ? 'relaxed' : 'plain'} SIMD`
   const to = section('profile', `${title}${cpu ? ', processor time' : ''}`)
   const times: number[] = []
   try {
