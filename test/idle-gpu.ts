@@ -19,8 +19,8 @@ const object = () => ({})
 /** What was asked of the device, by the name of the call. */
 export type Asked = Record<'buffers' | 'bindGroups' | 'pipelines' | 'dispatches' | 'submits', number>
 
-/** A GPU without extra features; `asked` counts. What is read from it is 0. */
-export function idleGpu(): { gpu: GPU; asked: Asked } {
+/** A GPU without extra features; `asked` counts, `fail` tells of an error that nobody caught. What is read from it is 0. */
+export function idleGpu(): { gpu: GPU; asked: Asked; fail(error: GPUError): void } {
   const asked: Asked = { buffers: 0, bindGroups: 0, pipelines: 0, dispatches: 0, submits: 0 }
   const count = (name: keyof Asked) => () => {
     asked[name]++
@@ -37,11 +37,15 @@ export function idleGpu(): { gpu: GPU; asked: Asked } {
   const lost = new Promise<object>((resolve) => {
     lose = resolve
   })
+  const listeners: ((event: { error: GPUError; preventDefault(): void }) => void)[] = []
+  const fail = (error: GPUError) => {
+    for (const listener of listeners) listener({ error, preventDefault: nothing })
+  }
   const device = {
     limits,
     lost,
     queue: { submit: count('submits'), writeBuffer: nothing, onSubmittedWorkDone: async () => {} },
-    addEventListener: nothing,
+    addEventListener: (_: 'uncapturederror', listener: (typeof listeners)[number]) => void listeners.push(listener),
     destroy: () => lose({ reason: 'destroyed', message: '' }),
     createBuffer,
     createBindGroup: count('bindGroups'),
@@ -54,5 +58,5 @@ export function idleGpu(): { gpu: GPU; asked: Asked } {
     popErrorScope: async () => null,
   }
   const adapter = { info: { vendor: 'idle' }, features: new Set(), limits, requestDevice: async () => device }
-  return { gpu: { requestAdapter: async () => adapter } as unknown as GPU, asked }
+  return { gpu: { requestAdapter: async () => adapter } as unknown as GPU, asked, fail }
 }

@@ -1,11 +1,47 @@
-// A WebGPU device that is destroyed in the middle of a run.
+// WebGPU that is not to be had, runs out of memory, or is destroyed in the middle of a run.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { createWebgpu, type TrainOptions, train } from 'vitune'
+import { createWebgpu, OutOfMemoryError, type TrainOptions, train } from 'vitune'
+import { idleGpu } from './idle-gpu.ts'
 import { cleanUp, lossy, model, photos } from './lost-runs.ts'
 
 const test = suite('gpu lost')
 test.after(cleanUp)
+
+/** What a promise rejects with. */
+async function rejection(promise: Promise<unknown>): Promise<Error> {
+  try {
+    await promise
+  } catch (error) {
+    return error as Error
+  }
+  throw new Error('nothing was thrown')
+}
+
+test('without an adapter, or with one that never answers, there is one sentence', async () => {
+  const denied = { requestAdapter: async () => null } as unknown as GPU
+  const silent = { requestAdapter: () => new Promise(() => {}) } as unknown as GPU
+  assert.match(
+    (await rejection(createWebgpu({ gpu: denied }))).message,
+    /^webgpu: an adapter must be there, got none: install/,
+  )
+  const late = await rejection(createWebgpu({ gpu: silent, patience: 20 }))
+  assert.match(late.message, /^webgpu: requestAdapter must answer within 0.02 s, got nothing$/)
+})
+
+test('a GPU out of memory rejects the next await and all after it, with the remedies', async () => {
+  class GPUOutOfMemoryError extends Error {}
+  const { gpu, fail } = idleGpu()
+  const backend = await createWebgpu({ gpu })
+  const x = backend.alloc(100, 'f32')
+  const waiting = rejection(backend.read(x))
+  fail(new GPUOutOfMemoryError('4 GB were asked for'))
+  for (const error of [await waiting, await rejection(backend.sync())]) {
+    assert.instance(error, OutOfMemoryError)
+    assert.match(error.message, /^webgpu: out of memory, 4 GB were asked for; .*smaller batch, checkpointing, LoRA/)
+  }
+  await backend.dispose()
+})
 
 test('a run goes on with a new device after its own was destroyed, with the losses that wasm has', async () => {
   const data = await photos()
