@@ -6,22 +6,13 @@ import { fileURLToPath } from 'node:url'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { openSafetensors, writeFileAtomic, writeSafetensors } from 'vitune'
+import { errorOf } from './errors.ts'
 
 const test = suite<{ folder: string }>('atomic')
 test.before.each((context) => {
   context.folder = mkdtempSync(join(tmpdir(), 'vitune-atomic-'))
 })
 test.after.each(({ folder }) => rmSync(folder, { recursive: true }))
-
-/** What `promise` rejects with. */
-async function errorOf(promise: Promise<unknown>): Promise<Error> {
-  try {
-    await promise
-  } catch (error) {
-    return error as Error
-  }
-  throw new Error('nothing was thrown')
-}
 
 test('a file is written whole and replaced whole, with nothing left beside it', async ({ folder }) => {
   const path = join(folder, 'state.json')

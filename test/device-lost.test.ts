@@ -13,6 +13,7 @@ import {
   type TrainOptions,
   train,
 } from 'vitune'
+import { errorOf } from './errors.ts'
 import { cleanUp, folder, lossy, model, photos } from './lost-runs.ts'
 
 const test = suite('device lost')
@@ -35,12 +36,6 @@ async function plain(): Promise<Map<number, number>> {
 }
 const expected = await plain()
 
-async function errorOf(run: Promise<unknown>): Promise<unknown> {
-  return run.then(
-    () => assert.unreachable('must reject'),
-    (error: unknown) => error,
-  )
-}
 const kinds = (events: readonly TrainEvent[], kind: TrainEvent['kind']) => events.filter((e) => e.kind === kind)
 
 test('a run goes on from its last checkpoint on a new device, with the numbers of a run that lost nothing', async () => {
@@ -100,7 +95,7 @@ test('where no new device starts, the loss is told with the reason, or wasm goes
       return start()
     }
   }
-  const error = (await errorOf(lossy(common, once(), [2], fail))) as Error
+  const error = await errorOf(lossy(common, once(), [2], fail))
   assert.instance(error, DeviceLostError)
   assert.match(error.message, /^wasm: a worker failed, .*no new device, device: it is gone$/)
   const seen = await lossy({ ...common, onDeviceLost: 'fallback' }, once(), [2], fail)
@@ -114,7 +109,7 @@ test('a run that would not fit is refused before anything is written, with what 
   assert.instance(error, InputError)
   const text =
     /^memory: the run must fit on wasm, needs about .+ where there are .+; it would fit with a batch size of \d+ \(\d+ MiB\)/
-  assert.match((error as Error).message, text)
+  assert.match(error.message, text)
   assert.not(existsSync(out))
 })
 

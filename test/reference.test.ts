@@ -17,6 +17,10 @@ const refusals: [string, () => void, RegExp][] = []
   const unary = (bufs: unknown, params: object) => () =>
     backend.dispatch('unary', bufs as never, { op: 0, n: 4, a: 1, b: 0, ...params })
   const add = { op: 0, n: 4, inner: 1, count: 4 }
+  const matmul = (bufs: object, params: object) => () => {
+    const square = { batch: 1, m: 2, n: 2, k: 1, transA: 0, transB: 0, strideA: 0, strideB: 0, alpha: 1, act: 0 }
+    return backend.dispatch('matmul', { y, a: b, b, ...bufs }, { ...square, accumulate: 0, ...params })
+  }
   refusals.push(
     ['a missing buffer', fill({}, { n: 4, value: 1 }), /^fill: buffer y is missing$/],
     ['an unknown buffer', fill({ y, z: x }, { n: 4, value: 1 }), /^fill: no buffer is called z; it takes y$/],
@@ -60,6 +64,21 @@ const refusals: [string, () => void, RegExp][] = []
       'a walk past the end',
       () => backend.dispatch('copy', { y, x }, { ...noWalk, d0: 3, xs0: 2, ys0: 1 }),
       /^copy: x must hold 5 elements, got 4$/,
+    ],
+    [
+      'a product added to itself and to a residual',
+      matmul({ residual: x }, { accumulate: 1 }),
+      /^matmul: residual must be left out when accumulate is 1$/,
+    ],
+    [
+      'a slope without gelu',
+      matmul({ slope: x }, { act: 0 }),
+      /^matmul: slope must be left out unless act is 1, and gate unless it is 0$/,
+    ],
+    [
+      'a gate on gelu',
+      matmul({ gate: x }, { act: 1 }),
+      /^matmul: slope must be left out unless act is 1, and gate unless it is 0$/,
     ],
     [
       'adding words of i32',

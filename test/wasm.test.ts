@@ -14,6 +14,7 @@ import {
   Rng,
   type WasmOptions,
 } from 'vitune'
+import { failureOf } from './errors.ts'
 
 const run = promisify(execFile)
 const variants: [string, WasmOptions][] = [
@@ -22,16 +23,6 @@ const variants: [string, WasmOptions][] = [
   ['two threads', { threads: 2, disable: ['relaxed-simd'] }],
   ['three threads, relaxed', { threads: 3 }],
 ]
-
-/** The message of what a call throws or rejects with. */
-async function failureOf(body: () => unknown): Promise<string> {
-  try {
-    await body()
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error)
-  }
-  return 'nothing was thrown'
-}
 
 function random(backend: Backend, length: number, seed: number): Buf {
   const rng = new Rng(seed)

@@ -2,30 +2,21 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { createWebgpu, OutOfMemoryError, type TrainOptions, train } from 'vitune'
+import { errorOf } from './errors.ts'
 import { idleGpu } from './idle-gpu.ts'
 import { cleanUp, lossy, model, photos } from './lost-runs.ts'
 
 const test = suite('gpu lost')
 test.after(cleanUp)
 
-/** What a promise rejects with. */
-async function rejection(promise: Promise<unknown>): Promise<Error> {
-  try {
-    await promise
-  } catch (error) {
-    return error as Error
-  }
-  throw new Error('nothing was thrown')
-}
-
 test('without an adapter, or with one that never answers, there is one sentence', async () => {
   const denied = { requestAdapter: async () => null } as unknown as GPU
   const silent = { requestAdapter: () => new Promise(() => {}) } as unknown as GPU
   assert.match(
-    (await rejection(createWebgpu({ gpu: denied }))).message,
+    (await errorOf(createWebgpu({ gpu: denied }))).message,
     /^webgpu: an adapter must be there, got none: install/,
   )
-  const late = await rejection(createWebgpu({ gpu: silent, patience: 20 }))
+  const late = await errorOf(createWebgpu({ gpu: silent, patience: 20 }))
   assert.match(late.message, /^webgpu: requestAdapter must answer within 0.02 s, got nothing$/)
 })
 
@@ -34,9 +25,9 @@ test('a GPU out of memory rejects the next await and all after it, with the reme
   const { gpu, fail } = idleGpu()
   const backend = await createWebgpu({ gpu })
   const x = backend.alloc(100, 'f32')
-  const waiting = rejection(backend.read(x))
+  const waiting = errorOf(backend.read(x))
   fail(new GPUOutOfMemoryError('4 GB were asked for'))
-  for (const error of [await waiting, await rejection(backend.sync())]) {
+  for (const error of [await waiting, await errorOf(backend.sync())]) {
     assert.instance(error, OutOfMemoryError)
     assert.match(error.message, /^webgpu: out of memory, 4 GB were asked for; .*smaller batch, checkpointing, LoRA/)
   }

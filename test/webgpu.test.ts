@@ -7,16 +7,10 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Backend, type Buf, createBackend, createWebgpu, listDevices, type WebgpuBackend } from 'vitune'
 import { affine, filled } from './buffers.ts'
+import { failureOf } from './errors.ts'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('..', import.meta.url))
-
-/** The message of what a promise rejects with. */
-const failureOf = (promise: Promise<unknown>): Promise<string> =>
-  promise.then(
-    () => 'nothing was thrown',
-    (error: unknown) => (error instanceof Error ? error.message : String(error)),
-  )
 
 async function withBackend(body: (backend: WebgpuBackend) => Promise<void>): Promise<void> {
   const backend = await createWebgpu()
@@ -118,20 +112,20 @@ test('a lost device rejects what waits and what comes next with one clear error'
   const backend = await createWebgpu()
   const x = filled(backend, 100, 1)
   affine(backend, x, x, 100, 2, 0)
-  const waiting = failureOf(backend.read(x))
+  const waiting = failureOf(() => backend.read(x))
   backend.device.destroy()
   const clear = /^webgpu: the device was lost \(destroyed\), .+; start a new backend$/
-  assert.match(await failureOf(backend.sync()), clear)
+  assert.match(await failureOf(() => backend.sync()), clear)
   // The read may have been done before.
   const read = await waiting
   assert.ok(clear.test(read) || read === 'nothing was thrown', read)
   affine(backend, x, x, 100, 2, 0)
   backend.write(x, new Float32Array(100))
-  assert.match(await failureOf(backend.read(x)), clear)
-  assert.match(await failureOf(backend.sync()), clear)
+  assert.match(await failureOf(() => backend.read(x)), clear)
+  assert.match(await failureOf(() => backend.sync()), clear)
   await backend.dispose()
   assert.is(backend.memory().buffers, 0)
-  assert.match(await failureOf(backend.sync()), /disposed/)
+  assert.match(await failureOf(() => backend.sync()), /disposed/)
   await withBackend(async (next) => {
     const y = filled(next, 3, 4)
     assert.is((await next.read(y))[2], 4)
@@ -142,8 +136,8 @@ test('an error of the device that no one caught rejects the next await', () =>
   withBackend(async (backend) => {
     const x = filled(backend, 3, 1)
     backend.device.createBuffer({ size: 5, usage: 0x1 | 0x80 })
-    assert.match(await failureOf(backend.read(x)), /^webgpu: refused by the device, /)
-    assert.match(await failureOf(backend.sync()), /^webgpu: refused by the device, /)
+    assert.match(await failureOf(() => backend.read(x)), /^webgpu: refused by the device, /)
+    assert.match(await failureOf(() => backend.sync()), /^webgpu: refused by the device, /)
   }))
 
 test('auto passes a software adapter over for wasm, and says so', async () => {

@@ -1,10 +1,8 @@
 // Reverse-mode autograd, first order: a list of op records, unwound in reverse. Gradients are returned, never stored on tensors.
-import { binaryOps } from '../backend/kernels.ts'
+import { type BinaryOp, binaryOps } from '../backend/kernels.ts'
 import { scope } from './scope.ts'
 import { showShape } from './shape.ts'
 import { empty, Tensor } from './tensor.ts'
-
-const mulOp = binaryOps.indexOf('mul')
 
 type Grad = Tensor | undefined
 export interface Rule {
@@ -130,26 +128,24 @@ export function record(
   return out
 }
 
+/** a op b, in place where nothing shares the memory of a; the handle a is given up for the result. */
+function inPlace(op: BinaryOp, a: Tensor, b: Tensor): Tensor {
+  const y = a.unshared ? a : empty(a.backend, a.shape)
+  const params = { op: binaryOps.indexOf(op), n: a.size, inner: 1, count: a.size }
+  a.backend.dispatch('binary', { y: y.buf, a: a.buf, b: b.buf }, params)
+  if (y !== a) a.dispose()
+  return y
+}
+
 /** sum + t, in place where nothing shares the memory of `sum`; both handles are given up for the result. */
 export function addInto(sum: Tensor, t: Tensor): Tensor {
-  const y = sum.unshared ? sum : empty(sum.backend, sum.shape)
-  sum.backend.dispatch('binary', { y: y.buf, a: sum.buf, b: t.buf }, { op: 0, n: sum.size, inner: 1, count: sum.size })
+  const y = inPlace('add', sum, t)
   t.dispose()
-  if (y !== sum) sum.dispose()
   return y
 }
 
 function view(t: Tensor): Tensor {
   return new Tensor(t, t.shape)
-}
-
-/** dy slope; gives up the handle dy. */
-function through(slope: Tensor, dy: Tensor): Tensor {
-  const dx = empty(dy.backend, dy.shape)
-  const params = { op: mulOp, n: dy.size, inner: 1, count: dy.size }
-  dy.backend.dispatch('binary', { y: dx.buf, a: dy.buf, b: slope.buf }, params)
-  dy.dispose()
-  return dx
 }
 
 /** Unwinds the tape from d out = dy; the gradients by tensor id. Takes ownership of dy. Runs inside the caller's scope. */
@@ -159,7 +155,7 @@ function unwind(tape: Tape, out: Tensor, dy: Tensor): Map<number, Tensor> {
     return node?.saved[node.gate!]
   }
   const first = gateOf(out.id)
-  const grads = new Map<number, Tensor>([[out.id, first ? through(first, dy) : dy]])
+  const grads = new Map<number, Tensor>([[out.id, first ? inPlace('mul', dy, first) : dy]])
   for (let i = tape.nodes.length - 1; i >= 0; i--) {
     const node = tape.nodes[i]!
     const g = grads.get(node.out)
@@ -182,7 +178,7 @@ function unwind(tape: Tape, out: Tensor, dy: Tensor): Map<number, Tensor> {
         // The same tensor given twice, or passed through, becomes a handle of its own.
         const own = found === g || results.indexOf(found) !== at ? view(found) : found
         const gate = taken.has(at) ? undefined : gateOf(id)
-        const result = gate ? through(gate, own) : own
+        const result = gate ? inPlace('mul', own, gate) : own
         const sum = grads.get(id)
         grads.set(id, sum ? addInto(sum, result) : result)
       })

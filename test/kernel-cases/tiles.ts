@@ -12,7 +12,7 @@ addMatmul(1040, 1030, 5, { transA: 1, transB: 1 })
 addMatmul(190, 190, 520, { with: ['kScale', 'gate'] })
 addMatmul(190, 190, 520, { act: 1, alpha: 0.3, accumulate: 1, with: ['slope', 'bias', 'colScale'] })
 
-for (const d of [100, 130]) {
+for (const d of [100, 130, 200]) {
   addAttention(1, 37, 2, d)
   addAttentionGrad(1, 37, 2, d, ['dq', 'dk', 'dv'])
 }
