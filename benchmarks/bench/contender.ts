@@ -24,7 +24,7 @@ export interface Spec {
   /** vitune, linear: on features that were made once. */
   readonly cached?: boolean
   readonly checkpointing?: boolean
-  /** In Node: how often to do it in a run; default 1. Not for PyTorch. */
+  /** How often to do it in a run, default 1; not in a page. */
   readonly repeat?: number
   /** In a page: which device, and where tfjs finds its WASM files. */
   readonly device?: 'wasm' | 'webgpu'

@@ -102,6 +102,6 @@ export async function open(spec) {
       backend.name === 'wasm' ? `${threads} thread(s), ${relaxedSimd ? 'relaxed' : 'plain'} SIMD` : backend.adapter,
     ],
     memory: () => backend.memory(),
-    run: (i) => once(i),
+    run: once,
   }
 }

@@ -141,7 +141,8 @@ def main():
     say({"versions": {"torch": " with ".join([torch.__version__, *blas()])}, "notes": []})
     for line in sys.stdin:
         begun = time.perf_counter()
-        value = runs[int(line.split()[1])]()
+        for _ in range(spec.get("repeat", 1)):
+            value = runs[int(line.split()[1])]()
         ms = (time.perf_counter() - begun) * 1000
         say({"ms": ms, "value": value, "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024})
 
