@@ -185,18 +185,29 @@ function scalePanels(panels: usize, count: i32, k: i32, scale: usize): void {
  * of B and one of A are all that V8 keeps in registers.
  */
 export function micro(a: usize, b: usize, k: i32, tile: usize, first: bool): void {
-  let c00 = splat(0),
-    c01 = c00,
-    c10 = c00,
-    c11 = c00,
-    c20 = c00,
-    c21 = c00,
-    c30 = c00,
-    c31 = c00
-  for (; k > 0; k--) {
-    const b0 = v128.load(b)
-    const b1 = v128.load(b, 16)
-    let x = v128.load_splat<f32>(a)
+  // The first step stands before the loop, so that V8 keeps the addresses it shares with the others in registers, and the
+  // pointers move before they are used, so that it takes them as they are: 20 instructions a step for 8 multiply-adds.
+  const end = a + at(4 * (k - 1))
+  let b0 = v128.load(b)
+  let b1 = v128.load(b, 16)
+  let x = v128.load_splat<f32>(a)
+  let c00 = f32x4.mul(x, b0)
+  let c01 = f32x4.mul(x, b1)
+  x = v128.load_splat<f32>(a, 4)
+  let c10 = f32x4.mul(x, b0)
+  let c11 = f32x4.mul(x, b1)
+  x = v128.load_splat<f32>(a, 8)
+  let c20 = f32x4.mul(x, b0)
+  let c21 = f32x4.mul(x, b1)
+  x = v128.load_splat<f32>(a, 12)
+  let c30 = f32x4.mul(x, b0)
+  let c31 = f32x4.mul(x, b1)
+  while (a != end) {
+    a += 16
+    b += 32
+    b0 = v128.load(b)
+    b1 = v128.load(b, 16)
+    x = v128.load_splat<f32>(a)
     c00 = madd(x, b0, c00)
     c01 = madd(x, b1, c01)
     x = v128.load_splat<f32>(a, 4)
@@ -208,8 +219,6 @@ export function micro(a: usize, b: usize, k: i32, tile: usize, first: bool): voi
     x = v128.load_splat<f32>(a, 12)
     c30 = madd(x, b0, c30)
     c31 = madd(x, b1, c31)
-    a += 16
-    b += 32
   }
   if (!first) {
     c00 = f32x4.add(c00, v128.load(tile))
@@ -267,18 +276,29 @@ function finish(sum: v128, index: i32, column: i32, count: i32, acted: bool): vo
  * gelu inside, V8 would keep the sums in memory.
  */
 function microFinish(a: usize, b: usize, k: i32, index: i32, column: i32): void {
-  let c00 = splat(0),
-    c01 = c00,
-    c10 = c00,
-    c11 = c00,
-    c20 = c00,
-    c21 = c00,
-    c30 = c00,
-    c31 = c00
-  for (; k > 0; k--) {
-    const b0 = v128.load(b)
-    const b1 = v128.load(b, 16)
-    let x = v128.load_splat<f32>(a)
+  // The first step stands before the loop, so that V8 keeps the addresses it shares with the others in registers, and the
+  // pointers move before they are used, so that it takes them as they are: 20 instructions a step for 8 multiply-adds.
+  const end = a + at(4 * (k - 1))
+  let b0 = v128.load(b)
+  let b1 = v128.load(b, 16)
+  let x = v128.load_splat<f32>(a)
+  let c00 = f32x4.mul(x, b0)
+  let c01 = f32x4.mul(x, b1)
+  x = v128.load_splat<f32>(a, 4)
+  let c10 = f32x4.mul(x, b0)
+  let c11 = f32x4.mul(x, b1)
+  x = v128.load_splat<f32>(a, 8)
+  let c20 = f32x4.mul(x, b0)
+  let c21 = f32x4.mul(x, b1)
+  x = v128.load_splat<f32>(a, 12)
+  let c30 = f32x4.mul(x, b0)
+  let c31 = f32x4.mul(x, b1)
+  while (a != end) {
+    a += 16
+    b += 32
+    b0 = v128.load(b)
+    b1 = v128.load(b, 16)
+    x = v128.load_splat<f32>(a)
     c00 = madd(x, b0, c00)
     c01 = madd(x, b1, c01)
     x = v128.load_splat<f32>(a, 4)
@@ -290,8 +310,6 @@ function microFinish(a: usize, b: usize, k: i32, index: i32, column: i32): void 
     x = v128.load_splat<f32>(a, 12)
     c30 = madd(x, b0, c30)
     c31 = madd(x, b1, c31)
-    a += 16
-    b += 32
   }
   finish(c00, index, column, 4, false)
   finish(c01, index + 4, column + 4, 4, false)
