@@ -1,8 +1,8 @@
 // Softmax(scale Q K^T) V by (sample, head), and its gradient. Scores live in a thread's scratch, a block of query rows
 // at a time. forward: parallel over (sample, head) or (sample, head, row block). backward: over (sample, head); P is recomputed.
-// Packed layouts and the micro-kernel are those of matmul.ts; accumulation in f32.
+// Packed layouts and the micro-kernel are those of panels.ts; accumulation in f32.
 import { at, ceilDiv, expNegative16, expNegative4, log4, madd, share, splat, storePart, sumLanes } from './math'
-import { micro, packA, packB, storeTransposed } from './matmul'
+import { micro, packA, packB, storeTransposed } from './panels'
 import { float, int, pointer, own, take } from './record'
 
 /** Most panels of 8 query rows in a block. */
@@ -165,8 +165,8 @@ export function attention(r: usize, thread: i32, threads: i32): void {
       const head = u / blocks // over samples and heads
       const base = at((head / heads) * n * ld + (head % heads) * d)
       if (head != packed) {
-        packA(pointer(r, 4) + base, ld, n, d, false, packedK)
-        packA(pointer(r, 5) + base, ld, d, n, true, packedV)
+        packA(pointer(r, 4) + base, ld, n, d, false, 4, packedK)
+        packA(pointer(r, 5) + base, ld, d, n, true, 4, packedV)
         packed = head
       }
       const p0 = share(queryPanels, u % blocks, blocks)
@@ -252,9 +252,9 @@ export function attentionGrad(r: usize, thread: i32, threads: i32): void {
       const from = base + at(row * ld)
       const query = pointer(r, 5) + from
       const dOut = pointer(r, 4) + from
-      packA(query, ld, height, d, false, rowsQ)
+      packA(query, ld, height, d, false, 4, rowsQ)
       scaleAll(rowsQ, panels * 4 * d, scale)
-      packA(dOut, ld, height, d, false, rowsO)
+      packA(dOut, ld, height, d, false, 4, rowsO)
       if (dk != 0) {
         packB(query, ld, height, d, false, panelsQ, 0, depthPanels)
         scaleAll(panelsQ, depthPanels * 8 * height, scale)

@@ -40,6 +40,8 @@ function layerNormGradPlan({ m = 0, n = 0 }: Numbers, sums: boolean): Plan {
 }
 
 const DEPTH = 512
+/** Rows of a matmul's tile, with relaxed SIMD; 5 without. */
+const HEIGHT = 6
 const ROWS = 16
 const COLUMNS = 256
 
@@ -52,7 +54,7 @@ function matmulPlan({ batch = 0, m = 0, n = 0, k = 0, strideB = 0 }: Numbers): P
   return {
     serial: [packed < SMALL_WORK * 2, 2 * batch * m * n * k < SMALL_FLOPS],
     shared: packed * 4,
-    own: (ROWS * 4 * depth + 64 + tiles * 32) * 4,
+    own: (ROWS * HEIGHT * depth + 128 + tiles * 8 * HEIGHT) * 4,
     chunks: 1,
   }
 }
