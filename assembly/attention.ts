@@ -2,20 +2,22 @@
 // at a time. forward: parallel over (sample, head) or (sample, head, row block). backward: over (sample, head); P is recomputed.
 // Packed layouts and the micro-kernel are those of panels.ts; accumulation in f32.
 import { at, ceilDiv, expNegative16, expNegative4, log4, madd, share, splat, storePart, sumLanes } from './math'
-import { micro, packA, packB, storeTransposed } from './panels'
+import { addTile, HEIGHT, multiplyPanels, packA, packB, storeTurned } from './panels'
 import { float, int, pointer, own, take } from './record'
 
 /** Most panels of 8 query rows in a block. */
 const FORWARD_PANELS = 4
+/** Bytes of a tile, with the room that expNegative16 takes beyond one of 5 rows. */
+const TILE: usize = 192
 
-/** The same for the gradient: as many as keep a block of scores in the second-level cache. */
+/** Most panels for the gradient: as many as keep a block of scores in the second-level cache. */
 // @ts-ignore: decorator
 @inline
 function backwardPanels(keys: i32): i32 {
-  return min(32, max(16, 8192 / keys))
+  return min(16, max(8, 4096 / keys))
 }
 
-/** Stores a finished tile as `height` rows of `left` columns of a matrix with row length ld. */
+/** Stores a tile as `height` rows of `left` columns of a matrix with row length ld. */
 function storeTile(tile: usize, out: usize, ld: i32, height: i32, left: i32): void {
   for (let i = 0; i < height; i++, tile += 32, out += at(ld)) {
     const v = v128.load(tile)
@@ -27,6 +29,22 @@ function storeTile(tile: usize, out: usize, ld: i32, height: i32, left: i32): vo
     const w = v128.load(tile, 16)
     if (left >= 8) v128.store(out, w, 16)
     else if (left > 4) storePart(out + 16, w, left - 4)
+  }
+}
+
+/** Stores a tile of HEIGHT columns of 8 rows, each row times its factor, as `height` rows of `left` columns. */
+function storeRows(tile: usize, factors: usize, out: usize, ld: i32, height: i32, left: i32): void {
+  const f0 = v128.load(factors)
+  const f1 = v128.load(factors, 16)
+  for (let t = tile; t < tile + 32 * HEIGHT; t += 32) {
+    v128.store(t, f32x4.mul(v128.load(t), f0))
+    v128.store(t, f32x4.mul(v128.load(t, 16), f1), 16)
+  }
+  if (height >= 8 && left >= HEIGHT) return storeTurned(tile, out, at(ld))
+  for (let row = 0; row < min(8, height); row++) {
+    for (let column = 0; column < min(HEIGHT, left); column++) {
+      store<f32>(out + at(row * ld + column), load<f32>(tile + at(8 * column + row)))
+    }
   }
 }
 
@@ -108,29 +126,6 @@ function softmaxRows(scores: usize, n: i32, sums: usize, lse: usize, height: i32
   else if (height > 4) storePart(lse + 16, l1, height - 4)
 }
 
-/** Stores a tile (4 columns, 8 rows), each row times its factor, as `height` rows of `left` columns. */
-function storeTurned(tile: usize, factors: usize, out: usize, ld: i32, height: i32, left: i32): void {
-  const f0 = v128.load(factors)
-  const f1 = v128.load(factors, 16)
-  if (height >= 8 && left >= 4) {
-    const a = f32x4.mul(v128.load(tile), f0)
-    const b = f32x4.mul(v128.load(tile, 32), f0)
-    const c = f32x4.mul(v128.load(tile, 64), f0)
-    storeTransposed(a, b, c, f32x4.mul(v128.load(tile, 96), f0), out, at(ld))
-    const e = f32x4.mul(v128.load(tile, 16), f1)
-    const f = f32x4.mul(v128.load(tile, 48), f1)
-    const g = f32x4.mul(v128.load(tile, 80), f1)
-    storeTransposed(e, f, g, f32x4.mul(v128.load(tile, 112), f1), out + at(4 * ld), at(ld))
-    return
-  }
-  for (let row = 0; row < min(8, height); row++) {
-    const factor = load<f32>(factors + at(row))
-    for (let column = 0; column < min(4, left); column++) {
-      store<f32>(out + at(row * ld + column), factor * load<f32>(tile + at(8 * column + row)))
-    }
-  }
-}
-
 /**
  * Everything is held turned, 8 query rows side by side: scores come out of the micro-kernel as the product with V takes
  * them. Scratch a thread: K panels, V panels, Q panels, scores, sums, one tile.
@@ -142,16 +137,16 @@ export function attention(r: usize, thread: i32, threads: i32): void {
   const d = int(r, 9)
   const scale = splat(float(r, 10))
   const ld = heads * d
-  const keyPanels = ceilDiv(n, 4)
-  const depthPanels = ceilDiv(d, 4)
+  const keyPanels = ceilDiv(n, HEIGHT)
+  const depthPanels = ceilDiv(d, HEIGHT)
   const queryPanels = ceilDiv(n, 8)
   const blocks = ceilDiv(queryPanels, FORWARD_PANELS)
 
-  const packedK = own(r, thread) // [panel][d][4 keys]
-  const packedV = packedK + at(keyPanels * 4 * d) // [panel][n][4 columns]
-  const packedQ = packedV + at(depthPanels * 4 * n) // [panel][d][8 rows]
+  const packedK = own(r, thread) // [panel][d][HEIGHT keys]
+  const packedV = packedK + at(keyPanels * HEIGHT * d) // [panel][n][HEIGHT columns]
+  const packedQ = packedV + at(depthPanels * HEIGHT * n) // [panel][d][8 rows]
   const scores = packedQ + at(FORWARD_PANELS * 8 * d) // [panel][key][8 rows]
-  const scoreStep = at(keyPanels * 32)
+  const scoreStep = at(keyPanels * HEIGHT * 8)
   const sums = scores + <usize>FORWARD_PANELS * scoreStep
   const tile = sums + FORWARD_PANELS * 32
 
@@ -165,8 +160,8 @@ export function attention(r: usize, thread: i32, threads: i32): void {
       const head = u / blocks // over samples and heads
       const base = at((head / heads) * n * ld + (head % heads) * d)
       if (head != packed) {
-        packA(pointer(r, 4) + base, ld, n, d, false, 4, packedK)
-        packA(pointer(r, 5) + base, ld, d, n, true, 4, packedV)
+        packA(pointer(r, 4) + base, ld, n, d, false, packedK)
+        packA(pointer(r, 5) + base, ld, d, n, true, packedV)
         packed = head
       }
       const p0 = share(queryPanels, u % blocks, blocks)
@@ -177,9 +172,9 @@ export function attention(r: usize, thread: i32, threads: i32): void {
       // scale may be negative, so it comes before the maximum.
       scaleAll(packedQ, panels * 8 * d, scale)
       for (let j = 0; j < keyPanels; j++) {
-        const a = packedK + at(j * 4 * d)
-        const out = scores + ((<usize>j) << 7)
-        for (let p = 0; p < panels; p++) micro(a, packedQ + at(p * 8 * d), d, out + <usize>p * scoreStep, true)
+        const a = packedK + at(j * HEIGHT * d)
+        const out = scores + at(j * HEIGHT * 8)
+        for (let p = 0; p < panels; p++) multiplyPanels(a, packedQ + at(p * 8 * d), d, out + <usize>p * scoreStep)
       }
       for (let p = 0; p < panels; p++) {
         const i = row + p * 8
@@ -187,17 +182,27 @@ export function attention(r: usize, thread: i32, threads: i32): void {
       }
       const o = pointer(r, 1) + base + at(row * ld)
       for (let j = 0; j < depthPanels; j++) {
-        const a = packedV + at(j * 4 * n)
+        const a = packedV + at(j * HEIGHT * n)
         for (let p = 0; p < panels; p++) {
-          micro(a, scores + <usize>p * scoreStep, n, tile, true)
-          storeTurned(tile, sums + p * 32, o + at(p * 8 * ld + j * 4), ld, height - p * 8, d - j * 4)
+          multiplyPanels(a, scores + <usize>p * scoreStep, n, tile)
+          storeRows(tile, sums + p * 32, o + at(p * 8 * ld + j * HEIGHT), ld, height - p * 8, d - j * HEIGHT)
         }
       }
     }
   }
 }
 
-/** Scratch a thread: see the layout at the top; transposed P and dS as [key panel of 4][query row][4]. */
+/** tile = A times B, or tile += A times B through `spare`. */
+function addProduct(a: usize, b: usize, k: i32, tile: usize, first: bool, spare: usize): void {
+  if (first) return multiplyPanels(a, b, k, tile)
+  multiplyPanels(a, b, k, spare)
+  addTile(spare, tile)
+}
+
+/**
+ * Scores and their gradients come as tiles of HEIGHT keys by 8 query rows: as they are for dQ, turned for dK and dV. Scratch a
+ * thread: K panels twice and V panels, tiles of dK and dV, then what belongs to a block of query rows.
+ */
 export function attentionGrad(r: usize, thread: i32, threads: i32): void {
   const dq = pointer(r, 1)
   const dk = pointer(r, 2)
@@ -207,131 +212,120 @@ export function attentionGrad(r: usize, thread: i32, threads: i32): void {
   const d = int(r, 13)
   const scale = splat(float(r, 14))
   const ld = heads * d
-  const keyPanels = ceilDiv(n, 8)
+  const keyPanels = ceilDiv(n, HEIGHT)
+  const columnPanels = ceilDiv(d, HEIGHT)
   const depthPanels = ceilDiv(d, 8)
-  const queryPanels = ceilDiv(n, 4)
-  const most = backwardPanels(keyPanels * 8)
+  const queryPanels = ceilDiv(n, 8)
+  const most = backwardPanels(n)
   const blocks = ceilDiv(queryPanels, most)
-  const ROWS = most * 4
+  const ROWS = most * 8
 
-  // [key panels of 8][d][8] twice, [d panels][n][8], tiles of dK and dV, then what belongs to a block of rows.
-  const keysByScore = own(r, thread)
-  const valuesByScore = keysByScore + at(keyPanels * 8 * d)
-  const keysByDepth = valuesByScore + at(keyPanels * 8 * d)
-  const tilesK = keysByDepth + at(depthPanels * 8 * n)
-  const tileBytes = at(depthPanels * keyPanels * 64)
+  const keysByScore = own(r, thread) // [key panel][d][HEIGHT]
+  const valuesByScore = keysByScore + at(keyPanels * HEIGHT * d)
+  const keysByDepth = valuesByScore + at(keyPanels * HEIGHT * d) // [column panel][key][HEIGHT]
+  const tilesK = keysByDepth + at(columnPanels * HEIGHT * n) // [depth panel][key panel] tiles
+  const tileBytes = at(depthPanels * keyPanels * HEIGHT * 8)
   const tilesV = tilesK + tileBytes
-  const rowsQ = tilesV + tileBytes
-  const rowsO = rowsQ + at(ROWS * d)
-  const panelsQ = rowsO + at(ROWS * d)
-  const panelsO = panelsQ + at(ROWS * depthPanels * 8)
-  const scoreStep = at(keyPanels * 32)
-  const scores = panelsO + at(ROWS * depthPanels * 8) // dS as [panel][key][4 rows]
-  const turned = at(keyPanels * 8 * ROWS)
-  const turnedP = scores + <usize>most * scoreStep
-  const turnedS = turnedP + turned
-  const deltas = turnedS + turned
-  const tile = deltas + at(ROWS)
-  const tile2 = tile + 128
+  const byScoreQ = tilesV + tileBytes // [query panel][d][8]
+  const byScoreO = byScoreQ + at(ROWS * d)
+  const byDepthQ = byScoreO + at(ROWS * d) // [depth panel][query][8]
+  const byDepthO = byDepthQ + at(ROWS * depthPanels * 8)
+  const scores = byDepthO + at(ROWS * depthPanels * 8) // dS as [query panel][key][8]
+  const scoreStep = at(keyPanels * HEIGHT * 8)
+  const turnedP = scores + <usize>most * scoreStep // [key panel][query][HEIGHT]
+  const turnedS = turnedP + at(keyPanels * HEIGHT * ROWS)
+  const tops = turnedS + at(keyPanels * HEIGHT * ROWS) // of each query: log-sum-exp
+  const deltas = tops + at(ROWS) // and dO O
+  const factors = deltas + at(ROWS)
+  const tile = factors + 32
+  const tile2 = tile + TILE
 
   const units = int(r, 10) * heads
   for (let head = take(r); head < units; head = take(r)) {
     const base = at((head / heads) * n * ld + (head % heads) * d)
     const lse = pointer(r, 9) + at(head * n)
-    packB(pointer(r, 6) + base, ld, d, n, true, keysByScore, 0, keyPanels)
-    packB(pointer(r, 7) + base, ld, d, n, true, valuesByScore, 0, keyPanels)
-    if (dq != 0) {
-      packB(pointer(r, 6) + base, ld, n, d, false, keysByDepth, 0, depthPanels)
-      scaleAll(keysByDepth, depthPanels * 8 * n, scale)
-    }
+    packA(pointer(r, 6) + base, ld, n, d, false, keysByScore)
+    packA(pointer(r, 7) + base, ld, n, d, false, valuesByScore)
+    if (dq != 0) packA(pointer(r, 6) + base, ld, d, n, true, keysByDepth)
+    v128.store(factors, scale)
+    v128.store(factors, scale, 16)
     for (let block = 0; block < blocks; block++) {
       const p0 = share(queryPanels, block, blocks)
       const panels = share(queryPanels, block + 1, blocks) - p0
-      const row = p0 * 4
-      const height = min(n, (p0 + panels) * 4) - row
+      const row = p0 * 8
+      const height = min(n, (p0 + panels) * 8) - row
       const from = base + at(row * ld)
       const query = pointer(r, 5) + from
       const dOut = pointer(r, 4) + from
-      packA(query, ld, height, d, false, 4, rowsQ)
-      scaleAll(rowsQ, panels * 4 * d, scale)
-      packA(dOut, ld, height, d, false, 4, rowsO)
+      packB(query, ld, d, height, true, byScoreQ, 0, panels)
+      scaleAll(byScoreQ, panels * 8 * d, scale)
+      packB(dOut, ld, d, height, true, byScoreO, 0, panels)
       if (dk != 0) {
-        packB(query, ld, height, d, false, panelsQ, 0, depthPanels)
-        scaleAll(panelsQ, depthPanels * 8 * height, scale)
+        packB(query, ld, height, d, false, byDepthQ, 0, depthPanels)
+        scaleAll(byDepthQ, depthPanels * 8 * height, scale)
       }
-      if (dv != 0) packB(dOut, ld, height, d, false, panelsO, 0, depthPanels)
-      for (let i = 0; i < height; i++) {
-        const place = at(i * ld)
-        store<f32>(deltas + at(i), dot(pointer(r, 8) + from + place, dOut + place, d))
+      if (dv != 0) packB(dOut, ld, height, d, false, byDepthO, 0, depthPanels)
+      for (let i = 0; i < panels * 8; i++) {
+        const o = at(i * ld)
+        store<f32>(tops + at(i), i < height ? load<f32>(lse + at(row + i)) : 0)
+        store<f32>(deltas + at(i), i < height ? dot(pointer(r, 8) + from + o, dOut + o, d) : 0)
       }
-      const step = at(4 * height) // from one key panel to the next in the transposed blocks
+      const step = at(HEIGHT * 8 * panels) // from one key panel to the next where turned
       for (let j = 0; j < keyPanels; j++) {
-        const bK = keysByScore + at(j * 8 * d)
-        const bV = valuesByScore + at(j * 8 * d)
+        const keys = keysByScore + at(j * HEIGHT * d)
+        const values = valuesByScore + at(j * HEIGHT * d)
         for (let p = 0; p < panels; p++) {
-          micro(rowsQ + at(p * 4 * d), bK, d, tile, true)
-          micro(rowsO + at(p * 4 * d), bV, d, tile2, true)
-          const tall = min(4, height - p * 4)
-          const at0 = at(j * 2 * 4 * height + p * 16)
-          for (let i = 0; i < tall; i++) {
-            const t = tile + ((<usize>i) << 5)
-            const g = tile2 + ((<usize>i) << 5)
-            const l = v128.load_splat<f32>(lse + at(row + p * 4 + i))
-            const delta = v128.load_splat<f32>(deltas + at(p * 4 + i))
-            const a = expNegative4(f32x4.sub(v128.load(t), l))
-            const b = expNegative4(f32x4.sub(v128.load(t, 16), l))
-            const sa = f32x4.mul(a, f32x4.sub(v128.load(g), delta))
-            const sb = f32x4.mul(b, f32x4.sub(v128.load(g, 16), delta))
-            v128.store(t, sa)
-            v128.store(t, sb, 16)
-            const o = at0 + ((<usize>i) << 4)
-            v128.store(turnedP + o, a)
-            v128.store(turnedP + o + step, b)
-            v128.store(turnedS + o, sa)
-            v128.store(turnedS + o + step, sb)
+          multiplyPanels(keys, byScoreQ + at(p * 8 * d), d, tile)
+          multiplyPanels(values, byScoreO + at(p * 8 * d), d, tile2)
+          const t0 = v128.load(tops + at(p * 8))
+          const t1 = v128.load(tops + at(p * 8), 16)
+          for (let t = tile; t < tile + 32 * HEIGHT; t += 32) {
+            v128.store(t, f32x4.sub(v128.load(t), t0))
+            v128.store(t, f32x4.sub(v128.load(t, 16), t1), 16)
           }
-          if (dq != 0) {
-            const out = scores + <usize>p * scoreStep + at(j * 32)
-            storeTransposed(v128.load(tile), v128.load(tile, 32), v128.load(tile, 64), v128.load(tile, 96), out, 16)
-            storeTransposed(
-              v128.load(tile, 16),
-              v128.load(tile, 48),
-              v128.load(tile, 80),
-              v128.load(tile, 112),
-              out + 64,
-              16,
-            )
+          for (let t = tile; t < tile + 32 * HEIGHT; t += 64) expNegative16(t)
+          const d0 = v128.load(deltas + at(p * 8))
+          const d1 = v128.load(deltas + at(p * 8), 16)
+          let out = scores + <usize>p * scoreStep + at(j * HEIGHT * 8)
+          for (let t = tile, g = tile2; t < tile + 32 * HEIGHT; t += 32, g += 32, out += 32) {
+            const s0 = f32x4.mul(v128.load(t), f32x4.sub(v128.load(g), d0))
+            const s1 = f32x4.mul(v128.load(t, 16), f32x4.sub(v128.load(g, 16), d1))
+            v128.store(out, s0)
+            v128.store(out, s1, 16)
+            v128.store(g, s0)
+            v128.store(g, s1, 16)
+          }
+          const turned = <usize>j * step + at(p * 8 * HEIGHT)
+          if (dv != 0) storeTurned(tile, turnedP + turned, at(HEIGHT))
+          if (dk != 0) storeTurned(tile2, turnedS + turned, at(HEIGHT))
+        }
+      }
+      if (dq != 0) {
+        for (let j = 0; j < columnPanels; j++) {
+          const a = keysByDepth + at(j * HEIGHT * n)
+          for (let p = 0; p < panels; p++) {
+            multiplyPanels(a, scores + <usize>p * scoreStep, n, tile)
+            const out = dq + from + at(p * 8 * ld + j * HEIGHT)
+            storeRows(tile, factors, out, ld, height - p * 8, d - j * HEIGHT)
           }
         }
       }
       for (let j = 0; j < depthPanels; j++) {
-        const left = d - j * 8
-        if (dq != 0) {
-          const b = keysByDepth + at(j * 8 * n)
-          for (let p = 0; p < panels; p++) {
-            micro(scores + <usize>p * scoreStep, b, n, tile, true)
-            storeTile(tile, dq + from + at(p * 4 * ld + j * 8), ld, min(4, height - p * 4), left)
-          }
-        }
-        const offset = at(j * keyPanels * 64)
-        if (dk != 0) {
-          const b = panelsQ + at(j * 8 * height)
-          for (let p = 0; p < keyPanels * 2; p++)
-            micro(turnedS + <usize>p * step, b, height, tilesK + offset + p * 128, block == 0)
-        }
-        if (dv != 0) {
-          const b = panelsO + at(j * 8 * height)
-          for (let p = 0; p < keyPanels * 2; p++)
-            micro(turnedP + <usize>p * step, b, height, tilesV + offset + p * 128, block == 0)
+        const b = at(j * 8 * height)
+        let t = at(j * keyPanels * HEIGHT * 8)
+        for (let p = 0; p < keyPanels; p++, t += 32 * HEIGHT) {
+          const a = <usize>p * step
+          if (dk != 0) addProduct(turnedS + a, byDepthQ + b, height, tilesK + t, block == 0, tile)
+          if (dv != 0) addProduct(turnedP + a, byDepthO + b, height, tilesV + t, block == 0, tile)
         }
       }
     }
     for (let j = 0; j < depthPanels; j++) {
       const left = d - j * 8
-      for (let p = 0; p < queryPanels; p++) {
-        const t = at(j * keyPanels * 64 + p * 32)
-        const out = base + at(p * 4 * ld + j * 8)
-        const tall = min(4, n - p * 4)
+      for (let p = 0; p < keyPanels; p++) {
+        const t = at((j * keyPanels + p) * HEIGHT * 8)
+        const out = base + at(p * HEIGHT * ld + j * 8)
+        const tall = min(HEIGHT, n - p * HEIGHT)
         if (dk != 0) storeTile(tilesK + t, dk + out, ld, tall, left)
         if (dv != 0) storeTile(tilesV + t, dv + out, ld, tall, left)
       }

@@ -1,14 +1,12 @@
 // y = residual + colScale gate act(alpha A diag(kScale) B + bias): packed operands and a micro-kernel, f32 accumulation.
 // Phase 0 packs B once for all threads, phase 1 multiplies. A is packed by each thread for the rows it takes.
 // The inner size is cut into blocks that depend on it alone, so a result never depends on how threads share the work.
-import { at, ceilDiv, gelu16, gelu4, geluGrad16, geluGrad4, loadPart, madd, splat, storePart } from './math'
-import { packA, packB } from './panels'
+import { at, ceilDiv, gelu16, gelu4, geluGrad16, geluGrad4, loadPart, splat, storePart } from './math'
+import { addTile, HEIGHT, multiplyPanels, packA, packB } from './panels'
 import { float, int, own, PHASE, pointer, SHARED, take } from './record'
 
 /** Longest inner block: an 8-column panel of B is then 16 KiB and stays in the first-level cache. */
 const DEPTH = 512
-/** Rows of a tile: as many as V8 keeps in registers with two vectors of B, one of A and, not fused, a product. */
-const HEIGHT: i32 = ASC_FEATURE_RELAXED_SIMD ? 6 : 5
 /** Panels of HEIGHT rows of A packed at a time. */
 const ROWS = 16
 /** Steps of the inner size, by panels of HEIGHT rows and 8 columns, that take some 50 us: shorter units are not worth taking. */
@@ -45,87 +43,6 @@ function scalePanels(panels: usize, count: i32, k: i32, scale: usize): void {
       v128.store(panels, f32x4.mul(v128.load(panels), s))
       v128.store(panels, f32x4.mul(v128.load(panels, 16), s), 16)
     }
-  }
-}
-
-/**
- * The micro-kernel: tile (HEIGHT, 8) = A panel (k, HEIGHT) times B panel (k, 8), written as `micro` is: the loop is 26
- * instructions for 12 fused multiply-adds. It adds nothing to what the tile held: whatever more is done with the sums has V8
- * load all of a step's numbers before it multiplies, and then keep some in memory.
- */
-function multiplyPanels(a: usize, b: usize, k: i32, tile: usize): void {
-  if (k == 0) return memory.fill(tile, 0, 32 * HEIGHT)
-  const end = a + at(HEIGHT * (k - 1))
-  let b0 = v128.load(b)
-  let b1 = v128.load(b, 16)
-  let x = v128.load_splat<f32>(a)
-  let c00 = f32x4.mul(x, b0)
-  let c01 = f32x4.mul(x, b1)
-  x = v128.load_splat<f32>(a, 4)
-  let c10 = f32x4.mul(x, b0)
-  let c11 = f32x4.mul(x, b1)
-  x = v128.load_splat<f32>(a, 8)
-  let c20 = f32x4.mul(x, b0)
-  let c21 = f32x4.mul(x, b1)
-  x = v128.load_splat<f32>(a, 12)
-  let c30 = f32x4.mul(x, b0)
-  let c31 = f32x4.mul(x, b1)
-  x = v128.load_splat<f32>(a, 16)
-  let c40 = f32x4.mul(x, b0)
-  let c41 = f32x4.mul(x, b1)
-  let c50 = b0
-  let c51 = b1
-  if (HEIGHT > 5) {
-    x = v128.load_splat<f32>(a, 20)
-    c50 = f32x4.mul(x, b0)
-    c51 = f32x4.mul(x, b1)
-  }
-  while (a != end) {
-    a += at(HEIGHT)
-    b += 32
-    b0 = v128.load(b)
-    b1 = v128.load(b, 16)
-    x = v128.load_splat<f32>(a)
-    c00 = madd(x, b0, c00)
-    c01 = madd(x, b1, c01)
-    x = v128.load_splat<f32>(a, 4)
-    c10 = madd(x, b0, c10)
-    c11 = madd(x, b1, c11)
-    x = v128.load_splat<f32>(a, 8)
-    c20 = madd(x, b0, c20)
-    c21 = madd(x, b1, c21)
-    x = v128.load_splat<f32>(a, 12)
-    c30 = madd(x, b0, c30)
-    c31 = madd(x, b1, c31)
-    x = v128.load_splat<f32>(a, 16)
-    c40 = madd(x, b0, c40)
-    c41 = madd(x, b1, c41)
-    if (HEIGHT > 5) {
-      x = v128.load_splat<f32>(a, 20)
-      c50 = madd(x, b0, c50)
-      c51 = madd(x, b1, c51)
-    }
-  }
-  v128.store(tile, c00)
-  v128.store(tile, c01, 16)
-  v128.store(tile, c10, 32)
-  v128.store(tile, c11, 48)
-  v128.store(tile, c20, 64)
-  v128.store(tile, c21, 80)
-  v128.store(tile, c30, 96)
-  v128.store(tile, c31, 112)
-  v128.store(tile, c40, 128)
-  v128.store(tile, c41, 144)
-  if (HEIGHT > 5) {
-    v128.store(tile, c50, 160)
-    v128.store(tile, c51, 176)
-  }
-}
-
-/** Adds a tile to the partial sums of the inner blocks before. */
-function addTile(tile: usize, to: usize): void {
-  for (const end = to + 32 * HEIGHT; to < end; to += 16, tile += 16) {
-    v128.store(to, f32x4.add(v128.load(to), v128.load(tile)))
   }
 }
 
@@ -316,7 +233,7 @@ function multiply(r: usize, thread: i32, threads: i32): void {
     do {
       const kc = min(depth, k - k0)
       const last = k0 + kc >= k
-      packA(source + (transposed ? at(k0 * ld + row) : at(row * ld + k0)), ld, height, kc, transposed, HEIGHT, mine)
+      packA(source + (transposed ? at(k0 * ld + row) : at(row * ld + k0)), ld, height, kc, transposed, mine)
       let b = base + at(k0 * panels * 8 + c0 * 8 * kc)
       let tile = tiles
       for (let c = c0; c < c1; c++, b += at(8 * kc)) {

@@ -1,10 +1,13 @@
-// Panels of packed operands, and the micro-kernel of 4 x 8 that multiplies two. Used by matmul.ts and attention.ts.
+// Panels of packed operands, and the micro-kernel that multiplies two of them to a tile. Used by matmul.ts and attention.ts.
 import { at, loadPart, madd, splat } from './math'
+
+/** Rows of a tile: as many as V8 keeps in registers with two vectors of B, one of A and, not fused, a product. */
+export const HEIGHT: i32 = ASC_FEATURE_RELAXED_SIMD ? 6 : 5
 
 /** Writes the transpose of four vectors to out, out + step, out + 2 step, out + 3 step. */
 // @ts-ignore: decorator
 @inline
-export function storeTransposed(a: v128, b: v128, c: v128, d: v128, out: usize, step: usize): void {
+function storeTransposed(a: v128, b: v128, c: v128, d: v128, out: usize, step: usize): void {
   const ab = v128.shuffle<i32>(a, b, 0, 4, 1, 5)
   const cd = v128.shuffle<i32>(c, d, 0, 4, 1, 5)
   const ab2 = v128.shuffle<i32>(a, b, 2, 6, 3, 7)
@@ -15,77 +18,108 @@ export function storeTransposed(a: v128, b: v128, c: v128, d: v128, out: usize, 
   v128.store(out + 3 * step, v128.shuffle<i64>(ab2, cd2, 1, 3))
 }
 
-/** Copies one step's `height` numbers, 4 to 6, of a panel of rows. */
+/** The same of HEIGHT vectors, the last two of which are the same where it is 5. */
 // @ts-ignore: decorator
 @inline
-function copyStep(from: usize, to: usize, height: i32): void {
-  v128.store(to, v128.load(from))
-  if (height == 5) store<f32>(to, load<f32>(from, 16), 16)
-  if (height == 6) store<i64>(to, load<i64>(from, 16), 16)
+function storeColumns(a: v128, b: v128, c: v128, d: v128, e: v128, f: v128, out: usize, step: usize): void {
+  storeTransposed(a, b, c, d, out, step)
+  if (HEIGHT == 5) {
+    v128.store_lane<f32>(out, e, 0, 16)
+    v128.store_lane<f32>(out + step, e, 1, 16)
+    v128.store_lane<f32>(out + 2 * step, e, 2, 16)
+    v128.store_lane<f32>(out + 3 * step, e, 3, 16)
+    return
+  }
+  const low = v128.shuffle<i32>(e, f, 0, 4, 1, 5)
+  const high = v128.shuffle<i32>(e, f, 2, 6, 3, 7)
+  v128.store_lane<i64>(out, low, 0, 16)
+  v128.store_lane<i64>(out + step, low, 1, 16)
+  v128.store_lane<i64>(out + 2 * step, high, 0, 16)
+  v128.store_lane<i64>(out + 3 * step, high, 1, 16)
 }
 
-/** Packs panels of `height` (4 to 6) rows of A as [panel][k][height], zero below the last row; ld is A's row length. */
-export function packA(source: usize, ld: i32, m: i32, k: i32, transposed: bool, height: i32, out: usize): void {
-  const step = at(height)
-  const panel = at(height * k)
+/** Writes the transpose of a tile: 8 rows of HEIGHT numbers, `step` bytes apart. */
+export function storeTurned(tile: usize, out: usize, step: usize): void {
+  const e = tile + 128
+  const f = HEIGHT == 6 ? tile + 160 : e
+  for (let half: usize = 0; half < 32; half += 16, out += 4 * step) {
+    const t = tile + half
+    storeColumns(
+      v128.load(t),
+      v128.load(t, 32),
+      v128.load(t, 64),
+      v128.load(t, 96),
+      v128.load(e + half),
+      v128.load(f + half),
+      out,
+      step,
+    )
+  }
+}
+
+/** Copies one step's numbers of a panel of rows. */
+// @ts-ignore: decorator
+@inline
+function copyStep(from: usize, to: usize): void {
+  v128.store(to, v128.load(from))
+  if (HEIGHT == 5) store<f32>(to, load<f32>(from, 16), 16)
+  else store<i64>(to, load<i64>(from, 16), 16)
+}
+
+/** Packs panels of HEIGHT rows of A as [panel][k][HEIGHT], zero below the last row. `ld` is A's row length in elements. */
+export function packA(source: usize, ld: i32, m: i32, k: i32, transposed: bool, out: usize): void {
+  const step = at(HEIGHT)
+  const panel = at(HEIGHT * k)
+  const row = at(ld)
   let i = 0
   if (transposed) {
-    const next = at(ld)
     // Panels share cache lines of the source: four of them in a pass.
-    for (; i + 4 * height <= m; i += 4 * height, out += 4 * panel) {
+    for (; i + 4 * HEIGHT <= m; i += 4 * HEIGHT, out += 4 * panel) {
       let p = source + at(i)
       let q = out
-      for (let j = 0; j < k; j++, p += next, q += step) {
-        copyStep(p, q, height)
-        copyStep(p + step, q + panel, height)
-        copyStep(p + 2 * step, q + 2 * panel, height)
-        copyStep(p + 3 * step, q + 3 * panel, height)
+      for (let j = 0; j < k; j++, p += row, q += step) {
+        copyStep(p, q)
+        copyStep(p + step, q + panel)
+        copyStep(p + 2 * step, q + 2 * panel)
+        copyStep(p + 3 * step, q + 3 * panel)
       }
     }
-    for (; i < m; i += height, out += panel) {
-      const left = min(height, m - i)
+    for (; i < m; i += HEIGHT, out += panel) {
+      const left = min(HEIGHT, m - i)
       let p = source + at(i)
       let q = out
-      for (let j = 0; j < k; j++, p += next, q += step) {
-        if (left == height) copyStep(p, q, height)
-        else for (let r = 0; r < height; r++) store<f32>(q + at(r), r < left ? load<f32>(p + at(r)) : 0)
+      for (let j = 0; j < k; j++, p += row, q += step) {
+        if (left == HEIGHT) copyStep(p, q)
+        else for (let r = 0; r < HEIGHT; r++) store<f32>(q + at(r), r < left ? load<f32>(p + at(r)) : 0)
       }
     }
     return
   }
-  for (; i < m; i += height, out += panel) {
-    const left = min(height, m - i)
+  for (; i < m; i += HEIGHT, out += panel) {
+    const left = min(HEIGHT, m - i)
     const a = source + at(i * ld)
-    const row = at(ld)
     let j = 0
-    if (left == height) {
+    if (left == HEIGHT) {
       const e = a + 4 * row
-      const f = height == 6 ? e + row : e
-      let q = out
-      for (; j + 4 <= k; j += 4, q += 4 * step) {
-        const p = a + at(j)
-        storeTransposed(v128.load(p), v128.load(p + row), v128.load(p + 2 * row), v128.load(p + 3 * row), q, step)
-        if (height == 4) continue
-        const ev = v128.load(e + at(j))
-        if (height == 5) {
-          v128.store_lane<f32>(q, ev, 0, 16)
-          v128.store_lane<f32>(q + step, ev, 1, 16)
-          v128.store_lane<f32>(q + 2 * step, ev, 2, 16)
-          v128.store_lane<f32>(q + 3 * step, ev, 3, 16)
-          continue
-        }
-        const fv = v128.load(f + at(j))
-        const low = v128.shuffle<i32>(ev, fv, 0, 4, 1, 5)
-        const high = v128.shuffle<i32>(ev, fv, 2, 6, 3, 7)
-        v128.store_lane<i64>(q, low, 0, 16)
-        v128.store_lane<i64>(q + step, low, 1, 16)
-        v128.store_lane<i64>(q + 2 * step, high, 0, 16)
-        v128.store_lane<i64>(q + 3 * step, high, 1, 16)
+      const f = HEIGHT == 6 ? e + row : e
+      for (; j + 4 <= k; j += 4) {
+        const o = at(j)
+        const p = a + o
+        storeColumns(
+          v128.load(p),
+          v128.load(p + row),
+          v128.load(p + 2 * row),
+          v128.load(p + 3 * row),
+          v128.load(e + o),
+          v128.load(f + o),
+          out + at(HEIGHT * j),
+          step,
+        )
       }
     }
     for (; j < k; j++) {
-      const q = out + at(height * j)
-      for (let r = 0; r < height; r++) store<f32>(q + at(r), r < left ? load<f32>(a + at(r * ld + j)) : 0)
+      const q = out + at(HEIGHT * j)
+      for (let r = 0; r < HEIGHT; r++) store<f32>(q + at(r), r < left ? load<f32>(a + at(r * ld + j)) : 0)
     }
   }
 }
@@ -150,16 +184,14 @@ export function packB(source: usize, ld: i32, k: i32, n: i32, transposed: bool, 
 }
 
 /**
- * The micro-kernel: tile (4, 8) = [tile +] A panel (k, 4) times B panel (k, 8). The first step stands before the loop, so that
+ * The micro-kernel: tile (HEIGHT, 8) = A panel (k, HEIGHT) times B panel (k, 8). The first step stands before the loop, so that
  * V8 keeps the addresses that it shares with the others in registers, and the pointers move before they are used, so that it
- * takes them as they are: the loop is 20 instructions for 8 fused multiply-adds.
+ * takes them as they are: the loop is 26 instructions for 12 fused multiply-adds. It adds nothing to what the tile held:
+ * whatever more is done with the sums has V8 load all of a step's numbers before it multiplies, and keep some in memory.
  */
-export function micro(a: usize, b: usize, k: i32, tile: usize, first: bool): void {
-  if (k == 0) {
-    if (first) memory.fill(tile, 0, 128)
-    return
-  }
-  const end = a + at(4 * (k - 1))
+export function multiplyPanels(a: usize, b: usize, k: i32, tile: usize): void {
+  if (k == 0) return memory.fill(tile, 0, 32 * HEIGHT)
+  const end = a + at(HEIGHT * (k - 1))
   let b0 = v128.load(b)
   let b1 = v128.load(b, 16)
   let x = v128.load_splat<f32>(a)
@@ -174,8 +206,18 @@ export function micro(a: usize, b: usize, k: i32, tile: usize, first: bool): voi
   x = v128.load_splat<f32>(a, 12)
   let c30 = f32x4.mul(x, b0)
   let c31 = f32x4.mul(x, b1)
+  x = v128.load_splat<f32>(a, 16)
+  let c40 = f32x4.mul(x, b0)
+  let c41 = f32x4.mul(x, b1)
+  let c50 = b0
+  let c51 = b1
+  if (HEIGHT > 5) {
+    x = v128.load_splat<f32>(a, 20)
+    c50 = f32x4.mul(x, b0)
+    c51 = f32x4.mul(x, b1)
+  }
   while (a != end) {
-    a += 16
+    a += at(HEIGHT)
     b += 32
     b0 = v128.load(b)
     b1 = v128.load(b, 16)
@@ -191,16 +233,14 @@ export function micro(a: usize, b: usize, k: i32, tile: usize, first: bool): voi
     x = v128.load_splat<f32>(a, 12)
     c30 = madd(x, b0, c30)
     c31 = madd(x, b1, c31)
-  }
-  if (!first) {
-    c00 = f32x4.add(c00, v128.load(tile))
-    c01 = f32x4.add(c01, v128.load(tile, 16))
-    c10 = f32x4.add(c10, v128.load(tile, 32))
-    c11 = f32x4.add(c11, v128.load(tile, 48))
-    c20 = f32x4.add(c20, v128.load(tile, 64))
-    c21 = f32x4.add(c21, v128.load(tile, 80))
-    c30 = f32x4.add(c30, v128.load(tile, 96))
-    c31 = f32x4.add(c31, v128.load(tile, 112))
+    x = v128.load_splat<f32>(a, 16)
+    c40 = madd(x, b0, c40)
+    c41 = madd(x, b1, c41)
+    if (HEIGHT > 5) {
+      x = v128.load_splat<f32>(a, 20)
+      c50 = madd(x, b0, c50)
+      c51 = madd(x, b1, c51)
+    }
   }
   v128.store(tile, c00)
   v128.store(tile, c01, 16)
@@ -210,4 +250,17 @@ export function micro(a: usize, b: usize, k: i32, tile: usize, first: bool): voi
   v128.store(tile, c21, 80)
   v128.store(tile, c30, 96)
   v128.store(tile, c31, 112)
+  v128.store(tile, c40, 128)
+  v128.store(tile, c41, 144)
+  if (HEIGHT > 5) {
+    v128.store(tile, c50, 160)
+    v128.store(tile, c51, 176)
+  }
+}
+
+/** Adds a tile to another. */
+export function addTile(tile: usize, to: usize): void {
+  for (const end = to + 32 * HEIGHT; to < end; to += 16, tile += 16) {
+    v128.store(to, f32x4.add(v128.load(to), v128.load(tile)))
+  }
 }

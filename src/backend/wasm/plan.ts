@@ -60,23 +60,33 @@ function matmulPlan({ batch = 0, m = 0, n = 0, k = 0, strideB = 0 }: Numbers): P
 }
 
 const FORWARD_PANELS = 4
-/** Panels of 4 query rows that the gradient takes at a time: as many as keep a block of scores in the second-level cache. */
-const backwardPanels = (keys: number) => Math.min(32, Math.max(16, Math.floor(8192 / keys)))
+/** Most panels of 8 query rows that the gradient takes at a time: as many as keep a block of scores in the second-level cache. */
+const backwardPanels = (keys: number) => Math.min(16, Math.max(8, Math.floor(4096 / keys)))
+/** At least n rounded up to whole panels of rows, whether a panel has 5 or 6. */
+const inPanels = (n: number) => n + HEIGHT - 1
+const TILE = 48
 
 function attentionPlan({ b = 0, n = 0, h = 0, d = 0 }: Numbers): Plan {
-  const keys = up(n, 4) * 4
-  const depth = up(d, 4) * 4
+  const keys = inPanels(n)
   const rows = FORWARD_PANELS * 8
-  const own = keys * d + depth * n + rows * d + rows * keys + rows + 32
+  const own = keys * d + inPanels(d) * n + rows * d + rows * keys + rows + TILE
   return { serial: [4 * b * h * n * n * d < SMALL_FLOPS], shared: 0, own: own * 4, chunks: 1 }
 }
 
 function attentionGradPlan({ b = 0, n = 0, h = 0, d = 0 }: Numbers): Plan {
-  const keys = up(n, 8) * 8
+  const keys = inPanels(n)
   const depth = up(d, 8) * 8
-  const rows = backwardPanels(keys) * 4
+  const rows = backwardPanels(n) * 8
   const own =
-    2 * keys * d + depth * n + 2 * depth * keys + 2 * rows * d + 2 * rows * depth + 3 * keys * rows + rows + 64
+    2 * keys * d +
+    inPanels(d) * n +
+    2 * depth * keys +
+    2 * rows * d +
+    2 * rows * depth +
+    3 * keys * rows +
+    2 * rows +
+    8 +
+    2 * TILE
   return { serial: [10 * b * h * n * n * d < SMALL_FLOPS], shared: 0, own: own * 4, chunks: 1 }
 }
 
