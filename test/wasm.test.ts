@@ -8,6 +8,7 @@ import {
   type Backend,
   type Buf,
   type Bufs,
+  createReference,
   createWasm,
   type KernelName,
   type Params,
@@ -181,6 +182,26 @@ test('addresses beyond 2 GiB work', async () => {
   assert.ok(Math.abs(product[m * m - 1]! - sum) < 1e-5)
   backend.free(large)
   await backend.dispose()
+})
+
+test('a product over nothing is the bias, in whole tiles and at the edges', async () => {
+  const [m, n] = [13, 19]
+  for (const act of [0, 1]) {
+    const backend = await createWasm({ threads: 1 })
+    const [a, y, bias] = [backend.alloc(1, 'f32'), random(backend, m * n, 1), random(backend, n, 2)]
+    const params = { batch: 1, m, n, k: 0, transA: 0, transB: 0, strideA: 0, strideB: 0, alpha: 1, act, accumulate: 0 }
+    backend.dispatch('matmul', { y, a, b: a, bias }, params)
+    const reference = createReference()
+    const [ra, ry, rb] = [1, m * n, n].map((length) => reference.alloc(length, 'f32'))
+    reference.write(rb!, await backend.read(bias))
+    reference.dispatch('matmul', { y: ry!, a: ra!, b: ra!, bias: rb! }, params)
+    const [found, expected] = [await backend.read(y), await reference.read(ry!)]
+    assert.is(
+      found.findIndex((v, i) => Math.abs(v - expected[i]!) > 1e-6),
+      -1,
+    )
+    await backend.dispose()
+  }
 })
 
 test('a worker that fails rejects what waits and what comes after', async () => {
