@@ -200,17 +200,22 @@ function multiply(r: usize, thread: i32, threads: i32): void {
   const products = int(r, 10)
   const depth = blockDepth(k)
 
-  // Blocks of rows and columns, enough for a slow thread to hold up the others by little, and long enough to be worth taking.
-  const enough = threads == 1 ? 1 : 16 * threads
+  // Blocks of rows, whole at first. The last ones, as many as threads, are cut by columns too, so that the threads end
+  // together; not all are, since every cut packs the block's rows of A once more.
   let tall = ROWS
-  while (tall > 8 && products * ceilDiv(rowPanels, tall) < enough) tall >>= 1
+  while (threads > 1 && tall > 8 && products * ceilDiv(rowPanels, tall) < 8 * threads) tall >>= 1
   const down = ceilDiv(rowPanels, tall)
-  let wide = min(COLUMNS, panels)
-  while (wide > 16 && products * down * ceilDiv(panels, wide) < enough && <i64>min(tall, rowPanels) * wide * k > LONG) {
-    wide = ceilDiv(wide, 2)
+  const blocks = products * down
+  const wide = min(COLUMNS, panels)
+  const late = threads > 1 ? min(blocks, threads) : 0
+  let narrow = wide
+  while (narrow > 16 && late * ceilDiv(panels, narrow) < 4 * threads && <i64>min(tall, rowPanels) * narrow * k > LONG) {
+    narrow = ceilDiv(narrow, 2)
   }
   const across = ceilDiv(panels, wide)
-  const units = products * down * across
+  const parts = ceilDiv(panels, narrow)
+  const early = (blocks - late) * across
+  const units = early + late * parts
 
   const packed = pointer(r, SHARED)
   const mine = own(r, thread)
@@ -219,12 +224,13 @@ function multiply(r: usize, thread: i32, threads: i32): void {
   const tileStep: usize = depth < k ? 32 * HEIGHT : 0 // partial sums outlive a block only when more follow
   const ld = transposed ? rows : k
   for (let u = take(r); u < units; u = take(r)) {
-    const block = u / across
+    const cut = u - early
+    const block = cut < 0 ? u / across : blocks - late + cut / parts
     const batch = block / down
     const p0 = (block % down) * tall
     const p1 = min(rowPanels, p0 + tall)
-    const c0 = (u % across) * wide
-    const c1 = min(panels, c0 + wide)
+    const c0 = cut < 0 ? (u % across) * wide : (cut % parts) * narrow
+    const c1 = min(panels, c0 + (cut < 0 ? wide : narrow))
     const row = p0 * HEIGHT
     const height = min(rows, p1 * HEIGHT) - row
     const source = a + at(batch * strideA)
