@@ -2,7 +2,7 @@
 // at a time. forward: parallel over (sample, head) or (sample, head, row block). backward: over (sample, head); P is recomputed.
 // Packed layouts and the micro-kernel are those of panels.ts; accumulation in f32.
 import { at, ceilDiv, expNegative16, expNegative4, log4, madd, share, splat, storePart, sumLanes } from './math'
-import { addTile, HEIGHT, multiplyPanels, packA, packB, storeTurned } from './panels'
+import { addPanels, HEIGHT, multiplyPanels, packA, packB, storeTurned } from './panels'
 import { float, int, pointer, own, take } from './record'
 
 /** Most panels of 8 query rows in a block. */
@@ -192,13 +192,6 @@ export function attention(r: usize, thread: i32, threads: i32): void {
   }
 }
 
-/** tile = A times B, or tile += A times B through `spare`. */
-function addProduct(a: usize, b: usize, k: i32, tile: usize, first: bool, spare: usize): void {
-  if (first) return multiplyPanels(a, b, k, tile)
-  multiplyPanels(a, b, k, spare)
-  addTile(spare, tile)
-}
-
 /**
  * Scores and their gradients come as tiles of HEIGHT keys by 8 query rows: as they are for dQ, turned for dK and dV. Scratch a
  * thread: K panels twice and V panels, tiles of dK and dV, then what belongs to a block of query rows.
@@ -286,18 +279,14 @@ export function attentionGrad(r: usize, thread: i32, threads: i32): void {
           for (let t = tile; t < tile + 32 * HEIGHT; t += 64) expNegative16(t)
           const d0 = v128.load(deltas + at(p * 8))
           const d1 = v128.load(deltas + at(p * 8), 16)
-          let out = scores + <usize>p * scoreStep + at(j * HEIGHT * 8)
-          for (let t = tile, g = tile2; t < tile + 32 * HEIGHT; t += 32, g += 32, out += 32) {
-            const s0 = f32x4.mul(v128.load(t), f32x4.sub(v128.load(g), d0))
-            const s1 = f32x4.mul(v128.load(t, 16), f32x4.sub(v128.load(g, 16), d1))
-            v128.store(out, s0)
-            v128.store(out, s1, 16)
-            v128.store(g, s0)
-            v128.store(g, s1, 16)
+          const dS = scores + <usize>p * scoreStep + at(j * HEIGHT * 8)
+          for (let t = tile, g = tile2, s = dS; t < tile + 32 * HEIGHT; t += 32, g += 32, s += 32) {
+            v128.store(s, f32x4.mul(v128.load(t), f32x4.sub(v128.load(g), d0)))
+            v128.store(s, f32x4.mul(v128.load(t, 16), f32x4.sub(v128.load(g, 16), d1)), 16)
           }
           const turned = <usize>j * step + at(p * 8 * HEIGHT)
           if (dv != 0) storeTurned(tile, turnedP + turned, at(HEIGHT))
-          if (dk != 0) storeTurned(tile2, turnedS + turned, at(HEIGHT))
+          if (dk != 0) storeTurned(dS, turnedS + turned, at(HEIGHT))
         }
       }
       if (dq != 0) {
@@ -315,8 +304,8 @@ export function attentionGrad(r: usize, thread: i32, threads: i32): void {
         let t = at(j * keyPanels * HEIGHT * 8)
         for (let p = 0; p < keyPanels; p++, t += 32 * HEIGHT) {
           const a = <usize>p * step
-          if (dk != 0) addProduct(turnedS + a, byDepthQ + b, height, tilesK + t, block == 0, tile)
-          if (dv != 0) addProduct(turnedP + a, byDepthO + b, height, tilesV + t, block == 0, tile)
+          if (dk != 0) addPanels(turnedS + a, byDepthQ + b, height, tilesK + t, block == 0, tile)
+          if (dv != 0) addPanels(turnedP + a, byDepthO + b, height, tilesV + t, block == 0, tile)
         }
       }
     }

@@ -2,7 +2,7 @@
 // Phase 0 packs B once for all threads, phase 1 multiplies. A is packed by each thread for the rows it takes.
 // The inner size is cut into blocks that depend on it alone, so a result never depends on how threads share the work.
 import { at, ceilDiv, gelu16, gelu4, geluGrad16, geluGrad4, loadPart, splat, storePart } from './math'
-import { addTile, HEIGHT, multiplyPanels, packA, packB } from './panels'
+import { addPanels, HEIGHT, packA, packB } from './panels'
 import { float, int, own, PHASE, pointer, SHARED, take } from './record'
 
 /** Longest inner block: an 8-column panel of B is then 16 KiB and stays in the first-level cache. */
@@ -245,11 +245,7 @@ function multiply(r: usize, thread: i32, threads: i32): void {
       for (let c = c0; c < c1; c++, b += at(8 * kc)) {
         let p = mine
         for (let i = p0; i < p1; i++, p += at(HEIGHT * kc), tile += tileStep) {
-          if (k0 == 0) multiplyPanels(p, b, kc, tile)
-          else {
-            multiplyPanels(p, b, kc, spare)
-            addTile(spare, tile)
-          }
+          addPanels(p, b, kc, tile, k0 == 0, spare)
           if (last) epilogue(tile, batch, i * HEIGHT, c * 8)
         }
       }

@@ -258,9 +258,11 @@ export function multiplyPanels(a: usize, b: usize, k: i32, tile: usize): void {
   }
 }
 
-/** Adds a tile to another. */
-export function addTile(tile: usize, to: usize): void {
-  for (const end = to + 32 * HEIGHT; to < end; to += 16, tile += 16) {
-    v128.store(to, f32x4.add(v128.load(to), v128.load(tile)))
+/** tile = A panel times B panel where `first`, else tile += their product, which `spare` holds meanwhile. */
+export function addPanels(a: usize, b: usize, k: i32, tile: usize, first: bool, spare: usize): void {
+  if (first) return multiplyPanels(a, b, k, tile)
+  multiplyPanels(a, b, k, spare)
+  for (const end = tile + 32 * HEIGHT; tile < end; tile += 16, spare += 16) {
+    v128.store(tile, f32x4.add(v128.load(tile), v128.load(spare)))
   }
 }

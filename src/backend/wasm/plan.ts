@@ -40,7 +40,7 @@ function layerNormGradPlan({ m = 0, n = 0 }: Numbers, sums: boolean): Plan {
 }
 
 const DEPTH = 512
-/** Rows of a matmul's tile, with relaxed SIMD; 5 without. */
+/** Rows of a tile with relaxed SIMD; 5 without. */
 const HEIGHT = 6
 const ROWS = 16
 const COLUMNS = 256
