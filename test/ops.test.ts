@@ -388,6 +388,12 @@ const refusals: [string, Shape[], (...xs: Tensor[]) => unknown, RegExp][] = [
     /^attention: q, k and v must be equal \(B, N, heads \* D\), got .* with 3 heads$/,
   ],
   [
+    'attention over no numbers',
+    [[1, 3, 0]],
+    (x) => attention(x, x, x, 1),
+    /^attention: q, k and v must be equal \(B, N, heads \* D\), got .* with 1 heads$/,
+  ],
+  [
     'attention shapes',
     [
       [1, 3, 4],

@@ -7,7 +7,13 @@ import { run } from './dispatch.ts'
 /** Softmax(Q K^T / sqrt(D)) V by head for q, k, v (B, N, H D): (B, N, H D). Saves q, k, v, the result and (B, H, N) sums. */
 export function attention(q: Tensor, k: Tensor, v: Tensor, heads: number): Tensor {
   const [b, n, c] = q.shape as [number, number, number]
-  if (q.shape.length !== 3 || c % heads !== 0 || !sameShape(q.shape, k.shape) || !sameShape(q.shape, v.shape)) {
+  if (
+    q.shape.length !== 3 ||
+    c === 0 ||
+    c % heads !== 0 ||
+    !sameShape(q.shape, k.shape) ||
+    !sameShape(q.shape, v.shape)
+  ) {
     const got = [q, k, v].map((t) => showShape(t.shape)).join(', ')
     throw new Error(`attention: q, k and v must be equal (B, N, heads * D), got ${got} with ${heads} heads`)
   }
