@@ -5,7 +5,7 @@ import { at, ceilDiv, gelu16, gelu4, geluGrad16, geluGrad4, loadPart, splat, sto
 import { addPanels, HEIGHT, packA, packB } from './panels'
 import { float, int, own, PHASE, pointer, SHARED, take } from './record'
 
-/** Longest inner block: an 8-column panel of B is then 16 KiB and stays in the first-level cache. */
+/** Longest inner block: a panel of A is then at most 12 KiB and stays in the first-level cache. */
 const DEPTH = 512
 /** Panels of HEIGHT rows of A packed at a time. */
 const ROWS = 16
@@ -27,6 +27,17 @@ let alpha: f32 = 1
 let act: i32 = 0 // 1 gelu, 2 its slope
 let accumulate: bool = false
 let spare: usize = 0 // scratch of a tile
+
+/**
+ * Panels of 8 columns that a panel of rows meets before the next one's turn, for an inner block of k: 128 KiB of B at most, which
+ * stay in the second-level cache. What is read and written beside the product (y, gate, residual) then lies some hundred bytes
+ * in a row, which processors fetch ahead; 32 they do not.
+ */
+// @ts-ignore: decorator
+@inline
+function panelsAcross(k: i32): i32 {
+  return max(8, 4096 / max(1, k))
+}
 
 /** Inner block length for an inner size k: equal blocks of at most DEPTH. */
 // @ts-ignore: decorator
@@ -242,11 +253,16 @@ function multiply(r: usize, thread: i32, threads: i32): void {
       packA(source + (transposed ? at(k0 * ld + row) : at(row * ld + k0)), ld, height, kc, transposed, mine)
       let b = base + at(k0 * panels * 8 + c0 * 8 * kc)
       let tile = tiles
-      for (let c = c0; c < c1; c++, b += at(8 * kc)) {
+      const group = panelsAcross(kc)
+      for (let c = c0; c < c1; c += group, b += at(group * 8 * kc)) {
+        const stop = min(c1, c + group)
         let p = mine
-        for (let i = p0; i < p1; i++, p += at(HEIGHT * kc), tile += tileStep) {
-          addPanels(p, b, kc, tile, k0 == 0, spare)
-          if (last) epilogue(tile, batch, i * HEIGHT, c * 8)
+        for (let i = p0; i < p1; i++, p += at(HEIGHT * kc)) {
+          let q = b
+          for (let j = c; j < stop; j++, q += at(8 * kc), tile += tileStep) {
+            addPanels(p, q, kc, tile, k0 == 0, spare)
+            if (last) epilogue(tile, batch, i * HEIGHT, j * 8)
+          }
         }
       }
       k0 += kc

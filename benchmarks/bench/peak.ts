@@ -26,26 +26,23 @@ function f32(value: number): number[] {
   return [0x43, ...new Uint8Array(new Float32Array([value]).buffer)]
 }
 
-/** How often the loop's body repeats itself. */
-const UNROLL = 4
 /** Independent sums: enough to hide an addition's latency on every port, few enough for 16 registers. */
 const SUMS = 12
-const FLOPS = 2 * 4 * SUMS * UNROLL
+const FLOPS = 2 * 4 * SUMS
 
 /**
  * `run(n: i32): f32`: n rounds of sum_i += sum_(i+1) c, a product of its own for each sum, since equal ones would be computed
- * once. Fused: sum_i = c c + sum_i.
+ * once. Fused: sum_i = c c + sum_i. Each once a round: unrolled, V8 takes one sum after the other, and keeps some in memory.
  */
 export function peakModule(relaxed: boolean): Uint8Array<ArrayBuffer> {
   const c = 1
   const sum = (i: number) => 2 + i
   const each = (bytes: (i: number) => number[]) => Array.from({ length: SUMS }, (_, i) => bytes(i)).flat()
   const start = [...f32(1e-3), ...splat, ...set(c), ...each((i) => [...f32(0), ...splat, ...set(sum(i))])]
-  const once = each((i) => {
+  const body = each((i) => {
     if (relaxed) return [...get(c), ...get(c), ...get(sum(i)), ...madd, ...set(sum(i))]
     return [...get(sum((i + 1) % SUMS)), ...get(c), ...mul, ...get(sum(i)), ...add, ...set(sum(i))]
   })
-  const body = Array.from({ length: UNROLL }, () => once).flat()
   const count = [...get(0), 0x41, ...sleb(-1), 0x6a, 0x22, 0, 0x0d, 0]
   const total = each((i) => [...get(sum(i)), ...(i > 0 ? add : [])])
   const code = [...start, 0x03, 0x40, ...body, ...count, 0x0b, ...total, ...lane0, 0x0b]
@@ -59,11 +56,11 @@ export function peakModule(relaxed: boolean): Uint8Array<ArrayBuffer> {
   ])
 }
 
-/** Rounds of `run` that take about 20 ms, and their multiplications and additions. */
-export const peakRounds = 500_000
+/** Rounds of `run` that take 10 to 25 ms, and their multiplications and additions. */
+export const peakRounds = 5_000_000
 export const peakFlops = peakRounds * FLOPS
 
-/** GFLOP/s of one thread, the best of `runs` runs of about 20 ms; undefined where the engine lacks the instruction. */
+/** GFLOP/s of one thread, the best of `runs` runs; undefined where the engine lacks the instruction. */
 export async function multiplyAddPeak(relaxed: boolean, runs: number): Promise<number | undefined> {
   const bytes = peakModule(relaxed)
   if (!WebAssembly.validate(bytes)) return undefined

@@ -7,6 +7,9 @@ for (const m of [5, 6, 7, 10, 11, 12, 13, 19, 20, 21, 23, 24, 25, 48]) {
   addMatmul(m, 15, 6, { transA: 1, act: 1, with: ['slope', 'bias', 'residual'] })
 }
 addMatmul(12, 24, 1030, { with: ['bias', 'gate'] })
+// Panels of columns that a panel of rows meets in a row: 13 where k is 300, 11 where it is 1030 in three blocks.
+for (const n of [103, 104, 105, 209]) addMatmul(13, n, 300, { with: ['bias', 'residual'] })
+for (const n of [88, 89, 200]) addMatmul(13, n, 1030, { transB: 1, with: ['gate'] })
 for (const [n, d] of [
   [5, 6],
   [6, 5],
