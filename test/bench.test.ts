@@ -9,6 +9,7 @@ import * as assert from 'uvu/assert'
 import { type Buf, kernels } from 'vitune'
 import type { Call } from '../benchmarks/bench/counting-backend.ts'
 import { parseFlags, sectionNames } from '../benchmarks/bench/flags.ts'
+import { processorDetails } from '../benchmarks/bench/machine.ts'
 import { renderPage } from '../benchmarks/bench/page.ts'
 import { multiplyAddPeak, peakModule } from '../benchmarks/bench/peak.ts'
 import { matmulModel } from '../benchmarks/bench/peers/onnx-model.mjs'
@@ -96,6 +97,13 @@ test('the README gets the table between its markers, with machine and versions',
   assert.match(written, markdown)
   assert.is(putBetweenMarkers(written, markdown), written)
   assert.throws(() => putBetweenMarkers('# Title', markdown), /^readme: needs the lines/)
+})
+
+test('a processor is told by what Linux says of it, and by nothing elsewhere', () => {
+  const text = 'processor\t: 0\ncpu family\t: 6\nmodel\t\t: 85\nmodel name\t: A Chip\nflags\t\t: fpu avx avx2 avx512f\n'
+  assert.is(processorDetails(text), ' (family 6 model 85, AVX-512)')
+  assert.is(processorDetails(text.replace(' avx512f', '')), ' (family 6 model 85, AVX2)')
+  assert.is(processorDetails('processor\t: 0\nBogoMIPS\t: 50.00\n'), '')
 })
 
 test('the page draws each section and escapes every name', async () => {

@@ -8,11 +8,24 @@ import type { Kind } from './contender.ts'
 
 const peers = fileURLToPath(new URL('./peers', import.meta.url))
 
+/**
+ * What tells processors apart that a virtual machine gives one name, and how wide native peers may compute: family, model and
+ * widest vectors, where Linux says so (x64).
+ */
+export function processorDetails(cpuinfo: string): string {
+  const field = (name: string) => new RegExp(`^${name}\\s*:\\s*(.*)$`, 'm').exec(cpuinfo)?.[1]
+  const [family, model, flags] = [field('cpu family'), field('model'), field('flags')?.split(' ')]
+  if (family === undefined || model === undefined || !flags) return ''
+  const widest = flags.includes('avx512f') ? ', AVX-512' : flags.includes('avx2') ? ', AVX2' : ''
+  return ` (family ${family} model ${model}${widest})`
+}
+
 /** What results depend on, for people. */
 export function machineFacts(threads: number): Record<string, string> {
   const all = cpus()
+  const details = existsSync('/proc/cpuinfo') ? processorDetails(readFileSync('/proc/cpuinfo', 'utf8')) : ''
   return {
-    processor: `${all[0]?.model.trim() ?? 'unknown'}, ${all.length} cores`,
+    processor: `${all[0]?.model.trim() ?? 'unknown'}${details}, ${all.length} cores`,
     memory: `${(totalmem() / 1e9).toFixed(0)} GB`,
     system: `${process.platform} ${process.arch}`,
     runtime: `Node ${process.versions.node}`,
