@@ -15,7 +15,7 @@ async function byBatch(bench: Bench, to: Section): Promise<void> {
   const lanes = batches.map((batch): Lane => {
     return { kind: 'vitune', who: 'vitune', what: what(batch), spec: { ...spec, batch, repeat: most / batch } }
   })
-  const laps = await interleave(bench, to, lanes, { rounds: bench.quick ? 3 : 9, warm: 1 })
+  const laps = await interleave(bench, to, lanes, { rounds: bench.quick ? 3 : 7, warm: 1 })
   for (const lap of laps) to.rows.push(rowOf(lap, 'ms', false, (ms) => ms / lap.spec.batch!))
   const smallest = lapOf(laps, 'vitune', what(batches[0]!))
   if (!smallest) return

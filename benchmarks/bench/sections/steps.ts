@@ -7,8 +7,6 @@ import { dinov2Small } from '../shapes.ts'
 const BATCH = 8
 /** Cached linear steps in a run: one alone is too short to time. */
 const SHORT = 20
-/** Passes of the others in a run where time is not short: what the machine does beside them evens out. */
-const LONG = 3
 
 const titles = {
   forward: 'forward',
@@ -18,6 +16,11 @@ const titles = {
   full: 'full step',
 } as const
 const cachedTitle = 'linear step, frozen features cached'
+const torch = 'PyTorch (native)'
+
+// As rows are shown.
+const order: string[] = [titles.forward, cachedTitle, titles.linear, titles.lora, titles.dora, titles.full]
+const whos = ['vitune', 'onnxruntime-web', 'onnxruntime-node (native)', torch]
 
 /** Runs the section. */
 export async function steps(bench: Bench): Promise<Section> {
@@ -31,25 +34,33 @@ export async function steps(bench: Bench): Promise<Section> {
     method,
     ...more,
   })
-  const repeat = bench.quick ? 1 : LONG
-  const methods = ['forward', 'linear', 'lora', 'dora', 'full'] as const
-  const lane = (kind: Lane['kind'], who: string, method: (typeof methods)[number], more?: Partial<Spec>): Lane => ({
+  type Method = keyof typeof titles
+  const lane = (kind: Lane['kind'], who: string, method: Method, more?: Partial<Spec>): Lane => ({
     kind,
     who,
     what: titles[method],
     spec: spec(method, more),
   })
+  const own = (method: Method) => lane('vitune', 'vitune', method)
+  const native = (method: Method) => lane('pytorch', torch, method)
+  // Many short rounds, and those that are compared side by side: what the machine does beside them meets both.
   const lanes: Lane[] = [
-    lane('vitune', 'vitune', 'forward', { repeat }),
-    lane('onnx', 'onnxruntime-web', 'forward', { repeat }),
-    lane('onnx', 'onnxruntime-node (native)', 'forward', { native: true, repeat }),
-    lane('pytorch', 'PyTorch (native)', 'forward'),
+    lane('onnx', 'onnxruntime-node (native)', 'forward', { native: true }),
+    native('forward'),
+    lane('onnx', 'onnxruntime-web', 'forward'),
+    own('forward'),
+    own('lora'),
+    own('dora'),
+    native('lora'),
+    native('dora'),
+    native('full'),
+    own('full'),
+    own('linear'),
+    native('linear'),
     { ...lane('vitune', 'vitune', 'linear', { cached: true, repeat: SHORT }), what: cachedTitle },
-    ...methods
-      .slice(1)
-      .flatMap((method) => [lane('vitune', 'vitune', method, { repeat }), lane('pytorch', 'PyTorch (native)', method)]),
   ]
-  const laps = await interleave(bench, to, lanes, { rounds: bench.quick ? 4 : 5, warm: 1 })
+  const laps = await interleave(bench, to, lanes, { rounds: bench.quick ? 4 : 15, warm: 1 })
+  laps.sort((a, b) => order.indexOf(a.what) - order.indexOf(b.what) || whos.indexOf(a.who) - whos.indexOf(b.who))
   for (const lap of laps) to.rows.push(rowOf(lap, 'ms', false, (ms) => ms / BATCH))
 
   const ours = (what: string) => lapOf(laps, 'vitune', what)
@@ -58,7 +69,6 @@ export async function steps(bench: Bench): Promise<Section> {
     if (!one || !other) return
     to.checks.push({ what, value: ratioOf(one.ms, other.ms), limit, atMost: true, unit: 'x' })
   }
-  const torch = 'PyTorch (native)'
   const { forward, lora, dora, full } = titles
   check("forward, of onnxruntime-web's time", forward, 'onnxruntime-web', forward, 0.5)
   check("forward, of PyTorch's time", forward, torch, forward, 0.9)
