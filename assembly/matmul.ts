@@ -29,14 +29,15 @@ let accumulate: bool = false
 let spare: usize = 0 // scratch of a tile
 
 /**
- * Panels of 8 columns that a panel of rows meets before the next one's turn, for an inner block of k: 128 KiB of B at most, which
- * stay in the second-level cache. What is read and written beside the product (y, gate, residual) then lies some hundred bytes
- * in a row, which processors fetch ahead; 32 they do not.
+ * Panels of 8 columns that a panel of rows meets before the next one's turn, for inner blocks of `depth`: 128 KiB of B at most,
+ * which stay in the second-level cache. What is read and written beside the product (y, gate, residual) then lies some hundred
+ * bytes in a row, which processors fetch ahead; 32 they do not. One for all blocks of a product, the shorter last one too:
+ * partial sums are found again by the order of the tiles.
  */
 // @ts-ignore: decorator
 @inline
-function panelsAcross(k: i32): i32 {
-  return max(8, 4096 / max(1, k))
+function panelsAcross(depth: i32): i32 {
+  return max(8, 4096 / depth)
 }
 
 /** Inner block length for an inner size k: equal blocks of at most DEPTH. */
@@ -210,6 +211,7 @@ function multiply(r: usize, thread: i32, threads: i32): void {
   const rowPanels = ceilDiv(rows, HEIGHT)
   const products = int(r, 10)
   const depth = blockDepth(k)
+  const group = panelsAcross(depth)
 
   // Blocks of rows, whole at first. The last ones, as many as threads, are cut by columns too, so that the threads end
   // together; not all are, since every cut packs the block's rows of A once more.
@@ -253,7 +255,6 @@ function multiply(r: usize, thread: i32, threads: i32): void {
       packA(source + (transposed ? at(k0 * ld + row) : at(row * ld + k0)), ld, height, kc, transposed, mine)
       let b = base + at(k0 * panels * 8 + c0 * 8 * kc)
       let tile = tiles
-      const group = panelsAcross(kc)
       for (let c = c0; c < c1; c += group, b += at(group * 8 * kc)) {
         const stop = min(c1, c + group)
         let p = mine

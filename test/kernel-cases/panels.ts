@@ -10,6 +10,8 @@ addMatmul(12, 24, 1030, { with: ['bias', 'gate'] })
 // Panels of columns that a panel of rows meets in a row: 13 where k is 300, 11 where it is 1030 in three blocks.
 for (const n of [103, 104, 105, 209]) addMatmul(13, n, 300, { with: ['bias', 'residual'] })
 for (const n of [88, 89, 200]) addMatmul(13, n, 1030, { transB: 1, with: ['gate'] })
+// The last block is one shorter: a group of its own would be 16 panels where the first's is 15, and 12 after 11.
+for (const k of [513, 1025]) addMatmul(13, 209, k, { with: ['residual'] })
 for (const [n, d] of [
   [5, 6],
   [6, 5],
