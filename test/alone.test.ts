@@ -15,6 +15,7 @@ import {
   fileDataset,
   fit,
   freezeBackbone,
+  loadBatch,
   loadBatches,
   multiclass,
   parsePreprocessor,
@@ -84,22 +85,32 @@ test('a loop that is busy with each batch waits for the next one less than 3 % o
   const dataset = fileDataset({ files, labels: files.map((_, i) => i % 2), classes: ['a', 'b'], cacheBytes: 0 })
   const order = files.map((_, i) => (i * 7) % files.length)
   const transform = trainTransform(withInputSize(parsePreprocessor(undefined, 'vit'), side))
-  // A step as it is without threads: nothing else can happen on this thread meanwhile.
+  const batchSize = 4
+  // A step is ten times as long as its images take on this thread, however fast the machine is just now.
+  const begun = performance.now()
+  for (let at = 0; at < 16; at += batchSize) await loadBatch(dataset, order.slice(at, at + batchSize), { transform })
+  const busy = (10 * (performance.now() - begun)) / 4 // ms
+  // As in a step without threads, nothing else can happen on this thread meanwhile.
   const word = new Int32Array(new SharedArrayBuffer(4))
-  const busy = 200 // ms; four images take about 20 on one core
-  let waited = 0
-  let asked = 0
-  let batches = 0
-  for await (const batch of loadBatches(dataset, order, { transform, batchSize: 4 })) {
-    assert.is(batch.labels.length, 4)
-    // For the first one there is nothing to do meanwhile.
-    if (batches++ > 0) waited += performance.now() - asked
-    Atomics.wait(word, 0, 0, busy)
-    asked = performance.now()
+  const shareWaited = async (): Promise<number> => {
+    let waited = 0
+    let asked = 0
+    let batches = 0
+    for await (const batch of loadBatches(dataset, order, { transform, batchSize })) {
+      assert.is(batch.labels.length, batchSize)
+      // For the first one there is nothing to do meanwhile.
+      if (batches++ > 0) waited += performance.now() - asked
+      Atomics.wait(word, 0, 0, busy)
+      asked = performance.now()
+    }
+    assert.is(batches, files.length / batchSize)
+    return waited / (waited + (batches - 1) * busy)
   }
-  assert.is(batches, files.length / 4)
-  const share = waited / (waited + (batches - 1) * busy)
-  assert.ok(share < 0.03, `waited ${(share * 100).toFixed(1)} % of the time`)
+  // Another program's turn can make one epoch wait; images that are not made meanwhile (9 %) make every one wait.
+  const shares: number[] = []
+  do shares.push(await shareWaited())
+  while (shares.at(-1)! >= 0.03 && shares.length < 3)
+  assert.ok(Math.min(...shares) < 0.03, `waited ${shares.map((s) => (s * 100).toFixed(1)).join(', ')} % of the time`)
 })
 
 test.run()
