@@ -108,6 +108,12 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
     }
     return dtype === 'f32' ? f32 : i32
   }
+  /** A copy of `length` values for the host. The constructor, since slice() would fill it with zeros first. */
+  function copyOf(dtype: Dtype, from: number, length: number): HostArray {
+    return dtype === 'f32'
+      ? new Float32Array(view(dtype).subarray(from, from + length))
+      : new Int32Array(view(dtype).subarray(from, from + length))
+  }
 
   const record = new Int32Array(WORDS)
   const floats = new Float32Array(record.buffer)
@@ -307,7 +313,7 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
       range(buf, offset, n, 'read')
       notRecording('read')
       if (n === 0 || buf.touched <= queue.completed()) {
-        const copy = view(buf.dtype).slice(buf.address / 4 + offset, buf.address / 4 + offset + n)
+        const copy = copyOf(buf.dtype, buf.address / 4 + offset, n)
         await queue.finished(0)
         return copy
       }
@@ -323,7 +329,7 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
           await queue.finished(done)
         }
         const from = (read.copy || read.address) / 4
-        return view(dtype).slice(from, from + n)
+        return copyOf(dtype, from, n)
       } finally {
         if (read.copy !== 0) heap.free(read.copy, read.count)
         else {
