@@ -161,7 +161,7 @@ export function trainCommand(): Command {
     .addOption(numberOption('--accumulate <n>', 'batches whose gradients make one step (default: 1)'))
     .addOption(numberOption('--micro-batch <n>', 'most images computed at a time (default: by device and input size)'))
     .addOption(numberOption('--label-smoothing <x>', 'default: 0'))
-    .addOption(numberOption('--patience <n>', 'end after n epochs that are not the best (default: 0, never)'))
+    .addOption(numberOption('--patience <n>', 'end after n epochs that did not raise the accuracy (default: 0, never)'))
     .addOption(numberOption('--seed <n>', 'governs split, order, augmentation, dropout and new weights (default: 0)'))
     .option('--no-augment', 'no random crops and mirroring')
     .option('--no-shuffle', 'keep the order: classes by name, files by name within a class')

@@ -65,7 +65,10 @@ export interface FitOptions {
   save?: (state: FitState, epoch?: EpochEvent) => Promise<void>
   /** Call `save` after a step too, once this many seconds have passed since the last time. */
   saveEvery?: number | undefined
-  /** Called when an epoch is the best so far (every epoch without validation data). */
+  /**
+   * Called when an epoch is the best so far: of the highest accuracy, and among equals of the lowest loss on the validation
+   * data. Every epoch without validation data.
+   */
   saveBest?: (epoch: EpochEvent) => Promise<void>
 }
 
@@ -79,7 +82,9 @@ export interface FitState {
     optimizerSteps: number
     seed: number
     best: number
+    bestLoss: number
     bestEpoch: number
+    /** Epochs since the accuracy was last raised. */
     sinceBest: number
     plateau: { factor: number; best: number; bad: number }
     /** Sums of the running epoch: loss and accuracy by image. */
@@ -201,6 +206,7 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
     optimizerSteps: 0,
     seed,
     best: -1,
+    bestLoss: 1e308,
     bestEpoch: 0,
     sinceBest: 0,
     plateau: { factor: 1, best: -1e308, bad: 0 },
@@ -386,12 +392,14 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
       const result = val ? await evaluate(model, task, val, { microBatch: most }) : undefined
       now.epoch++
       now.batch = 0
-      const better = !result || result.accuracy > now.best
+      const raised = !result || result.accuracy > now.best
+      const better = raised || (result.accuracy === now.best && result.loss < now.bestLoss)
       if (better) {
         now.best = result?.accuracy ?? now.best
+        now.bestLoss = result?.loss ?? now.bestLoss
         now.bestEpoch = now.epoch
       }
-      now.sinceBest = better ? 0 : now.sinceBest + 1
+      now.sinceBest = raised ? 0 : now.sinceBest + 1
       if (result && schedule === 'plateau') plateau.update(result.accuracy)
       const event: EpochEvent = {
         kind: 'epoch',
