@@ -110,9 +110,8 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
   }
   /** A copy of `length` values for the host. The constructor, since slice() would fill it with zeros first. */
   function copyOf(dtype: Dtype, from: number, length: number): HostArray {
-    return dtype === 'f32'
-      ? new Float32Array(view(dtype).subarray(from, from + length))
-      : new Int32Array(view(dtype).subarray(from, from + length))
+    const values = view(dtype).subarray(from, from + length)
+    return dtype === 'f32' ? new Float32Array(values) : new Int32Array(values)
   }
 
   const record = new Int32Array(WORDS)
