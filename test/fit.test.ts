@@ -263,12 +263,14 @@ test('training ends when the accuracy has not risen for `patience` epochs, and t
   const backend = createReference()
   const model = prepared(backend, 'linear')
   const best: number[] = []
+  const kept: number[] = []
   // So slow that no answer changes, though the loss falls.
   const { events, result } = await run(model, {
     val: source(2, 4, 2),
     epochs: 9,
     lr: 1e-5,
     patience: 3,
+    save: async ({ numbers }) => void kept.push(numbers.bestLoss),
     saveBest: async (e) => void best.push(e.epoch),
   })
   assert.equal({ ...result, best: 0 }, { step: 16, epochs: 4, best: 0, bestEpoch: 4, ended: 'patience' })
@@ -276,6 +278,12 @@ test('training ends when the accuracy has not risen for `patience` epochs, and t
   const epochs = events.filter(isEpoch)
   assert.ok(epochs.every((e, i) => i === 0 || e.loss! < epochs[i - 1]!.loss!))
   assert.equal(new Set(epochs.map((e) => e.accuracy)).size, 1)
+  assert.ok(epochs.every((e) => e.best))
+  assert.equal(
+    kept,
+    epochs.map((e) => e.loss),
+    'a resume knows the loss to be beaten',
+  )
   disposeModule(model)
   assert.is(backend.memory().buffers, 0)
 })

@@ -82,6 +82,7 @@ export interface FitState {
     optimizerSteps: number
     seed: number
     best: number
+    /** Loss of the best epoch on the validation data. */
     bestLoss: number
     bestEpoch: number
     /** Epochs since the accuracy was last raised. */
