@@ -209,15 +209,8 @@ export {
 } from './train/experiment.ts'
 export { type Explanation, explain } from './train/explain.ts'
 export { Replay, type ReplayOptions, type StepInput } from './train/replay.ts'
-export {
-  type EpochEvent,
-  type FitEvent,
-  type FitOptions,
-  type FitResult,
-  type FitState,
-  fit,
-  type StepEvent,
-} from './train/fit.ts'
+export { fit } from './train/fit.ts'
+export type { EpochEvent, FitEvent, FitOptions, FitResult, FitState, StepEvent } from './train/fit-options.ts'
 export { checkFits } from './train/fits.ts'
 export { type FrozenFeaturesOptions, frozenFeatures } from './train/frozen-features.ts'
 export { type OpenModel, type OpenModelOptions, openModel, openRun, type RunFile, readRun } from './train/open-model.ts'

@@ -1,5 +1,5 @@
 // What training says while it runs: one live line on a terminal, one plain line an epoch anywhere.
-import type { EpochEvent, StepEvent } from '../train/fit.ts'
+import type { EpochEvent, StepEvent } from '../train/fit-options.ts'
 import type { SkipEvent, StartEvent } from '../train/train.ts'
 import { count, duration, oneLine, percent, plural } from './format.ts'
 import { bar, type Ui } from './ui.ts'

@@ -5,7 +5,7 @@ import { openSafetensors } from '../io/safetensors.ts'
 import { type TensorToWrite, writeSafetensors } from '../io/safetensors-write.ts'
 import { InputError } from '../platform/errors.ts'
 import { tensor } from '../tensor/tensor.ts'
-import type { FitState } from './fit.ts'
+import type { FitState } from './fit-options.ts'
 
 export async function writeCheckpoint(path: string, state: FitState): Promise<void> {
   const tensors: TensorToWrite[] = []

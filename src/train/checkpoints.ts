@@ -3,7 +3,7 @@ import type { Backend } from '../backend/backend.ts'
 import { localFiles } from '../io/local-files.ts'
 import { tensor } from '../tensor/tensor.ts'
 import { readCheckpoint, writeCheckpoint } from './checkpoint-file.ts'
-import type { FitState } from './fit.ts'
+import type { FitState } from './fit-options.ts'
 
 export interface Checkpoints {
   save(state: FitState): Promise<void>

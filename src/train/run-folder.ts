@@ -2,7 +2,7 @@
 // is continued must have in common with what is there.
 import { localFiles } from '../io/local-files.ts'
 import { InputError } from '../platform/errors.ts'
-import type { EpochEvent, StepEvent } from './fit.ts'
+import type { EpochEvent, StepEvent } from './fit-options.ts'
 import { readRun } from './open-model.ts'
 import type { TrainSettings } from './settings.ts'
 
