@@ -122,13 +122,20 @@ async function textOf(context, file, format, plugins) {
   return JSON.stringify(output[0].code)
 }
 
+/** Text has no address; src/platform/node.ts gives it that of the module that started it. */
+const addressOfStarter = {
+  name: 'address-of-starter',
+  resolveImportMeta: (property) => (property === 'url' ? 'moduleAddress' : null),
+}
+
 /** `worker:image-worker`: what makes images beside the training, as text. */
 const imageWorker = (name) => ({
   name: 'image-worker',
   resolveId: (id) => (id === 'worker:image-worker' ? `\0${id}` : undefined),
   async load(id) {
     if (id !== '\0worker:image-worker') return undefined
-    const plugins = [platform(name), compiler({ minify: true }), ...(name === 'node' ? [] : [refusePackages])]
+    const own = name === 'node' ? addressOfStarter : refusePackages
+    const plugins = [platform(name), compiler({ minify: true }), own]
     const text = await textOf(this, 'data/image-worker.ts', name === 'node' ? 'cjs' : 'iife', plugins)
     return `export const source = ${text}`
   },

@@ -1,5 +1,6 @@
 // Image decoding under Node with sharp, which is loaded at the first image: nothing else needs it. Pixels are those that
 // Pillow's convert('RGB') gives (what models are trained on): ICC profiles are not applied, alpha is dropped.
+import { createRequire } from 'node:module'
 import { InputError } from './errors.ts'
 import type { RgbImage } from './platform.ts'
 
@@ -9,7 +10,8 @@ let loading: Promise<Sharp> | undefined
 
 async function loadSharp(): Promise<Sharp> {
   try {
-    return (await import('sharp')).default
+    // Not imported: its ES module imports JSON, about which Node before 20.18.3 writes a warning.
+    return createRequire(import.meta.url)('sharp')
   } catch (error) {
     loading = undefined
     const reason = error instanceof Error ? error.message.split('\n')[0] : String(error)

@@ -12,10 +12,11 @@ import type { Files, Platform, WorkerHandle } from './platform.ts'
 
 const RANGE_LIMIT = 2 ** 31 - 1
 
-// Gives a worker started from text the two names it would have in a browser, and the packages that this file sees. The port is opened when `onmessage` is
-// set, so that no message is lost while the source still runs.
+// Gives a worker started from text the two names it would have in a browser, this file's address as its own, and the packages
+// that this file sees. The port is opened when `onmessage` is set, so that no message is lost while the source still runs.
 const PRELUDE = `'use strict';{
 const { parentPort, workerData } = require('node:worker_threads')
+globalThis.moduleAddress = workerData
 globalThis.require = require('node:module').createRequire(workerData)
 let listener = null
 globalThis.self = globalThis
