@@ -1,5 +1,6 @@
 // Runs every test/**/*.test.ts in a process of its own and ends with the line `N passed, M failed`.
-// node test/run.mjs [--jobs 2] [--verbose] [part of a file name]...
+// node test/run.mjs [--long] [--jobs 2] [--verbose] [part of a file name]...
+// What takes minutes (fuzzing, kills by the dozen, other browsers) stands in test/long/ and runs with --long, and nothing else then.
 // Two files at a time, the longest first so that both lanes end together; what measures time runs by itself afterwards.
 // Without a GPU adapter or a browser the tests that need one are left out, which is said above the last line;
 // VITUNE_REQUIRE=webgpu,chromium makes that a failure, VITUNE_WITHOUT=webgpu,chromium hides them.
@@ -13,14 +14,16 @@ import { available as chromiumHere } from './chromium.mjs'
 import { softwareGpu } from './software-gpu.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const timeLimit = 5 * 60 * 1000
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
+    long: { type: 'boolean', default: false },
     jobs: { type: 'string', default: '2' },
     verbose: { type: 'boolean', default: false },
   },
 })
+
+const timeLimit = (values.long ? 15 : 5) * 60 * 1000
 
 const among = (variable, name) => (process.env[variable] ?? '').split(',').includes(name)
 const driver = await softwareGpu()
@@ -41,7 +44,7 @@ const parts = [
     id: 'chromium',
     name: 'Chromium',
     here: chromiumHere(),
-    needs: (file) => /from '\.\/(chromium\.mjs|\w+-page\.ts)'/.test(readFileSync(file, 'utf8')),
+    needs: (file) => /from '\.\.?\/(chromium\.mjs|\w+-page\.ts)'/.test(readFileSync(file, 'utf8')),
   },
 ]
 const missing = parts.filter(({ here }) => here !== true)
@@ -56,10 +59,12 @@ const longest =
   'kernels suites-chromium real-scale train cli cli-train torch-values start demo session replay losses backend'
 const rank = (file) => `${longest} `.indexOf(`${basename(file, '.test.ts')} `) >>> 0
 const isTimed = (file) => basename(file).startsWith('alone')
+const isLong = (file) => relative(join(root, 'test'), file).startsWith('long')
 
 const found = readdirSync(join(root, 'test'), { recursive: true })
   .filter((name) => name.endsWith('.test.ts'))
   .map((name) => join(root, 'test', name))
+  .filter((file) => isLong(file) === values.long)
   .filter((file) => positionals.length === 0 || positionals.some((part) => relative(root, file).includes(part)))
   .sort()
 const files = found.filter((file) => !missing.some(({ needs }) => needs(file)))
