@@ -146,9 +146,10 @@ export {
   transformOf,
 } from './data/transforms.ts'
 // io
-export { type Checkpoint, checkpointFiles, openCheckpoint, parseWeightMap, readJsonObject } from './io/checkpoint.ts'
+export { type Checkpoint, checkpointFiles, openCheckpoint, parseWeightMap } from './io/checkpoint.ts'
 export { fromBf16, fromF16, toBf16, toF16 } from './io/half.ts'
 export { type DownloadProgress, hubCacheFolder, type ResolveOptions, resolveModel } from './io/hub.ts'
+export { readJsonObject } from './io/json.ts'
 export { writeFileAtomic } from './io/local-files.ts'
 export {
   openSafetensors,

@@ -1,5 +1,5 @@
 // Adapters as PEFT stores them: adapter_config.json and adapter_model.safetensors, read onto a model and written from one.
-import { readJsonObject } from '../io/checkpoint.ts'
+import { readJsonObject } from '../io/json.ts'
 import { localFiles } from '../io/local-files.ts'
 import { openSafetensors, type SafetensorsFile } from '../io/safetensors.ts'
 import { type TensorToWrite, writeSafetensors } from '../io/safetensors-write.ts'

@@ -2,7 +2,8 @@
 // preprocessor_config.json. Tensors keep the names they are stored under; what they mean is the models' business.
 import { InputError } from '../platform/errors.ts'
 import type { Files } from '../platform/platform.ts'
-import { isRecord, localFiles, parseJson } from './local-files.ts'
+import { isRecord, readJsonObject } from './json.ts'
+import { localFiles } from './local-files.ts'
 import { openSafetensors, type SafetensorsFile, type TensorInfo } from './safetensors.ts'
 
 /** An open model folder. */
@@ -28,16 +29,11 @@ export const checkpointFiles = {
   index: 'model.safetensors.index.json',
 } as const
 
-/** An object in a JSON file; throws an InputError that names the file. */
-export async function readJsonObject(path: string): Promise<Record<string, unknown>> {
-  const json = parseJson(await localFiles(path).read(path), path)
-  if (!isRecord(json)) throw new InputError(`${path}: must hold a JSON object`)
-  return json
-}
+const mostShards = 1000
 
 /**
- * Shard file of every tensor, from the text of an index file. Throws an InputError when there is no weight map or a
- * shard's name could leave the folder.
+ * Shard file of every tensor, from the text of an index file. Throws an InputError when there is no weight map, a shard's
+ * name could leave the folder, or there are over 1000 of them.
  */
 export function parseWeightMap(json: unknown, label: string): Map<string, string> {
   const map = isRecord(json) ? json.weight_map : undefined
@@ -49,6 +45,8 @@ export function parseWeightMap(json: unknown, label: string): Map<string, string
       )
     }
   }
+  const shards = new Set(Object.values(map)).size
+  if (shards > mostShards) throw new InputError(`${label}: may name ${mostShards} shards, got ${shards}`)
   return new Map(Object.entries(map) as [string, string][])
 }
 

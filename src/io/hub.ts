@@ -3,7 +3,8 @@
 import { platform } from '#platform'
 import { InputError } from '../platform/errors.ts'
 import type { Files, HubFile, HubPlace } from '../platform/platform.ts'
-import { checkpointFiles, hasModel, parseWeightMap, readJsonObject } from './checkpoint.ts'
+import { checkpointFiles, hasModel, parseWeightMap } from './checkpoint.ts'
+import { readJsonObject } from './json.ts'
 import { localFiles } from './local-files.ts'
 import { bringModel, urlSource } from './model-files.ts'
 

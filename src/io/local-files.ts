@@ -1,4 +1,4 @@
-// The platform's files, or one clear sentence where there are none (a browser). Also what every reader of JSON here needs.
+// The platform's files, or one clear sentence where there are none (a browser).
 import { platform } from '#platform'
 import { InputError } from '../platform/errors.ts'
 import type { Files } from '../platform/platform.ts'
@@ -7,21 +7,6 @@ import type { Files } from '../platform/platform.ts'
 export function localFiles(what: string): Files {
   if (platform.files) return platform.files
   throw new InputError(`${what}: needs local files, got a browser; fetch the bytes and pass them instead of a path`)
-}
-
-/** Parses JSON text; throws an InputError that names the file. */
-export function parseJson(text: string | Uint8Array, file: string): unknown {
-  try {
-    return JSON.parse(typeof text === 'string' ? text : new TextDecoder('utf-8', { fatal: true }).decode(text))
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    throw new InputError(`${file}: must hold JSON, got ${reason}`)
-  }
-}
-
-/** Whether a parsed JSON value is an object (not null, not an array). */
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /**

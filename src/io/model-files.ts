@@ -3,8 +3,9 @@
 import { platform } from '#platform'
 import type { Download } from '../platform/download.ts'
 import { InputError } from '../platform/errors.ts'
-import { checkpointFiles, openCheckpoint, parseWeightMap, readJsonObject } from './checkpoint.ts'
+import { checkpointFiles, openCheckpoint, parseWeightMap } from './checkpoint.ts'
 import type { DownloadProgress } from './hub.ts'
+import { readJsonObject } from './json.ts'
 import { localFiles } from './local-files.ts'
 
 /** Where the files of one model come from. */

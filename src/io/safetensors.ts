@@ -2,7 +2,8 @@
 // The header is checked as the Rust library does before a byte of data is read. Writing is in safetensors-write.ts.
 import { InputError } from '../platform/errors.ts'
 import { fromBf16, fromF16 } from './half.ts'
-import { isRecord, localFiles, parseJson } from './local-files.ts'
+import { isRecord, jsonLimit, parseJson } from './json.ts'
+import { localFiles } from './local-files.ts'
 
 /** Bytes per element of every dtype that can be read. */
 export const dtypeSizes = {
@@ -47,9 +48,6 @@ export interface SafetensorsFile {
   read(name: string): Promise<Float32Array<ArrayBuffer>>
 }
 
-// The limit of the Rust library, so that a hostile length cannot make us allocate.
-const HEADER_LIMIT = 100_000_000
-
 type ReadRange = (offset: number, length: number) => Promise<Uint8Array>
 
 function headerLength(first: Uint8Array, size: number, label: string): number {
@@ -58,10 +56,8 @@ function headerLength(first: Uint8Array, size: number, label: string): number {
   }
   const view = new DataView(first.buffer, first.byteOffset, 8)
   const length = view.getUint32(0, true) + view.getUint32(4, true) * 2 ** 32
-  if (length > HEADER_LIMIT) {
-    throw new InputError(
-      `${label}: the header may have ${HEADER_LIMIT} bytes, got ${length}; this is no safetensors file`,
-    )
+  if (length > jsonLimit) {
+    throw new InputError(`${label}: the header may have ${jsonLimit} bytes, got ${length}; this is no safetensors file`)
   }
   if (length < 2 || 8 + length > size) {
     throw new InputError(
@@ -76,7 +72,7 @@ function duplicateKey(text: string): string | undefined {
   const seen = new Set<string>()
   let depth = 0
   let last = ''
-  // A string before a colon at depth 1 is a name. By hand: a regular expression over a hostile 100 MB string may fail.
+  // A string before a colon at depth 1 is a name.
   for (let i = 0; i < text.length; i++) {
     const char = text[i]
     if (char === '"') {
@@ -98,7 +94,7 @@ const isCount = (value: unknown): value is number => Number.isSafeInteger(value)
 
 function parseEntry(name: string, value: unknown, label: string): Entry {
   const fail = (rule: string): never => {
-    throw new InputError(`${label}: tensor "${name}" ${rule}, got ${JSON.stringify(value)?.slice(0, 200)}`)
+    throw new InputError(`${label}: tensor "${name}" ${rule}, got ${JSON.stringify(value)?.slice(0, 100)}`)
   }
   if (!isRecord(value)) return fail('must be an object')
   const { dtype, shape, data_offsets: offsets } = value

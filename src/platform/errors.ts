@@ -1,8 +1,31 @@
 // The error classes that a caller may want to tell apart: the input is at fault, the device is gone, the memory is full.
 
-/** Bad input (a file, an option, a configuration): the message is one sentence that says what to do. */
+const longest = 300
+
+const middleOut = (text: string, most: number) =>
+  text.length <= most
+    ? text
+    : `${text.slice(0, most - Math.floor(most / 2) - 1)}…${text.slice(text.length - Math.floor(most / 2))}`
+
+/** Text as one line of at most 300 characters: names and numbers of any length come from files, and the remedy stands at the end. */
+function sentence(text: string): string {
+  // What moves a terminal's cursor or turns its text around is left out.
+  const line = text.replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]+/gu, ' ').replace(/\p{Cs}/gu, '\ufffd')
+  return line.length <= longest
+    ? line
+    : middleOut(
+        line.replace(/\S{100,}/g, (word) => middleOut(word, 80)),
+        longest,
+      )
+}
+
+/** Bad input (a file, an option, a configuration): the message is one sentence, of at most 300 characters, that says what to do. */
 export class InputError extends Error {
   override name = 'InputError'
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(sentence(message), options)
+  }
 }
 
 /** The device of a backend is gone (lost, or a worker failed): what was on it is lost, and a new backend must be started. */

@@ -1,8 +1,9 @@
 // Models that a session keeps: added from an address or from files, described from their headers alone.
 
 import { outputSize } from '../data/preprocess.ts'
-import { hasModel, openCheckpoint, readJsonObject } from '../io/checkpoint.ts'
+import { hasModel, openCheckpoint } from '../io/checkpoint.ts'
 import type { DownloadProgress } from '../io/hub.ts'
+import { readJsonObject } from '../io/json.ts'
 import { bringModel, fileSource, urlSource } from '../io/model-files.ts'
 import { architectureOf } from '../models/load.ts'
 import { isTimm, timmConfig } from '../models/timm.ts'
