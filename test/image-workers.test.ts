@@ -1,6 +1,7 @@
 // Images made by workers: the same pixels as without, and nothing left behind. That training waits little: alone.test.ts.
 import { execFile } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -93,6 +94,25 @@ test('what workers decode is kept within the limit: a later epoch does not read 
   const again = loadBatches(none, [0, 1, 2, 3], { ...options, start: 0, onBroken: (file) => told.push(file) })
   await collect(again).catch(() => {})
   assert.equal(told, files)
+})
+
+test('whoever reads a file first finds its SHA-256, broken or not; what is read no more is hashed no more', async (context) => {
+  const bad = join(context.folder, 'no-image.jpg')
+  writeFileSync(bad, 'no image at all')
+  const files = [...context.files.slice(0, 3), bad, join(context.folder, 'absent.jpg')]
+  const expected = files.map((file) => {
+    return existsSync(file) ? createHash('sha256').update(readFileSync(file)).digest('hex') : undefined
+  })
+  for (const workers of [true, false]) {
+    const whole = open(files, 0)
+    const part = subset(whole, [4, 3, 2, 1, 0])
+    const digests = part.stored!.digests!
+    assert.equal([0, 1, 2, 3, 4].map(digests.get), [undefined, undefined, undefined, undefined, undefined])
+    digests.set(2, 'known before')
+    await collect(loadBatches(part, [0, 1, 2, 3, 4], { transform: moving, batchSize: 4, workers }))
+    const found = files.map((_, i) => whole.stored!.digests!.get(i))
+    assert.equal(found, [...expected.slice(0, 2), 'known before', ...expected.slice(3)], `workers: ${workers}`)
+  }
 })
 
 test('a loop that is left or that ends holds nothing: the process ends by itself', async ({ files }) => {

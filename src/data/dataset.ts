@@ -26,6 +26,15 @@ export interface StoredImages {
   room(): number
   /** Takes what a worker has found. */
   keep(i: number, found: RgbImage | BrokenImage): void
+  /** What the files were when they were read; absent for images in memory. */
+  readonly digests?: Digests
+}
+
+/** SHA-256 of the bytes of a dataset's files in hex, by index: found by whoever reads a file first, then kept. */
+export interface Digests {
+  /** Undefined before the file was read. */
+  get(i: number): string | undefined
+  set(i: number, digest: string): void
 }
 
 /** An image that could not be read or decoded. */
@@ -49,13 +58,18 @@ export function nameOf(source: ImageSource, place = 0): string {
 const firstLine = (error: unknown): string =>
   (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? ''
 
-/** Reads and decodes one file; throws a BrokenImage, or an InputError where decoding itself is not possible. */
-export async function decodeFile(file: string | File): Promise<RgbImage> {
+/**
+ * Reads and decodes one file; throws a BrokenImage, or an InputError where decoding itself is not possible. `onDigest` is
+ * told the SHA-256 of what was read, also where that is no image.
+ */
+export async function decodeFile(file: string | File, onDigest?: (digest: string) => void): Promise<RgbImage> {
   if (typeof file === 'string' && !platform.files) {
     throw new InputError(`${file}: paths cannot be read in a browser; pass File objects instead`)
   }
   try {
     const bytes = typeof file === 'string' ? await platform.files!.read(file) : new Uint8Array(await file.arrayBuffer())
+    const digest = onDigest && (await platform.digest(bytes))
+    if (digest !== undefined) onDigest?.(digest)
     return await platform.decodeImage(bytes)
   } catch (error) {
     if (error instanceof InputError) throw error
@@ -106,8 +120,18 @@ export interface FileDatasetOptions {
 export function fileDataset(options: FileDatasetOptions): Dataset {
   const { files, labels, classes } = options
   checkLabels(labels, files.length, classes)
-  const { image, stored } = keeping(files, (i) => decodeFile(files[i]!), options.cacheBytes)
-  return { classes, length: files.length, label: (i) => labels[i]!, file: (i) => nameOf(files[i]!), image, stored }
+  const digests = new Map<number, string>()
+  const decode = (i: number) =>
+    decodeFile(files[i]!, digests.has(i) ? undefined : (digest) => void digests.set(i, digest))
+  const { image, stored } = keeping(files, decode, options.cacheBytes)
+  return {
+    classes,
+    length: files.length,
+    label: (i) => labels[i]!,
+    file: (i) => nameOf(files[i]!),
+    image,
+    stored: { ...stored, digests },
+  }
 }
 
 /** Decoding that keeps what fits, and knows again what is broken. */
@@ -182,6 +206,7 @@ export function memoryDataset(options: MemoryDatasetOptions): Dataset {
 /** Part of a dataset, in the order of `indices`; shares the cache of the whole. */
 export function subset(dataset: Dataset, indices: readonly number[]): Dataset {
   const { stored } = dataset
+  const digests = stored?.digests
   return {
     classes: dataset.classes,
     length: indices.length,
@@ -193,6 +218,9 @@ export function subset(dataset: Dataset, indices: readonly number[]): Dataset {
         source: (i) => stored.source(indices[i]!),
         room: () => stored.room(),
         keep: (i, found) => stored.keep(indices[i]!, found),
+        ...(digests && {
+          digests: { get: (i) => digests.get(indices[i]!), set: (i, digest) => digests.set(indices[i]!, digest) },
+        }),
       },
     }),
   }

@@ -14,16 +14,20 @@ const made = new Map<string, Transform>()
 
 async function answer(job: ImageJob): Promise<ImageAnswer> {
   const { id, source, recipe } = job
+  let digest: string | undefined
+  const onDigest = (found: string) => {
+    digest = found
+  }
   try {
     const key = JSON.stringify(recipe)
     const transform = made.get(key) ?? transformOf(recipe)
     made.set(key, transform)
-    const image = isImage(source) ? source : await decodeFile(source)
+    const image = isImage(source) ? source : await decodeFile(source, job.digest ? onDigest : undefined)
     const values = new Float32Array(3 * transform.height * transform.width)
     transform.apply(image, sampleRng(job.seed, job.epoch, job.index), values)
-    return image.data.length <= job.keep ? { id, values, image } : { id, values }
+    return image.data.length <= job.keep ? { id, values, digest, image } : { id, values, digest }
   } catch (error) {
-    if (error instanceof BrokenImage) return { id, broken: { file: error.file, reason: error.reason } }
+    if (error instanceof BrokenImage) return { id, digest, broken: { file: error.file, reason: error.reason } }
     return { id, failed: error instanceof Error ? error.message : String(error), input: error instanceof InputError }
   }
 }

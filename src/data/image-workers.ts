@@ -14,6 +14,8 @@ export interface ImageJob {
   readonly source: string | File | RgbImage
   /** Most bytes of a decoded image to send back beside the pixels. */
   readonly keep: number
+  /** Whether the SHA-256 of the file is wanted too. */
+  readonly digest: boolean
   readonly recipe: Recipe
   readonly seed: number
   readonly epoch: number
@@ -21,7 +23,7 @@ export interface ImageJob {
 }
 
 /** What a worker says to a job. */
-export type ImageAnswer = { readonly id: number } & (
+export type ImageAnswer = { readonly id: number; readonly digest?: string | undefined } & (
   | { readonly values: Float32Array<ArrayBuffer>; readonly image?: RgbImage }
   | { readonly broken: { readonly file: string; readonly reason: string } }
   | { readonly failed: string; readonly input: boolean }
@@ -29,8 +31,11 @@ export type ImageAnswer = { readonly id: number } & (
 
 /** A share of the workers. */
 export interface ImageWorkers {
-  /** Rejects with what decoding or the transform threw, or with NoWorkers. */
-  make(job: Omit<ImageJob, 'id'>): Promise<{ values: Float32Array; image?: RgbImage }>
+  /** Rejects with what decoding or the transform threw, or with NoWorkers; a digest that was found is told first. */
+  make(
+    job: Omit<ImageJob, 'id' | 'digest'>,
+    onDigest: ((digest: string) => void) | undefined,
+  ): Promise<{ values: Float32Array; image?: RgbImage }>
   release(): void
 }
 
@@ -44,6 +49,7 @@ const LINGER = 500 // ms
 
 interface Pending {
   readonly worker: number
+  onDigest: ((digest: string) => void) | undefined
   resolve(answer: { values: Float32Array; image?: RgbImage }): void
   reject(error: Error): void
 }
@@ -82,6 +88,7 @@ function startPool(count: number): Pool {
     worker.onMessage((message) => {
       const answer = message as ImageAnswer
       const job = take(answer.id)
+      if (answer.digest !== undefined) job?.onDigest?.(answer.digest)
       if ('values' in answer) job?.resolve(answer)
       else if ('broken' in answer) job?.reject(new BrokenImage(answer.broken.file, answer.broken.reason))
       else job?.reject(answer.input ? new InputError(answer.failed) : new Error(answer.failed))
@@ -90,14 +97,14 @@ function startPool(count: number): Pool {
   })
   return {
     users: 0,
-    make: (job) =>
+    make: (job, onDigest) =>
       new Promise((resolve, reject) => {
         if (lost) return reject(lost)
         const worker = load.indexOf(Math.min(...load))
         const id = next++
-        pending.set(id, { worker, resolve, reject })
+        pending.set(id, { worker, onDigest, resolve, reject })
         if (load[worker]!++ === 0) workers[worker]!.hold(true)
-        workers[worker]!.post({ ...job, id })
+        workers[worker]!.post({ ...job, id, digest: onDigest !== undefined })
       }),
     busy: () => pending.size > 0,
     stop() {

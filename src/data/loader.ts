@@ -58,8 +58,11 @@ async function makeImage(
   if (makers.workers && stored && recipe) {
     const source = stored.source(index)
     const keep = isImage(source) ? 0 : stored.room()
+    const { digests } = stored
+    const onDigest =
+      digests && digests.get(index) === undefined ? (digest: string) => digests.set(index, digest) : undefined
     try {
-      const { values, image } = await makers.workers.make({ source, keep, recipe, seed, epoch, index })
+      const { values, image } = await makers.workers.make({ source, keep, recipe, seed, epoch, index }, onDigest)
       out.set(values)
       if (image) stored.keep(index, image)
       return

@@ -13,6 +13,12 @@ function sharedMemory(): true | string {
   return true
 }
 
+async function digest(bytes: Uint8Array): Promise<string | undefined> {
+  if (!globalThis.crypto?.subtle) return undefined
+  const sum = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>))
+  return Array.from(sum, (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
 function startWorker(source: string): WorkerHandle {
   const url = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }))
   const worker = new Worker(url)
@@ -38,6 +44,7 @@ export const platform: Platform = {
   enableRelaxedSimd: () => {},
   startWorker,
   files,
+  digest,
   decodeImage,
   readImage,
   download,

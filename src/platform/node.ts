@@ -1,5 +1,5 @@
 // The platform under Node: worker_threads, the file system and the process. Decoding is in decode-node.ts.
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { appendFile, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { arch, availableParallelism, cpus, homedir, platform as osName, release, totalmem } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
@@ -222,6 +222,7 @@ export const platform: Platform = {
   },
   startWorker,
   files,
+  digest: async (bytes) => createHash('sha256').update(bytes).digest('hex'),
   decodeImage,
   async readImage(source) {
     if (source instanceof Blob) return decodeImage(new Uint8Array(await source.arrayBuffer()))

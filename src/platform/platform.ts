@@ -103,6 +103,8 @@ export interface Platform {
   /** Starts a worker from source text. In it `self.onmessage = e => e.data` and `postMessage` exist on both platforms. */
   startWorker(source: string): WorkerHandle
   readonly files: Files | undefined
+  /** SHA-256 of bytes in hex; undefined on a page that is not secure (neither https nor localhost), which has none. */
+  digest(bytes: Uint8Array): Promise<string | undefined>
   /**
    * Decodes JPEG, PNG, WebP and whatever else the platform knows: the first frame, turned as its EXIF orientation says,
    * alpha dropped (not blended), grey and deeper pixels as 8-bit RGB. Rejects when the bytes are broken.
