@@ -161,19 +161,12 @@ export {
 export { encodeSafetensors, type TensorToWrite, type WrittenDtype, writeSafetensors } from './io/safetensors-write.ts'
 
 // models
-export {
-  architectureOf,
-  configJson,
-  exportTensors,
-  fitHead,
-  type LoadedVit,
-  type LoadOptions,
-  loadVit,
-  saveVit,
-} from './models/load.ts'
+export { fitHead } from './models/head.ts'
+export { type LoadedVit, type LoadOptions, loadVit } from './models/load.ts'
 export { type Dialect, huggingFaceName, timmName } from './models/names.ts'
 export { interpolatePositions } from './models/positions.ts'
 export { attentionRollout, patchesOf } from './models/rollout.ts'
+export { architectureOf, configJson, exportTensors, saveVit } from './models/save.ts'
 export { type ForwardVit, Vit } from './models/vit.ts'
 export { type Interpolation, parseVitConfig, type VitConfig } from './models/vit-config.ts'
 

@@ -1,7 +1,7 @@
 // Makes a loaded model ready for a fine-tuning method and a set of classes.
 import { type LoraConfig, loraConfig } from '../adapters/config.ts'
 import { freezeBackbone, injectLora, type Method, markTrainable, withHead } from '../adapters/inject.ts'
-import { fitHead } from '../models/load.ts'
+import { fitHead } from '../models/head.ts'
 import type { Vit } from '../models/vit.ts'
 import { truncatedNormal } from '../nn/layers.ts'
 import { setTrainable } from '../nn/module.ts'

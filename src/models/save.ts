@@ -1,0 +1,155 @@
+// Vision transformers to model folders that Hugging Face's library, or timm, reads.
+import { localFiles } from '../io/local-files.ts'
+import { type TensorToWrite, writeSafetensors } from '../io/safetensors-write.ts'
+import { namedParameters } from '../nn/module.ts'
+import { InputError } from '../platform/errors.ts'
+import type { Parameter } from '../tensor/tensor.ts'
+import { type Dialect, huggingFaceName, storedShape, timmName } from './names.ts'
+import type { Vit } from './vit.ts'
+import { parseVitConfig, type VitConfig } from './vit-config.ts'
+
+const architectures: Record<string, string> = {
+  vit: 'ViTForImageClassification',
+  deit: 'DeiTForImageClassification',
+  dinov2: 'Dinov2ForImageClassification',
+  dinov2_with_registers: 'Dinov2WithRegistersForImageClassification',
+}
+
+/** The class of Hugging Face's library that reads this model. */
+export function architectureOf(config: VitConfig): string {
+  return config.pooling === 'distilled' ? 'DeiTForImageClassificationWithTeacher' : architectures[config.family]!
+}
+
+/** config.json of the model as it is now: input size, classes and all. */
+export function configJson(config: VitConfig): Record<string, unknown> {
+  const [height, width] = config.imageSize
+  const dino = config.family.startsWith('dinov2')
+  return {
+    architectures: [architectureOf(config)],
+    model_type: config.family,
+    hidden_size: config.hidden,
+    num_hidden_layers: config.layers,
+    num_attention_heads: config.heads,
+    ...(dino
+      ? {
+          mlp_ratio: config.swiglu ? swigluRatio(config) : plainRatio(config),
+          use_swiglu_ffn: config.swiglu,
+          layerscale_value: config.layerScaleInit,
+        }
+      : { intermediate_size: config.mlpHidden }),
+    ...(config.family === 'dinov2_with_registers' ? { num_register_tokens: config.registers } : {}),
+    hidden_act: 'gelu',
+    layer_norm_eps: config.layerNormEps,
+    qkv_bias: config.qkvBias,
+    image_size: height === width ? height : [height, width],
+    patch_size: config.patchSize,
+    num_channels: config.channels,
+    hidden_dropout_prob: config.dropout,
+    attention_probs_dropout_prob: 0,
+    drop_path_rate: config.dropPath,
+    id2label: Object.fromEntries(config.classes.map((name, i) => [String(i), name])),
+    label2id: Object.fromEntries(config.classes.map((name, i) => [name, i])),
+    torch_dtype: 'float32',
+  }
+}
+
+// Hugging Face cuts hidden_size * mlp_ratio down to a whole number: rounding must not lead below the width.
+function plainRatio({ hidden, mlpHidden }: VitConfig): number {
+  return Math.trunc(hidden * (mlpHidden / hidden)) === mlpHidden ? mlpHidden / hidden : (mlpHidden + 0.5) / hidden
+}
+
+// Hugging Face derives the SwiGLU width from mlp_ratio by two roundings; this ratio leads back to the width.
+function swigluRatio(config: VitConfig): number {
+  return (config.mlpHidden * 3) / 2 / config.hidden
+}
+
+/** config.json for timm: the one that was loaded, with classes and input size as they are now. */
+function timmConfigJson(loaded: Readonly<Record<string, unknown>>, config: VitConfig): Record<string, unknown> {
+  const { classes, imageSize } = config
+  const args = { ...(loaded.model_args as object | undefined), num_classes: classes.length, img_size: imageSize }
+  const pretrained = { ...(loaded.pretrained_cfg as object | undefined), input_size: [config.channels, ...imageSize] }
+  return { ...loaded, num_classes: classes.length, label_names: classes, model_args: args, pretrained_cfg: pretrained }
+}
+
+const shapeFields = [
+  'hidden',
+  'layers',
+  'heads',
+  'mlpHidden',
+  'swiglu',
+  'qkvBias',
+  'layerScale',
+  'registers',
+  'distillationToken',
+  'pooling',
+  'positionPrefix',
+] as const
+
+/** Throws where Hugging Face's class of this family would be built otherwise than this model (timm's DINOv2, say). */
+function checkHuggingFace(config: VitConfig): void {
+  const read = parseVitConfig(configJson(config))
+  const other = shapeFields.filter((field) => read[field] !== config[field])
+  if (other.length > 0) {
+    throw new InputError(
+      `save: Hugging Face's ${config.family} cannot hold this model, which differs in ${other.join(', ')}; save it under timm's names`,
+    )
+  }
+}
+
+/** Every parameter under its Hugging Face name, as f32; for a timm model under timm's names, fused again. */
+export async function exportTensors(
+  model: Vit,
+  dialect: Dialect,
+  parameters: Iterable<[string, Parameter]> = namedParameters(model),
+): Promise<TensorToWrite[]> {
+  const out: TensorToWrite[] = []
+  const fused = new Map<string, Float32Array[]>()
+  const shapes = new Map<string, readonly number[]>()
+  for (const [name, p] of parameters) {
+    const data = (await p.data()) as Float32Array
+    const shape = storedShape(name, p.shape, model.config)
+    if (dialect === 'huggingface') {
+      out.push({ name: huggingFaceName(name, model.config), shape, data })
+      continue
+    }
+    const stored = timmName(name)
+    if (stored.third === undefined) out.push({ name: stored.name, shape, data })
+    else {
+      const parts = fused.get(stored.name) ?? []
+      parts[stored.third] = data
+      fused.set(stored.name, parts)
+      shapes.set(stored.name, shape)
+    }
+  }
+  for (const [name, parts] of fused) {
+    const data = new Float32Array(parts.reduce((n, p) => n + p.length, 0))
+    for (const [third, part] of parts.entries()) data.set(part, third * part.length)
+    const [rows, ...rest] = shapes.get(name)!
+    out.push({ name, shape: [rows! * 3, ...rest], data })
+  }
+  return out
+}
+
+/**
+ * Writes a whole model folder that Hugging Face's library (or timm, for timm names) reads; `extra.config` is the
+ * config.json that a timm model was loaded with. Throws InputError where Hugging Face's library has no such model.
+ */
+export async function saveVit(
+  model: Vit,
+  folder: string,
+  dialect: Dialect = 'huggingface',
+  extra: { preprocessor?: unknown; config?: Record<string, unknown> } = {},
+): Promise<void> {
+  if (dialect === 'huggingface') checkHuggingFace(model.config)
+  const files = localFiles(folder)
+  await files.makeFolder(folder)
+  await writeSafetensors(files.join(folder, 'model.safetensors'), await exportTensors(model, dialect))
+  const config = dialect === 'timm' ? timmConfigJson(extra.config ?? {}, model.config) : configJson(model.config)
+  await files.writeAtomic(files.join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`)
+  if (extra.preprocessor) {
+    await files.writeAtomic(
+      files.join(folder, 'preprocessor_config.json'),
+      `${JSON.stringify(extra.preprocessor, null, 2)}\n`,
+    )
+  }
+}
