@@ -15,6 +15,7 @@ import {
   loraConfig,
   namedParameters,
   openAdapter,
+  openModel,
   openSafetensors,
   Rng,
   removeAdapters,
@@ -466,5 +467,17 @@ for (const [what, name, change, message] of hostile) {
     },
   )
 }
+
+check('a model whose adapter is refused leaves no memory behind', async ({ folder, backend }) => {
+  await rewrite(lora, folder, { tensors: without(/layer\.1\S+query\.lora_A/) })
+  for (const adapter of [folder, join(folder, 'nothing')]) {
+    let said: unknown
+    await openModel(backend, `${fixtures}checkpoints/vit`, { adapter }).catch((error) => {
+      said = error
+    })
+    assert.instance(said, InputError)
+    assert.is(backend.memory().buffers, 0)
+  }
+})
 
 test.run()

@@ -9,6 +9,7 @@ import { type OpenModel, openModel, openRun, readRun } from '../train/open-model
 import { taskOf } from '../train/predict.ts'
 import { multiclass, type Task } from '../train/task.ts'
 import { downloads } from './downloads.ts'
+import { oneLine } from './format.ts'
 import type { Ui } from './ui.ts'
 
 export interface ModelFlags {
@@ -70,6 +71,7 @@ export async function withModel<T>(flags: ModelFlags, ui: Ui, use: (opened: Open
         ? await openModel(backend, model!, { ...hub, adapter, inputSize, interpolation })
         : await openRun(backend, folder, hub)
     ui.clear()
+    for (const note of opened.notes) ui.note(`note: ${oneLine(note)}`)
     const own = taskOf(opened)
     const named = folder === undefined ? undefined : (run?.classes as string[])
     if (named && named.length !== own.outputs) {

@@ -12,6 +12,7 @@ import type { Dialect } from '../models/names.ts'
 import { isTimm } from '../models/timm.ts'
 import type { Vit } from '../models/vit.ts'
 import type { Interpolation } from '../models/vit-config.ts'
+import { disposeModule } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 
 export interface OpenModelOptions extends ResolveOptions {
@@ -35,6 +36,8 @@ export interface OpenModel {
   preprocess: Preprocess
   /** The configuration of the adapter that was put on. */
   lora?: LoraConfig
+  /** What its files hold that is worth a sentence: left out, taken for something, named otherwise. */
+  notes: string[]
 }
 
 /** What a checkpoint says of its images, at an input size of the caller's where one is given. */
@@ -73,8 +76,14 @@ export async function openModel(
     source: nameOrFolder,
     ...(commit ? { commit } : {}),
     preprocess,
+    notes: [],
   }
-  if (options.adapter !== undefined) opened.lora = await applyAdapter(model, await openAdapter(options.adapter))
+  try {
+    if (options.adapter !== undefined) opened.lora = await applyAdapter(model, await openAdapter(options.adapter))
+  } catch (error) {
+    disposeModule(model)
+    throw error
+  }
   return opened
 }
 

@@ -278,7 +278,8 @@ async function* trainOn(
       await trimMetrics(at(files.metrics), state?.numbers.step ?? 0)
       await writeRun({ finished: false })
     }
-    const { threads, notes } = backend.caps
+    const { threads } = backend.caps
+    const notes = [...backend.caps.notes, ...opened.notes]
     const done = state?.numbers.step ?? 0
     if (lost) yield { kind: 'restart', reason: lost.message, device: backend.name, threads, notes, step: done }
     else
