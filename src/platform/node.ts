@@ -1,6 +1,6 @@
 // The platform under Node: worker_threads, the file system and the process. Decoding is in decode-node.ts.
 import { createHash, randomBytes } from 'node:crypto'
-import { appendFile, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { arch, availableParallelism, cpus, homedir, platform as osName, release, totalmem } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
@@ -140,6 +140,23 @@ async function writeAtomic(
   await syncFolder(folder)
 }
 
+async function append(path: string, text: string, flush = false): Promise<void> {
+  const file = await open(path, 'a')
+  try {
+    const { size } = await file.stat()
+    try {
+      await file.appendFile(text)
+      if (flush) await file.sync()
+    } catch (error) {
+      // Half a line would be read as a whole one.
+      await file.truncate(size).catch(() => {})
+      throw error
+    }
+  } finally {
+    await file.close()
+  }
+}
+
 async function list(path: string): Promise<string[]> {
   const entries = await readdir(path, { withFileTypes: true })
   const folders = await Promise.all(
@@ -173,7 +190,7 @@ const files: Files = {
     await mkdir(path, { recursive: true })
   },
   writeAtomic,
-  append: (path, text) => appendFile(path, text),
+  append,
   remove: (path) => rm(path, { recursive: true, force: true }),
   join: (...parts) => join(...parts),
   baseName: (path) => basename(path),

@@ -51,7 +51,8 @@ export interface Files {
   makeFolder(path: string): Promise<void>
   /** Writes to a temporary name beside it, fsyncs, renames: the file is whole or as it was. */
   writeAtomic(path: string, data: string | Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<void>
-  append(path: string, text: string): Promise<void>
+  /** Adds to the end of a file; with `flush` it is on the disk when the promise resolves. */
+  append(path: string, text: string, flush?: boolean): Promise<void>
   remove(path: string): Promise<void>
   join(...parts: string[]): string
   baseName(path: string): string

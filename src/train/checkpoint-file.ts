@@ -1,29 +1,108 @@
-// The training checkpoint: one safetensors file with every trained weight and moment, the counters in its metadata.
-// One file, written whole: a run is never left half saved.
+// The training checkpoint: one safetensors file with every trained weight and moment; in its metadata the counters, the
+// run that it belongs to, and a checksum of all this. One file, written whole: a run is never left half saved.
+import { platform } from '#platform'
 import type { Backend } from '../backend/backend.ts'
-import { openSafetensors } from '../io/safetensors.ts'
+import { openSafetensors, type SafetensorsFile } from '../io/safetensors.ts'
 import { type TensorToWrite, writeSafetensors } from '../io/safetensors-write.ts'
 import { InputError } from '../platform/errors.ts'
-import { tensor } from '../tensor/tensor.ts'
+import { type Tensor, tensor } from '../tensor/tensor.ts'
 import type { FitState } from './fit-options.ts'
+import { defined } from './settings.ts'
 
-export async function writeCheckpoint(path: string, state: FitState): Promise<void> {
-  const tensors: TensorToWrite[] = []
-  for (const [name, t] of state.tensors) tensors.push({ name, shape: t.shape, data: (await t.data()) as Float32Array })
-  await writeSafetensors(path, tensors, { format: 'pt', state: JSON.stringify(state.numbers) })
+/** What a checkpoint says beside the state: whose it is, and how much of metrics.jsonl goes with it. */
+export interface CheckpointNotes {
+  /** The `id` of the run. */
+  run?: string
+  /** Bytes of metrics.jsonl that were written before it. */
+  metrics?: number
 }
 
-/** The state, its tensors new on the backend; the caller disposes them. Throws InputError on a file that is not one. */
-export async function readCheckpoint(backend: Backend, path: string): Promise<FitState> {
-  const file = await openSafetensors(path)
+/** SHA-256 of what a checkpoint says and holds; undefined where the engine has none. */
+async function checksum(said: Record<string, string>, digests: [string, unknown][]): Promise<string | undefined> {
+  const { state, run, metrics } = said
+  const all = [state, run, metrics, digests.sort(([a], [b]) => (a < b ? -1 : 1))]
+  return platform.digest(new TextEncoder().encode(JSON.stringify(all)))
+}
+
+const digestOf = async (name: string, shape: readonly number[], data: Float32Array): Promise<[string, unknown]> => [
+  name,
+  [...shape, await platform.digest(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))],
+]
+
+/** Writes the state to a file, whole or not at all. */
+export async function writeCheckpoint(path: string, state: FitState, notes: CheckpointNotes = {}): Promise<void> {
+  const tensors: TensorToWrite[] = []
+  const digests: [string, unknown][] = []
+  for (const [name, t] of state.tensors) {
+    const data = (await t.data()) as Float32Array
+    tensors.push({ name, shape: t.shape, data })
+    digests.push(await digestOf(name, t.shape, data))
+  }
+  const said = {
+    state: JSON.stringify(state.numbers),
+    ...(notes.run === undefined ? {} : { run: notes.run }),
+    ...(notes.metrics === undefined ? {} : { metrics: String(notes.metrics) }),
+  }
+  const sum = await checksum(said, digests)
+  await writeSafetensors(path, tensors, { format: 'pt', ...said, ...(sum === undefined ? {} : { sha256: sum }) })
+}
+
+/** What to do about a checkpoint that cannot be used. */
+const remedy = 'restore it from a copy, or remove it to begin the run again'
+
+async function openCheckpointFile(path: string): Promise<SafetensorsFile> {
+  try {
+    return await openSafetensors(path)
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error
+    const why = error.message.startsWith(`${path}: `) ? error.message.slice(path.length + 2) : error.message
+    throw new InputError(`${path}: damaged, ${why.slice(0, 100)}; ${remedy}`)
+  }
+}
+
+/**
+ * The state with its notes, its tensors new on the backend; the caller disposes them. Throws InputError on a file that is
+ * none, is damaged, or where `run` is given belongs to another run.
+ */
+export async function readCheckpoint(
+  backend: Backend,
+  path: string,
+  run?: string,
+): Promise<FitState & { notes: CheckpointNotes }> {
+  const file = await openCheckpointFile(path)
+  const { metadata } = file
   let numbers: FitState['numbers'] | undefined
   try {
-    numbers = JSON.parse(file.metadata.state ?? '')
+    numbers = JSON.parse(metadata.state ?? '')
   } catch {}
   if (typeof numbers?.step !== 'number' || typeof numbers.epoch !== 'number') {
     throw new InputError(`${path}: must be a training checkpoint that vitune wrote, got no state in it`)
   }
-  const tensors: FitState['tensors'] = []
-  for (const name of file.names()) tensors.push([name, tensor(backend, await file.read(name), file.info(name).shape)])
-  return { numbers, tensors }
+  if (run !== undefined && metadata.run !== run) {
+    const other = metadata.run === undefined ? 'one of no name' : metadata.run.slice(0, 8)
+    throw new InputError(`${path}: belongs to another run, ${other} where run.json says ${run.slice(0, 8)}; ${remedy}`)
+  }
+  const tensors: [string, Tensor][] = []
+  const digests: [string, unknown][] = []
+  try {
+    for (const name of file.names()) {
+      const { shape } = file.info(name)
+      const data = await file.read(name)
+      digests.push(await digestOf(name, shape, data))
+      tensors.push([name, tensor(backend, data, shape)])
+    }
+    // Those of earlier versions have none.
+    const sum = await checksum(metadata, digests)
+    if ((metadata.sha256 !== undefined || run !== undefined) && sum !== undefined && metadata.sha256 !== sum) {
+      throw new InputError(`${path}: damaged, its bytes are not those that were written (SHA-256); ${remedy}`)
+    }
+  } catch (error) {
+    for (const [, t] of tensors) t.dispose()
+    throw error
+  }
+  const notes = defined({
+    run: metadata.run,
+    metrics: metadata.metrics === undefined ? undefined : Number(metadata.metrics),
+  })
+  return { numbers, tensors, notes }
 }

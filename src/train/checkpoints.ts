@@ -4,19 +4,27 @@ import { localFiles } from '../io/local-files.ts'
 import { tensor } from '../tensor/tensor.ts'
 import { readCheckpoint, writeCheckpoint } from './checkpoint-file.ts'
 import type { FitState } from './fit-options.ts'
+import { defined, pick } from './settings.ts'
 
-export interface Checkpoints {
-  save(state: FitState): Promise<void>
-  /** The last state, its tensors new on the backend for the caller to dispose; undefined where none was saved. */
-  last(backend: Backend): Promise<FitState | undefined>
+/** A state, and how many bytes of metrics.jsonl were written before it, where that is known. */
+export interface SavedState extends FitState {
+  metrics?: number
 }
 
-/** Kept in this file, whole or as it was. */
-export function checkpointsAt(path: string): Checkpoints {
+export interface Checkpoints {
+  save(state: SavedState): Promise<void>
+  /** The last state, its tensors new on the backend for the caller to dispose; undefined where none was saved. */
+  last(backend: Backend): Promise<SavedState | undefined>
+}
+
+/** Kept in this file, whole or as it was; `run` is the id of the run that it must belong to. */
+export function checkpointsAt(path: string, run: string | undefined): Checkpoints {
   return {
-    save: (state) => writeCheckpoint(path, state),
+    save: ({ metrics, ...state }) => writeCheckpoint(path, state, defined({ run, metrics })),
     async last(backend) {
-      return (await localFiles(path).kind(path)) === 'file' ? readCheckpoint(backend, path) : undefined
+      if ((await localFiles(path).kind(path)) !== 'file') return undefined
+      const { notes, ...state } = await readCheckpoint(backend, path, run)
+      return { ...state, ...pick(notes, 'metrics') }
     },
   }
 }

@@ -89,6 +89,8 @@ export async function openModel(
 
 /** What train.ts writes to run.json, as far as others read it. */
 export interface RunFile {
+  /** What its checkpoints must carry; absent in runs of earlier versions. */
+  id?: string
   method: string
   model: string
   classes: string[]
@@ -105,7 +107,11 @@ export async function readRun(folder: string): Promise<RunFile & Record<string, 
   if ((await files.kind(path)) !== 'file')
     throw new InputError(`${folder}: must be a run folder that vitune train wrote, got no run.json in it`)
   const run = await readJsonObject(path)
-  const fine = typeof run.method === 'string' && typeof run.model === 'string' && Array.isArray(run.classes)
+  const fine =
+    typeof run.method === 'string' &&
+    typeof run.model === 'string' &&
+    Array.isArray(run.classes) &&
+    (run.id === undefined || typeof run.id === 'string')
   if (!fine) throw new InputError(`${path}: must have method, model and classes`)
   return run as unknown as RunFile & Record<string, unknown>
 }

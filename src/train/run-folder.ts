@@ -1,7 +1,10 @@
 // The files of a run folder but for models and adapters: run.json, metrics.jsonl, the checkpoint's name, and what a run that
 // is continued must have in common with what is there.
+import { platform } from '#platform'
+import type { ImageFolder } from '../data/image-folder.ts'
 import { localFiles } from '../io/local-files.ts'
 import { InputError } from '../platform/errors.ts'
+import type { SavedState } from './checkpoints.ts'
 import type { EpochEvent, StepEvent } from './fit-options.ts'
 import { readRun } from './open-model.ts'
 import type { TrainSettings } from './settings.ts'
@@ -68,12 +71,60 @@ export async function checkClasses(out: string, classes: readonly string[]): Pro
   )
 }
 
-/** Keeps the lines of metrics.jsonl up to a step, so that a resumed run does not repeat itself. */
-export async function trimMetrics(path: string, step: number): Promise<void> {
+/**
+ * What a run is told by: equal settings and images give equal ids, and equal numbers. Undefined where the engine has no
+ * SHA-256. A checkpoint of another id is not this run's.
+ */
+export async function runId(settings: TrainSettings, folder: ImageFolder): Promise<string | undefined> {
+  const fixed = Object.entries(settings).filter(([name]) => !changeable.includes(name as keyof TrainSettings))
+  const images = [folder.train, folder.val].map((set) =>
+    Array.from({ length: set?.length ?? 0 }, (_, i) => [set!.file(i), set!.label(i)]),
+  )
+  const all = [fixed.sort(([a], [b]) => (a < b ? -1 : 1)), folder.classes, images]
+  return (await platform.digest(new TextEncoder().encode(JSON.stringify(all))))?.slice(0, 32)
+}
+
+/** metrics.jsonl while a run writes it. */
+export interface Metrics {
+  /** Its length so far. */
+  readonly bytes: number
+  add(event: StepEvent | EpochEvent): Promise<void>
+  /** Has what was added on the disk, so that no checkpoint tells of lines that a power cut took. */
+  flush(): Promise<void>
+  /** One sentence where lines that the checkpoint knows of are gone. */
+  readonly note?: string
+}
+
+/** Opens metrics.jsonl for what comes after a saved state (or the beginning): what was written after that is cut off. */
+export async function openMetrics(path: string, saved: SavedState | undefined): Promise<Metrics> {
   const disk = localFiles(path)
-  if ((await disk.kind(path)) !== 'file') return
+  const before = (await disk.kind(path)) === 'file' ? await disk.read(path) : new Uint8Array()
+  const known = saved ? saved.metrics : 0
+  // A whole line ends where the checkpoint says.
+  const whole = known !== undefined && known <= before.length && (known === 0 || before[known - 1] === 10)
+  const kept = whole ? before.subarray(0, known) : linesUpTo(before, saved!.numbers.step)
+  if (kept.length < before.length) await disk.writeAtomic(path, kept)
+  let bytes = kept.length
+  return {
+    get bytes() {
+      return bytes
+    },
+    async add(event) {
+      const line = `${JSON.stringify(metricsLine(event))}\n`
+      await disk.append(path, line)
+      bytes += line.length
+    },
+    flush: () => disk.append(path, '', true),
+    ...(whole || known === undefined
+      ? {}
+      : { note: `${path} is not as it was at the checkpoint: its lines up to step ${saved!.numbers.step} are kept` }),
+  }
+}
+
+/** The whole lines up to a step, of a file that is not as its checkpoint knows it. */
+function linesUpTo(bytes: Uint8Array, step: number): Uint8Array {
   const lines = new TextDecoder()
-    .decode(await disk.read(path))
+    .decode(bytes)
     .split('\n')
     .filter((line) => {
       try {
@@ -82,7 +133,7 @@ export async function trimMetrics(path: string, step: number): Promise<void> {
         return false
       }
     })
-  await disk.writeAtomic(path, lines.map((line) => `${line}\n`).join(''))
+  return new TextEncoder().encode(lines.map((line) => `${line}\n`).join(''))
 }
 
 /** A line of metrics.jsonl, as an object. */

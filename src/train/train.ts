@@ -14,13 +14,13 @@ import { saveVit } from '../models/save.ts'
 import { countParameters, disposeModule } from '../nn/module.ts'
 import { DeviceLostError, InputError } from '../platform/errors.ts'
 import { version } from '../platform/version.ts'
-import { type Checkpoints, checkpointsAt, checkpointsInMemory } from './checkpoints.ts'
+import { type Checkpoints, checkpointsAt, checkpointsInMemory, type SavedState } from './checkpoints.ts'
 import { fit } from './fit.ts'
 import type { EpochEvent, FitOptions, FitResult, FitState, StepEvent } from './fit-options.ts'
 import { checkFits } from './fits.ts'
 import { type OpenModel, openModel, preprocessorJson, readRun } from './open-model.ts'
 import { defaultRates, prepare } from './prepare.ts'
-import { checkClasses, checkUnused, files, metricsLine, settingsToResume, trimMetrics } from './run-folder.ts'
+import { checkClasses, checkUnused, files, type Metrics, openMetrics, runId, settingsToResume } from './run-folder.ts'
 import { checkSettings, defaults, defined, inFull, pick, type TrainSettings } from './settings.ts'
 import { multiclass } from './task.ts'
 
@@ -118,9 +118,19 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, 
     ...(settings.val === undefined ? {} : { val: settings.val }),
   })
   if (options.resume) await checkClasses(out!, folder.classes)
+  // A run of an earlier version has none, nor have its checkpoints.
+  const id = options.resume ? (await readRun(out!)).id : await runId(settings, folder)
   const checkpoints =
-    out === undefined ? checkpointsInMemory() : checkpointsAt(localFiles(out).join(out, files.checkpoint))
-  const run: Run = { settings, folder, checkpoints, skipped: new Map(), told: new Set(), started: performance.now() }
+    out === undefined ? checkpointsInMemory() : checkpointsAt(localFiles(out).join(out, files.checkpoint), id)
+  const run: Run = {
+    id,
+    settings,
+    folder,
+    checkpoints,
+    skipped: new Map(),
+    told: new Set(),
+    started: performance.now(),
+  }
   let lost: DeviceLostError | undefined
   let losses = 0
   let furthest = -1
@@ -169,6 +179,7 @@ async function startAgain(
 
 /** What stays through a loss of the device. */
 interface Run {
+  readonly id: string | undefined
   readonly settings: TrainSettings
   readonly folder: ImageFolder
   readonly checkpoints: Checkpoints
@@ -182,12 +193,12 @@ interface Run {
 async function* trainOn(
   backend: Backend,
   options: TrainOptions,
-  { settings, folder, checkpoints, skipped, told, started }: Run,
+  { id, settings, folder, checkpoints, skipped, told, started }: Run,
   lost: DeviceLostError | undefined,
 ): AsyncGenerator<TrainEvent, DoneEvent> {
   const { out, seed = defaults.seed, epochs = defaults.epochs, batchSize = defaults.batchSize } = settings
   let opened: OpenModel | undefined
-  let state: FitState | undefined
+  let state: SavedState | undefined
   let loop: ReturnType<typeof fit> | undefined
   const forget = () => {
     for (const [, t] of state?.tensors ?? []) t.dispose()
@@ -252,6 +263,7 @@ async function* trainOn(
 
     const record = {
       vitune: version,
+      ...(id === undefined ? {} : { id }),
       created: new Date().toISOString(),
       method,
       model: settings.model,
@@ -271,15 +283,14 @@ async function* trainOn(
     }
     const writeRun = (more: Record<string, unknown>) =>
       disk!.writeAtomic(at(files.run), `${JSON.stringify({ ...record, ...more }, null, 2)}\n`)
-    const note = async (event: StepEvent | EpochEvent) =>
-      disk?.append(at(files.metrics), `${JSON.stringify(metricsLine(event))}\n`)
+    let metrics: Metrics | undefined
     if (disk) {
       await disk.makeFolder(out!)
-      await trimMetrics(at(files.metrics), state?.numbers.step ?? 0)
+      metrics = await openMetrics(at(files.metrics), state)
       await writeRun({ finished: false })
     }
     const { threads } = backend.caps
-    const notes = [...backend.caps.notes, ...opened.notes]
+    const notes = [...backend.caps.notes, ...opened.notes, ...(metrics?.note ? [metrics.note] : [])]
     const done = state?.numbers.step ?? 0
     if (lost) yield { kind: 'restart', reason: lost.message, device: backend.name, threads, notes, step: done }
     else
@@ -314,10 +325,11 @@ async function* trainOn(
       ...pick(settings, 'schedule', 'warmup', 'optimizer', 'weightDecay', 'clip', 'accumulate', 'labelSmoothing'),
       ...pick(settings, 'patience', 'checkpointing', 'patchKeep', 'microBatch'),
       saveEvery: settings.saveEvery ?? defaults.saveEvery,
-      // The line comes before the checkpoint: one without the other is cut off again when the run is resumed.
+      // The line comes before the checkpoint, which knows of it: a line that no checkpoint knows is cut off again.
       save: async (s: FitState, epoch?: EpochEvent) => {
-        if (epoch) await note(epoch)
-        await checkpoints.save(s)
+        if (epoch) await metrics?.add(epoch)
+        await metrics?.flush()
+        await checkpoints.save({ ...s, ...(metrics ? { metrics: metrics.bytes } : {}) })
       },
       ...(disk
         ? {
@@ -337,7 +349,7 @@ async function* trainOn(
     let result = await loop.next()
     forget()
     for (; !result.done; result = await loop.next()) {
-      if (result.value.kind === 'step') await note(result.value)
+      if (result.value.kind === 'step') await metrics?.add(result.value)
       for (const [file, reason] of skipped) {
         if (told.has(file)) continue
         told.add(file)
