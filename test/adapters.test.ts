@@ -3,6 +3,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
   adaptedLayers,
+  affine,
   Context,
   countParameters,
   createReference,
@@ -16,6 +17,7 @@ import {
   type LoraConfig,
   LoraLinear,
   largestDifference,
+  linear,
   linearLayers,
   loraConfig,
   meanAll,
@@ -346,6 +348,44 @@ test('the row norm of DoRA, though never built from a whole matrix, is the plain
     disposeModule(model)
     assert.is(backend.memory().buffers, 0)
     await backend.dispose()
+  }
+})
+
+test('DoRA over a weight row of zeros starts as the plain layer, trains, and merges', async () => {
+  for (const [name, make] of backends) {
+    for (const doraNormGradient of [false, true]) {
+      const backend = await make()
+      const weight = numbers({ shape: [4, 6] }, 1)
+      weight.fill(0, 6, 12)
+      const base = new Linear(parameter(backend, weight, [4, 6]), parameter(backend, numbers({ shape: [4] }, 2), [4]))
+      const x = tensor(backend, numbers({ shape: [5, 6] }, 3), [5, 6])
+      const want = (await take([scope(() => base.forward(x, new Context()))]))[0]!
+      const options = { r: 2, scaling: 2, dropout: 0, useDora: true, doraNormGradient, loraBias: false, init: true }
+      const layer = new LoraLinear(base, options, new Rng(1))
+      const forward = () => layer.forward(x, new Context())
+      near((await take([scope(forward)]))[0]!, want, 1e-6, `as it starts (${name})`)
+      const trained = [layer.loraA, layer.loraB, layer.magnitude!]
+      for (let step = 0; step < 3; step++) {
+        const { value, grads } = valueAndGrad(() => meanAll(square(affine(forward(), 1, -1))), trained)
+        for (const [i, p] of trained.entries()) {
+          const [now, g] = await Promise.all([p.data(), grads[i]!.data()])
+          assert.ok(g.every(Number.isFinite), `gradient ${i} of step ${step} (${name})`)
+          p.assign(Float32Array.from(now, (v, k) => v - 0.05 * g[k]!))
+        }
+        for (const t of [value, ...grads]) t.dispose()
+      }
+      assert.ok(
+        (await layer.loraB.data()).slice(2, 4).every((v) => v !== 0),
+        'lora_B of that row moves',
+      )
+      assert.ok(Math.abs((await layer.magnitude!.data())[1]!) > 1e-4, 'and then its magnitude')
+      const plain = scope(() => linear(x, layer.mergedWeight(), { bias: layer.bias }))
+      near((await take([scope(forward)]))[0]!, (await take([plain]))[0]!, 1e-5, `merged (${name})`)
+      layer.disposeAdapter()
+      for (const t of [x, base.weight, base.bias!]) t.dispose()
+      assert.is(backend.memory().buffers, 0)
+      await backend.dispose()
+    }
   }
 })
 

@@ -30,6 +30,12 @@ function finish(p: Tensor, { act, colScale, residual }: ForwardOptions): Tensor 
   return residual ? add(y, residual) : y
 }
 
+/**
+ * Added to the square of each row norm, so that a row of zeros has the norm 2^-60 and not 0, by which PEFT divides: its
+ * outputs are then NaN. It is a normal number in f32, and lost in the rounding of any square above 2^-96.
+ */
+const floor = 2 ** -120
+
 export class LoraLinear extends Linear {
   /** (R, in), starting uniform in 1 / sqrt(in) as PEFT's kaiming_uniform(sqrt 5), or normal with deviation 1 / R. */
   loraA: Parameter
@@ -69,7 +75,7 @@ export class LoraLinear extends Linear {
 
   /**
    * Row norms of W + s B A (out), from ||W||^2 + 2 s sum(W A^T * B) + s^2 sum(B (A A^T) * B): no out x in matrix is made.
-   * Rounding may leave a vanished row's square below 0, hence the absolute value.
+   * Rounding may leave a vanished row's square below 0, hence the absolute value. `floor` is added to each square.
    */
   private norm(): Tensor {
     const { scaling: s, doraNormGradient } = this.options
@@ -80,7 +86,7 @@ export class LoraLinear extends Linear {
       const cross = add(affine(wa, 2 * s), affine(baa, s * s))
       return add(sum(mul(cross, this.loraB), -1), this.weightSquares!)
     }
-    const norm = () => sqrt(abs(squares()))
+    const norm = () => sqrt(affine(abs(squares()), 1, floor))
     return doraNormGradient ? norm() : untracked(() => scope(norm))
   }
 
