@@ -222,7 +222,7 @@ async function gpu({ quiet = false } = {}): Promise<GPU | string> {
   }
 }
 
-/** The platform under Node 20 and later. */
+/** The platform under Node 20.12 and later. */
 export const platform: Platform = {
   name: 'node',
   cores: availableParallelism(),

@@ -5,6 +5,7 @@ import relaxedThreads from 'wasm:relaxed-threads'
 import simd from 'wasm:simd'
 import simdThreads from 'wasm:simd-threads'
 import { platform } from '#platform'
+import { InputError } from '../../platform/errors.ts'
 
 export interface Variant {
   readonly bytes: Uint8Array<ArrayBuffer>
@@ -19,11 +20,19 @@ export type Feature = 'relaxed-simd' | 'threads'
 /** The kernels as text, for a worker whose code comes without them. */
 export const compiled = { simd, relaxed, 'simd-threads': simdThreads, 'relaxed-threads': relaxedThreads } as const
 
+function inflater(): DecompressionStream {
+  try {
+    return new DecompressionStream('deflate-raw')
+  } catch {
+    throw new InputError('wasm: this engine cannot unpack the kernels (deflate-raw); use Node 20.12 or newer')
+  }
+}
+
 async function decode(base64: string): Promise<Uint8Array<ArrayBuffer>> {
   const text = atob(base64)
   const bytes = new Uint8Array(text.length)
   for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i)
-  const inflated = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('deflate-raw'))
+  const inflated = new Blob([bytes]).stream().pipeThrough(inflater())
   return new Uint8Array(await new Response(inflated).arrayBuffer())
 }
 
