@@ -117,6 +117,23 @@ test('resizing equals Pillow bit for bit', async () => {
   assert.ok(tested >= 12)
 })
 
+test('the order of passes is that of Pillow 13, and of Pillow 12 where that is asked for', async () => {
+  const older = await openSafetensors(`${folder}../pillow-12/values.safetensors`)
+  const image = await decodeFile(`${folder}image.png`)
+  for (const name of older.names()) {
+    const [, filter, width, height] = /^image\.(bicubic|bilinear)\.(\d+)x(\d+)$/.exec(name)!
+    const to = { width: Number(width), height: Number(height), filter: filter as 'bicubic' | 'bilinear' }
+    const expected = await older.read(name)
+    assert.equal(Float32Array.from(resizeImage(image, { ...to, pillow: 12 }).data), expected, name)
+    const now = resizeImage(image, to).data
+    assert.ok(
+      expected.some((value, i) => value !== now[i]),
+      `${name}: the versions differ`,
+    )
+  }
+  assert.is(older.names().length, 6)
+})
+
 test('a crop is resized as if nothing were around it, and a window is that part of the whole result', async () => {
   const image = await decodeFile(`${folder}image.png`)
   const crop = { left: 13, top: 5, width: 61, height: 90 }
