@@ -20,6 +20,20 @@ test('without an adapter, or with one that never answers, there is one sentence'
   assert.match(late.message, /^webgpu: requestAdapter must answer within 0.02 s, got nothing$/)
 })
 
+test('an adapter that is there a second later is taken: a browser has none while its GPU process starts again', async () => {
+  let asked = 0
+  const { gpu } = idleGpu()
+  const restarting = {
+    requestAdapter: async () => (asked++ === 0 ? null : gpu.requestAdapter()),
+  } as unknown as GPU
+  const backend = await createWebgpu({ gpu: restarting })
+  assert.is(asked, 2)
+  await backend.dispose()
+  asked = 0
+  assert.match((await errorOf(createWebgpu({ gpu: restarting, software: false }))).message, 'got none')
+  assert.is(asked, 1)
+})
+
 test('a GPU out of memory rejects the next await and all after it, with the remedies', async () => {
   class GPUOutOfMemoryError extends Error {}
   const { gpu, fail } = idleGpu()

@@ -15,6 +15,9 @@ export const mapRead = 0x1
 /** Milliseconds to wait for an adapter or a device where none are given: a wedged GPU process never answers. */
 const PATIENCE = 15_000
 
+/** A browser whose GPU process has just ended has no adapter for a moment: milliseconds after which it is asked once more. */
+const AGAIN = 1000
+
 /** What is wrong with an adapter that is no GPU. */
 export const SOFTWARE = 'its adapter computes in software, which is slower than wasm'
 
@@ -79,8 +82,13 @@ function inSoftware(adapter: GPUAdapter, name: string): boolean {
  */
 export async function openDevice(gpu: GPU, options: OpenDeviceOptions = {}): Promise<OpenDevice> {
   const { disable = [], f16 = false, patience = PATIENCE } = options
-  const asked = gpu.requestAdapter({ powerPreference: 'high-performance' })
-  const adapter = await inTime('requestAdapter', asked, patience)
+  const ask = () => inTime('requestAdapter', gpu.requestAdapter({ powerPreference: 'high-performance' }), patience)
+  let adapter = await ask()
+  // Not where wasm takes its place: a page need not wait for it.
+  if (!adapter && options.software !== false) {
+    await new Promise((resolve) => setTimeout(resolve, AGAIN))
+    adapter = await ask()
+  }
   if (!adapter) {
     throw new Error('webgpu: an adapter must be there, got none: install a GPU driver (Vulkan, Metal or D3D12)')
   }
