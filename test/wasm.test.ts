@@ -15,6 +15,7 @@ import {
   Rng,
   type WasmOptions,
 } from 'vitune'
+import { createPlanner } from '../src/backend/wasm/planner.ts'
 import { failureOf } from './errors.ts'
 
 const run = promisify(execFile)
@@ -152,6 +153,46 @@ test('running out of memory says how much was needed and of how much, and freein
   backend.free(a)
   backend.free(backend.alloc(most, 'f32'))
   assert.is(backend.memory().buffers, 0)
+  await backend.dispose()
+})
+
+test('a recorded step that there is no memory for leaves nothing behind', async () => {
+  const backend = await createWasm({ threads: 1, maxBytes: 4 << 20 })
+  const held = backend.alloc(400_000, 'f32')
+  const made: Buf[] = []
+  const said = await failureOf(() =>
+    backend.capture(() => {
+      // Fits into the largest memory, so that only finding room for it beside the rest fails.
+      made.push(backend.alloc(600_000, 'f32'))
+      affine(backend, made[0]!, held, 400_000, 1, 1)
+    }),
+  )
+  assert.match(said, /^wasm: out of memory, needed \d+ bytes of 4194304; /)
+  assert.is(backend.memory().buffers, 1)
+  assert.is(backend.memory().used, 1_600_000)
+  // Whoever owns a tensor of the step may still dispose it.
+  backend.free(made[0]!)
+  backend.free(held)
+  assert.equal([backend.memory().buffers, backend.memory().used], [0, 0])
+  backend.free(backend.alloc(500_000, 'f32'))
+  await backend.dispose()
+})
+
+test('the planner lays out lists and their scratch as the backend does', async () => {
+  const backend = await createWasm({ threads: 1 })
+  const planner = createPlanner({ threads: 1 })
+  // More entries than one command holds, and one long enough for pieces of its own.
+  const lengths = [...Array.from({ length: 30 }, (_, i) => 100 + i), 2_000_000]
+  const after = (on: Backend) => {
+    const g = lengths.map((length) => on.alloc(length, 'f32'))
+    const [norm, factor] = [on.alloc(1, 'f32'), on.alloc(1, 'f32')]
+    on.dispatch('clipNorm', { norm, factor, g }, { maxNorm: 1 })
+    const { used, pooled } = on.memory()
+    return used + pooled
+  }
+  assert.is(after(planner), after(backend))
+  // Pieces of 16384 values: one for each short entry, 123 for the long one, 8 bytes each.
+  assert.is(planner.largest().scratch, (30 + 123) * 8)
   await backend.dispose()
 })
 

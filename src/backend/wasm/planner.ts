@@ -1,10 +1,10 @@
 // A backend that computes nothing: it plans memory exactly as the WASM backend does, so that what a step needs is known
 // before there is any. Reads give zeros.
 import type { Backend, HostArray, Program } from '../backend.ts'
-import type { Buf, Dtype } from '../kernels.ts'
+import { type Buf, type Dtype, type KernelName, slotsOf } from '../kernels.ts'
 import { createHeap, endless, type Heap } from './heap.ts'
 import { HEAP } from './layout.ts'
-import { joinProducts, planOf } from './plan.ts'
+import { joinProducts, listPlan, type Numbers, planOf } from './plan.ts'
 
 export interface Planner extends Backend {
   /** Bytes that the memory would have to be long: the peak, scratch, and room lost between blocks. */
@@ -21,6 +21,20 @@ class PlannedBuf implements Buf {
     /** Where it lies: in memory, or in the block of a recorded step. */
     readonly home: { readonly heap: Heap; over: boolean },
   ) {}
+}
+
+type Named = Readonly<Record<string, Buf | readonly Buf[] | undefined>>
+
+/** Bytes of scratch that one call takes. */
+function scratchOf(kernel: KernelName, bufs: Named, params: Numbers, threads: number): number {
+  const list = slotsOf(kernel).find((slot) => slot.list)
+  if (list) {
+    // How many entries a command holds changes the commands, not their scratch.
+    const lengths = (bufs[list.name] as readonly Buf[]).map(({ length }) => length)
+    return listPlan(kernel, lengths, lengths.length).shared
+  }
+  const plan = planOf(kernel, kernel === 'matmul' ? joinProducts(params) : params, (name) => bufs[name] !== undefined)
+  return plan.shared + Math.ceil(plan.own / 64) * 64 * threads
 }
 
 /** A planner for a number of threads, each of which takes scratch of its own. */
@@ -64,10 +78,7 @@ export function createPlanner({ threads = 1 }: { threads?: number } = {}): Plann
       return handle.dtype === 'i32' ? new Int32Array(n) : new Float32Array(n)
     },
     dispatch(kernel, bufs, params) {
-      const byName = bufs as Readonly<Record<string, Buf | undefined>>
-      const numbers = kernel === 'matmul' ? joinProducts(params) : (params as Readonly<Record<string, number>>)
-      const plan = planOf(kernel, numbers, (name) => byName[name] !== undefined)
-      const scratch = plan.shared + Math.ceil(plan.own / 64) * 64 * threads
+      const scratch = scratchOf(kernel, bufs as Named, params as Numbers, threads)
       largest.scratch = Math.max(largest.scratch, scratch)
       if (scratch > 0) {
         const { heap } = recording ?? memory

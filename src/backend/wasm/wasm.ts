@@ -369,6 +369,8 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
       recording = step
       try {
         body()
+        recording = undefined
+        return place(step)
       } catch (error) {
         step.over = true
         for (const buf of live) if (buf.home === step) live.delete(buf)
@@ -376,7 +378,6 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
       } finally {
         recording = undefined
       }
-      return place(step)
     },
 
     sync: () => queue.finished(queue.submitted()),
@@ -395,7 +396,7 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
     },
   }
 
-  /** Takes the memory that a recorded step needs, and makes a program of it. */
+  /** Takes the memory that a recorded step needs, and makes a program of it; throws where there is not as much. */
   function place(step: Recording): Program {
     const bytes = step.heap.capacity()
     const block = heap.alloc(bytes)
