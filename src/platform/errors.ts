@@ -28,6 +28,14 @@ export class InputError extends Error {
   }
 }
 
+/**
+ * A loss, an output or a weight is NaN or infinite, so that no result would have ground: the message says where, and the
+ * likely causes. A setting, the images or the weights are at fault, which makes it bad input.
+ */
+export class NotFiniteError extends InputError {
+  override name = 'NotFiniteError'
+}
+
 /** The device of a backend is gone (lost, or a worker failed): what was on it is lost, and a new backend must be started. */
 export class DeviceLostError extends Error {
   override name = 'DeviceLostError'

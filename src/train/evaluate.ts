@@ -2,8 +2,10 @@
 import type { Vit } from '../models/vit.ts'
 import { Context } from '../nn/context.ts'
 import type { Module } from '../nn/module.ts'
+import { InputError } from '../platform/errors.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
+import { checkOutputs } from './finite.ts'
 import { defaultMicroBatch, partsOf } from './micro-batch.ts'
 import type { Prediction, Task } from './task.ts'
 
@@ -35,15 +37,25 @@ export interface Evaluation {
   predictions: { file: string; label: string; target: string; score: number }[]
 }
 
-/** Logits (B, K) of one batch, on the host. */
-export async function logitsOf(model: Network, batch: Pick<Batch, 'images' | 'shape'>): Promise<Float32Array> {
+/** Logits (B, K) of one batch, on the host. Throws NotFiniteError where one is no finite number. */
+export async function logitsOf(
+  model: Network,
+  batch: Pick<Batch, 'images' | 'shape'> & Partial<Pick<Batch, 'files'>>,
+): Promise<Float32Array> {
   const logits = scope(() => model.forward(tensor(model.backend, batch.images, batch.shape), new Context()))
-  const values = await logits.data()
-  logits.dispose()
-  return values as Float32Array
+  try {
+    const values = (await logits.data()) as Float32Array
+    checkOutputs(values, batch.files ?? [])
+    return values
+  } finally {
+    logits.dispose()
+  }
 }
 
-/** Loss and metrics over one pass of a source, without label smoothing; `microBatch` is the most images at a time. */
+/**
+ * Loss and metrics over one pass of a source, without label smoothing; `microBatch` is the most images at a time. Throws
+ * NotFiniteError where an output is no finite number, and InputError where not one image could be read.
+ */
 export async function evaluate(
   model: Network,
   task: Task,
@@ -60,9 +72,11 @@ export async function evaluate(
       const logits = model.forward(tensor(model.backend, batch.images, batch.shape), new Context())
       return [logits, task.loss(logits, task.targets(model.backend, batch.labels), 0)]
     }) as [Tensor, Tensor]
-    const [values, value] = await Promise.all([logits.data() as Promise<Float32Array>, loss.item()])
-    logits.dispose()
-    loss.dispose()
+    const [values, value] = await Promise.all([logits.data() as Promise<Float32Array>, loss.item()]).finally(() => {
+      logits.dispose()
+      loss.dispose()
+    })
+    checkOutputs(values, batch.files)
     metrics.add(values, batch.labels)
     for (let i = 0; i < count; i++) {
       const p: Prediction = task.predict(values.subarray(i * task.outputs, (i + 1) * task.outputs))
@@ -80,6 +94,7 @@ export async function evaluate(
     if (batch.labels.length === 0) continue
     for (const part of partsOf(batch, microBatch)) await add(part)
   }
+  if (images === 0) throw new InputError('evaluate: needs at least one image that can be read, got none')
   const result = metrics.result()
-  return { loss: images > 0 ? lossSum / images : 0, accuracy: result.accuracy, metrics: result, images, predictions }
+  return { loss: lossSum / images, accuracy: result.accuracy, metrics: result, images, predictions }
 }

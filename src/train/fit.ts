@@ -6,9 +6,10 @@ import { adamw } from '../optim/adamw.ts'
 import { decayGroups, isVector, type Optimizer } from '../optim/optimizer.ts'
 import { Plateau, rateFactor } from '../optim/schedules.ts'
 import { sgd } from '../optim/sgd.ts'
-import { InputError } from '../platform/errors.ts'
+import { InputError, NotFiniteError } from '../platform/errors.ts'
 import type { Parameter, Tensor } from '../tensor/tensor.ts'
-import { type Batch, evaluate } from './evaluate.ts'
+import { type Batch, type BatchSource, evaluate } from './evaluate.ts'
+import { diverged, notFiniteAmong } from './finite.ts'
 import {
   checkOptions,
   type EpochEvent,
@@ -18,6 +19,7 @@ import {
   type FitState,
 } from './fit-options.ts'
 import { defaultMicroBatch } from './micro-batch.ts'
+import { Replay } from './replay.ts'
 import { createStepper } from './step.ts'
 
 function makeOptimizer(options: FitOptions, params: [string, Parameter][]): Optimizer {
@@ -71,11 +73,29 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
     ],
   })
   const stepper = createStepper(options, params, optimizer, seed)
+  const looks = new Replay(model.backend, { record: typeof options.optimizer !== 'function' })
 
   let saved = performance.now()
+  let savedStep = options.save ? now.step : undefined
+  const fail = (what: string) => diverged(what, now.step, rate(Math.max(0, now.step - 1)), savedStep)
+  /** What is saved, or called the best, has no NaN in it. */
+  const checkState = async () => {
+    const name = await notFiniteAmong(looks, state().tensors)
+    if (name !== undefined) throw fail(`${name} became NaN or infinite`)
+  }
   const save = async (epoch?: EpochEvent) => {
     await options.save?.(state(), epoch)
     saved = performance.now()
+    if (options.save) savedStep = now.step
+  }
+
+  const validate = async (source: BatchSource) => {
+    try {
+      const microBatch = options.microBatch ?? defaultMicroBatch(model, options.checkpointing)
+      return await evaluate(model, task, source, { microBatch })
+    } catch (error) {
+      throw error instanceof NotFiniteError ? fail('an output on the validation images became NaN or infinite') : error
+    }
   }
 
   // Whether the caller has the word after a step; with a `break` it keeps it.
@@ -94,8 +114,12 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
       ended,
     })
     if (patience > 0 && now.sinceBest >= patience) return end('patience')
+    const broken = await notFiniteAmong(looks, state().tensors)
+    if (broken !== undefined) {
+      throw new NotFiniteError(`training: ${broken} is NaN or infinite before the first step; start from other weights`)
+    }
     if (signal?.aborted && now.epoch < epochs) {
-      await options.save?.(state())
+      await save()
       return end('signal')
     }
     while (now.epoch < epochs) {
@@ -116,6 +140,7 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
         const done = await stepper.run(pending, now.step, stepRate)
         pending = []
         now.step++
+        if (done.notFinite !== undefined) throw fail(done.notFinite)
         now.batch = position
         now.lossSum += done.loss * done.images
         now.images += done.images
@@ -141,19 +166,17 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
         }
         away = false
         asked = performance.now()
-        if (signal?.aborted) {
+        const due = performance.now() - saved >= 1000 * (options.saveEvery ?? Number.POSITIVE_INFINITY)
+        if (due || signal?.aborted) {
+          await checkState()
           await save()
-          return end('signal')
         }
-        if (performance.now() - saved >= 1000 * (options.saveEvery ?? Number.POSITIVE_INFINITY)) await save()
+        if (signal?.aborted) return end('signal')
       }
-      if (now.images === 0) throw new Error('fit: no training image of this epoch could be read')
+      if (now.images === 0) throw new InputError('fit: no training image of this epoch could be read')
+      await checkState()
       const lr = rate(Math.max(0, now.step - 1))
-      const result = val
-        ? await evaluate(model, task, val, {
-            microBatch: options.microBatch ?? defaultMicroBatch(model, options.checkpointing),
-          })
-        : undefined
+      const result = val && (await validate(val))
       now.epoch++
       now.batch = 0
       const raised = !result || result.accuracy > now.best
@@ -190,9 +213,13 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
     return end('epochs')
   } finally {
     try {
-      if (away) await options.save?.(state())
+      if (away) {
+        await checkState()
+        await save()
+      }
     } finally {
       stepper.dispose()
+      looks.dispose()
       optimizer.dispose()
     }
   }

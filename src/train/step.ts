@@ -2,7 +2,7 @@
 // Not here: which step comes next, and when it is saved (fit.ts).
 import { Context } from '../nn/context.ts'
 import { settingsOf } from '../nn/module.ts'
-import { affine } from '../ops/elementwise.ts'
+import { div, mul } from '../ops/elementwise.ts'
 import { fill } from '../ops/view.ts'
 import { clipFactor } from '../optim/clip.ts'
 import type { Optimizer } from '../optim/optimizer.ts'
@@ -11,6 +11,7 @@ import { scope } from '../tensor/scope.ts'
 import { addInto, valueAndGrad } from '../tensor/tape.ts'
 import { type Parameter, type Tensor, tensor } from '../tensor/tensor.ts'
 import type { Batch, Network } from './evaluate.ts'
+import { firstNotFinite } from './finite.ts'
 import type { FitOptions } from './fit-options.ts'
 import { defaultMicroBatch, partsOf } from './micro-batch.ts'
 import { Replay, type StepInput } from './replay.ts'
@@ -23,6 +24,8 @@ export interface StepResult {
   images: number
   /** Global gradient norm before clipping, where there is clipping. */
   gradNorm?: number | undefined
+  /** What was no finite number: the weights are as they were before the step, unless it is the gradient norm. */
+  notFinite?: string | undefined
 }
 
 export interface Stepper {
@@ -72,20 +75,25 @@ export function createStepper(
   let sums: readonly Tensor[] = []
   const most = options.microBatch ?? defaultMicroBatch(model, options.checkpointing)
 
-  /** Loss and logits of a part, which counts `share` of a step, and its gradients where they are not added to `sums`. */
-  const pass = (key: string, batch: Batch, share: number, rng: Rng) => {
+  /**
+   * Loss and logits of a part and its gradients. Where these are added to `sums`, loss and gradients count by the part's
+   * share of the step's images, which is a tensor: the same recording serves parts of any share.
+   */
+  const pass = (key: string, batch: Batch, total: number, rng: Rng) => {
+    const scalar = (value: number): StepInput => ({ data: Float32Array.of(value), shape: [] })
     const inputs: Record<string, StepInput> = {
       images: { data: batch.images, shape: batch.shape },
       targets: task.targets(backend, batch.labels),
+      ...(sums.length > 0 ? { part: scalar(batch.labels.length), whole: scalar(total) } : {}),
       ...(patchKeep < 1 ? { keep: keptPatches(model, batch.labels.length, patchKeep, rng) } : {}),
     }
-    return passes.run(key, inputs, ({ images, targets, keep }) => {
+    return passes.run(key, inputs, ({ images, targets, keep, part, whole }) => {
       const { value, aux, grads } = valueAndGrad<Tensor>(() => {
         const context = new Context(true, dropoutSeed)
         const checkpoint = options.checkpointing ?? false
         const logits = model.forward(images!, context, keep ? { checkpoint, keep } : { checkpoint })
         const value = task.loss(logits, targets!, labelSmoothing)
-        return [share < 1 ? affine(value, share) : value, logits]
+        return [part && whole ? mul(value, div(part, whole)) : value, logits]
       }, weights)
       for (const [i, sum] of sums.entries()) addInto(sum, grads[i]!)
       return { value, logits: aux, grads: sums.length > 0 ? [] : grads }
@@ -109,7 +117,8 @@ export function createStepper(
     async run(batches, number, lr) {
       const metrics = task.metrics()
       let loss = 0
-      let images = 0
+      let strange: string | undefined
+      const total = batches.reduce((sum, { labels }) => sum + labels.length, 0)
       let key = ''
       let grads: readonly Tensor[] = []
       try {
@@ -121,28 +130,28 @@ export function createStepper(
           for (const [part, piece] of parts.entries()) {
             // Each part has random numbers of its own; the first those of a whole batch.
             dropoutSeed.assign(Int32Array.of(seed, draw + part * 2 ** 24))
-            const share = piece.labels.length / batch.labels.length / batches.length
-            if (share < 1 && sums.length === 0) sums = zerosLike(weights)
-            key = `${sums.length > 0} ${share} ${piece.shape} ${settingsOf(model)}`
-            const done = scope(() => pass(key, piece, share, rng))
+            if (piece.labels.length < total && sums.length === 0) sums = zerosLike(weights)
+            key = `${sums.length > 0} ${piece.shape} ${settingsOf(model)}`
+            const done = scope(() => pass(key, piece, total, rng))
             const [lossNow, logits] = await Promise.all([
               done.value.item(),
               done.logits.data() as Promise<Float32Array>,
             ])
             loss += lossNow
-            images += piece.labels.length
+            // An output may be infinite where the loss is not.
+            const output = Number.isFinite(lossNow) ? firstNotFinite(logits) : undefined
+            if (output !== undefined) strange ??= `an output became ${output}`
             metrics.add(logits, piece.labels)
             grads = sums.length > 0 ? sums : done.grads
           }
         }
-        if (!Number.isFinite(loss)) {
-          throw new Error(
-            `fit: the loss became ${loss} at step ${number + 1}; lower the learning rate (now ${lr}) or clip gradients`,
-          )
-        }
+        const { accuracy } = metrics.result()
+        if (strange === undefined && !Number.isFinite(loss)) strange = `the loss became ${loss}`
+        if (strange !== undefined) return { loss, accuracy, images: total, notFinite: strange }
         const norm = update(sums.length > 0 ? '' : key, grads, lr)
         const gradNorm = norm ? await norm.item() : undefined
-        return { loss, images, gradNorm, accuracy: metrics.result().accuracy }
+        if (gradNorm !== undefined && !Number.isFinite(gradNorm)) strange = `the gradient norm became ${gradNorm}`
+        return { loss, accuracy, images: total, gradNorm, notFinite: strange }
       } finally {
         passes.release()
         updates.release()

@@ -1,0 +1,51 @@
+// NaN and infinity never go on in silence: what looks for them in outputs and weights, and what is said then.
+import { clipFactor } from '../optim/clip.ts'
+import { NotFiniteError } from '../platform/errors.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+import type { Replay } from './replay.ts'
+
+/** The first value that is no finite number; undefined where all are. */
+export function firstNotFinite(values: ArrayLike<number>): number | undefined {
+  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i]!)) return values[i]!
+  return undefined
+}
+
+/** Throws NotFiniteError, naming the image, where one of these files' logits (B, K) is no finite number. */
+export function checkOutputs(logits: Float32Array, files: readonly string[]): void {
+  const at = logits.findIndex((z) => !Number.isFinite(z))
+  if (at < 0) return
+  const image = files[Math.floor((at * files.length) / logits.length)]
+  throw new NotFiniteError(
+    `model: its outputs must be finite numbers, got ${logits[at]}${image ? ` for ${image}` : ''}; its weights are damaged or have diverged in training, take others`,
+  )
+}
+
+/**
+ * The name of a tensor that holds a value that is no finite number; undefined where none does. Looks on the device first,
+ * at the norm of all together, so that what is fine never comes back. `looks` keeps that, for always the same tensors.
+ */
+export async function notFiniteAmong(
+  looks: Replay,
+  tensors: readonly (readonly [string, Tensor])[],
+): Promise<string | undefined> {
+  const all = tensors.map(([, t]) => t)
+  const norm = looks.run('', {}, () => clipFactor(all, 1).norm)
+  const finite = Number.isFinite(await norm.item())
+  looks.release()
+  if (finite) return undefined
+  // The sum of squares may be too large where no value is.
+  for (const [name, t] of tensors) if (firstNotFinite(await t.data()) !== undefined) return name
+  return undefined
+}
+
+/**
+ * Why training ends: what is no finite number, in which step (counted from 1), at which rate, and the
+ * step that was last saved (0 none, undefined where nothing is saved at all).
+ */
+export function diverged(what: string, step: number, lr: number, saved: number | undefined): NotFiniteError {
+  const left =
+    saved === undefined ? '' : saved === 0 ? '; nothing was saved before' : `; the state of step ${saved} is kept`
+  return new NotFiniteError(
+    `training: ${what} in step ${step}; lower the learning rate (now ${lr}) or clip gradients, else look for damaged weights or images${left}`,
+  )
+}
