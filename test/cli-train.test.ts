@@ -440,13 +440,26 @@ test('an existing run, other settings on resume, and an unwritable place are ref
 })
 
 test('an unexpected error ends with code 1 and its message, and with its stack under VITUNE_DEBUG', async () => {
-  const args = ['train', ...basics, '--peft', 'full', '--lr', '1e30', '--epochs', '9', '--out']
-  const plain = await vitune(...args, fresh())
+  // What no input does: the clock fails.
+  const broken = encodeURIComponent('performance.now = () => { throw new Error("the clock stands still") }')
+  const env = { NODE_OPTIONS: `--import data:text/javascript,${broken}` }
+  const plain = await start(['train', ...basics, '--out', fresh()], { env }).ended
   assert.is(plain.code, 1)
-  assert.match(plain.err, /^vitune: fit: the loss became (NaN|-?Infinity) at step \d+; lower the learning rate/m)
+  assert.match(plain.err, /^vitune: the clock stands still$/m)
   assert.not.match(plain.err, /\n\s+at /)
-  const debugged = await start([...args, fresh()], { env: { VITUNE_DEBUG: '1' } }).ended
+  const debugged = await start(['train', ...basics, '--out', fresh()], { env: { ...env, VITUNE_DEBUG: '1' } }).ended
   assert.match(debugged.err, /\n\s+at /)
+})
+
+test('training that diverges ends with code 2, the step, and what is kept, which is no NaN', async () => {
+  const out = fresh()
+  const ended = await vitune('train', ...basics, '--peft', 'full', '--lr', '1e30', '--epochs', '9', '--out', out)
+  assert.is(ended.code, 2)
+  assert.match(
+    ended.err,
+    /^vitune: training: .* (NaN|-?Infinity|NaN or infinite) in step \d+; lower the learning rate \(now 1e\+30\) or clip gradients, .*; (nothing was saved before|the state of step \d+ is kept)$/m,
+  )
+  assert.not.match(ended.err, /NaN.*best so far/)
 })
 
 test.run()

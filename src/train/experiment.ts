@@ -232,12 +232,12 @@ async function* trainOnce(
     if (signal?.aborted) return undefined
 
     yield { kind: 'test', ...position, images: dataset.test.length }
-    const tested = await evaluate(
-      model,
-      task,
-      stoppable(batchSource(dataset.test, { transform: plain, batchSize: 100 }), signal),
-    )
-    if (signal?.aborted) return undefined
+    const source = stoppable(batchSource(dataset.test, { transform: plain, batchSize: 100 }), signal)
+    const tested = await evaluate(model, task, source).catch((error: unknown) => {
+      // Stopped before its first image.
+      if (!signal?.aborted) throw error
+    })
+    if (!tested || signal?.aborted) return undefined
     const { accuracy } = tested
     return { method, dataset: dataset.name, seed, accuracy, ...counts, peakBytes, seconds, lr, epochs, curve }
   } finally {
