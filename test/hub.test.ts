@@ -1,4 +1,5 @@
 // Finding models by name: the local Hugging Face cache, and downloads from a small server that answers as the hub does.
+import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
   existsSync,
@@ -7,12 +8,14 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -37,6 +40,9 @@ const preprocessor = Buffer.from(JSON.stringify({ image_processor_type: 'ViTImag
 const tensor = (name: string, n = 3000) => ({ name, shape: [n], data: new Float32Array(n).fill(1) })
 const weights = Buffer.from(encodeSafetensors([tensor('a')]))
 
+/** What git, and so the hub, calls the hash of a small file. */
+const gitOid = (data: Buffer) => createHash('sha1').update(`blob ${data.length}\0`).update(data).digest('hex')
+
 interface Repo {
   files: Record<string, Buffer>
   /** Status for every request about this repo. */
@@ -44,6 +50,10 @@ interface Repo {
   token?: string
   /** Files whose connection breaks after half the bytes. */
   cut?: Set<string>
+  /** Files that come whole whatever part is asked for, beyond the first byte. */
+  noRange?: Set<string>
+  /** Files that go on after their end. */
+  endless?: Set<string>
   /** Files that come with other bytes than announced. */
   damaged?: Set<string>
   /** Replaces entries of the file list. */
@@ -57,6 +67,8 @@ interface Context {
   hubUrl: string
   repos: Record<string, Repo>
   requests: string[]
+  /** Entries of the listing in one answer. */
+  pageSize: number
 }
 
 function sendFile(response: ServerResponse, repo: Repo, path: string, range: string | undefined): void {
@@ -65,16 +77,20 @@ function sendFile(response: ServerResponse, repo: Repo, path: string, range: str
     response.writeHead(404, { 'X-Error-Code': 'EntryNotFound' }).end()
     return
   }
+  if (range !== 'bytes=0-0' && repo.noRange?.has(path)) range = undefined
   const [from, to] = (range?.slice('bytes='.length) ?? `0-${whole.length - 1}`).split('-').map(Number)
   let body = whole.subarray(from, to! + 1)
   if (body.length > 1 && repo.damaged?.has(path)) body = Buffer.from(body).fill(7)
   response.writeHead(range ? 206 : 200, {
     ETag: `"${createHash('sha1').update(whole).digest('hex')}"`,
-    'Content-Length': body.length,
+    ...(body.length > 1 && repo.endless?.has(path) ? {} : { 'Content-Length': body.length }),
     'Content-Range': `bytes ${from}-${to}/${whole.length}`,
   })
   if (body.length > 1 && repo.cut?.has(path)) {
     response.write(body.subarray(0, body.length >> 1), () => response.destroy())
+  } else if (body.length > 1 && repo.endless?.has(path)) {
+    const more = () => void (response.destroyed || response.write(Buffer.alloc(2 ** 16), more))
+    response.write(body, more)
   } else response.end(body)
 }
 
@@ -101,7 +117,7 @@ function answer(context: Context, url: URL, headers: Record<string, unknown>, re
       type: 'file',
       path,
       size: data.length,
-      oid: createHash('sha1').update(data).digest('hex'),
+      oid: gitOid(data),
       ...(path.endsWith('.safetensors')
         ? { lfs: { oid: createHash('sha256').update(data).digest('hex'), size: data.length, pointerSize: 100 } }
         : {}),
@@ -109,8 +125,10 @@ function answer(context: Context, url: URL, headers: Record<string, unknown>, re
     const all = [{ type: 'directory', path: 'onnx', size: 0, oid: 'x' }, ...(repo.tree?.(entries) ?? entries)]
     // In pages of two, as the hub does with long lists.
     const page = Number(url.searchParams.get('page') ?? 0)
+    const { pageSize } = context
     const next = `<${context.hubUrl}${url.pathname}?page=${page + 1}>; rel="next"`
-    json(all.slice(page * 2, page * 2 + 2), page * 2 + 2 < all.length ? { Link: next } : {})
+    const end = (page + 1) * pageSize
+    json(all.slice(end - pageSize, end), end < all.length ? { Link: next } : {})
     return
   }
   sendFile(response, repo, url.pathname.split(`/resolve/${COMMIT}/`)[1] ?? '', headers.range as string | undefined)
@@ -127,6 +145,7 @@ test.before.each(async (context) => {
   process.env.HF_HOME = join(context.folder, 'home')
   context.cacheDir = join(context.folder, 'cache')
   context.requests = []
+  context.pageSize = 2
   context.repos = {
     'org/tiny': {
       files: {
@@ -139,7 +158,7 @@ test.before.each(async (context) => {
     },
   }
   context.server = createServer((request, response) => {
-    context.requests.push(`${request.method} ${request.url}`)
+    context.requests.push(`${request.method} ${request.url} ${request.headers.range ?? 'whole'}`)
     answer(context, new URL(request.url ?? '', context.hubUrl), request.headers, response)
   })
   await new Promise<void>((resolve) => context.server.listen(0, '127.0.0.1', resolve))
@@ -197,10 +216,9 @@ test('a name is downloaded with progress, only the files that are needed, and th
 
 test('blobs are named and linked as in the cache of the Python library', async ({ cacheDir, hubUrl }) => {
   await resolveModel('org/tiny', { hubUrl, cacheDir })
-  const sha256 = createHash('sha256').update(weights).digest('hex')
   const names = below(join(cacheDir, 'models--org--tiny'))
   assert.ok(names.includes(`blobs/${sha256}`), names.join('\n'))
-  assert.ok(names.includes(`blobs/${createHash('sha1').update(config).digest('hex')}`))
+  assert.ok(names.includes(`blobs/${gitOid(config)}`))
   assert.is(names.filter((name) => name.includes('incomplete')).length, 0)
 })
 
@@ -302,27 +320,124 @@ test('a run keeps the commit of its model, and goes on and opens with it when th
   assert.is(backend.memory().buffers, 0)
 })
 
+const blobs = (cacheDir: string) => join(cacheDir, 'models--org--tiny/blobs')
+const sha256 = createHash('sha256').update(weights).digest('hex')
+/** Files on their way, as paths. */
+const partial = (cacheDir: string) =>
+  below(cacheDir)
+    .filter((name) => name.includes('incomplete'))
+    .map((name) => join(cacheDir, name))
+/** What was asked of the weights beyond their length. */
+const asked = (requests: string[]) =>
+  requests
+    .filter((r) => r.includes('/model.safetensors'))
+    .map((r) => r.split(' ')[2])
+    .filter((range) => range !== 'bytes=0-0')
+
 test('a download that breaks off leaves nothing that looks complete, and goes on where it stopped', async (context) => {
   const { cacheDir, hubUrl, repos, requests } = context
   repos['org/tiny']!.cut = new Set(['model.safetensors'])
   assert.match(await refusal(resolveModel('org/tiny', { hubUrl, cacheDir })), 'could not be downloaded')
-  const names = below(cacheDir)
-  assert.is(names.filter((name) => name.includes('model.safetensors') || name.includes('incomplete')).length, 0)
+  assert.is(below(cacheDir).filter((name) => name.endsWith('model.safetensors')).length, 0)
   assert.match(await refusal(resolveModel('org/tiny', { hubUrl, cacheDir, offline: true })), 'is not in the cache')
+  assert.is(partial(cacheDir).length, 1)
+  const half = weights.length >> 1
+  assert.is(statSync(partial(cacheDir)[0]!).size, half)
   delete repos['org/tiny']!.cut
   requests.length = 0
-  const found = await resolveModel('org/tiny', { hubUrl, cacheDir })
+  const seen: number[] = []
+  const onProgress = ({ file, done }: DownloadProgress) => void (file === 'model.safetensors' && seen.push(done))
+  const found = await resolveModel('org/tiny', { hubUrl, cacheDir, onProgress })
   assert.equal(readFileSync(join(found, 'model.safetensors')), weights)
   assert.not.ok(requests.some((request) => request.includes('/config.json')))
+  assert.equal(asked(requests), [`bytes=${half}-${weights.length - 1}`])
+  assert.equal(partial(cacheDir), [])
+  assert.equal([seen[0], seen[1], seen.at(-1)], [0, half, weights.length])
 })
 
-test('bytes that differ from their SHA-256 are not kept', async ({ cacheDir, hubUrl, repos }) => {
-  repos['org/tiny']!.damaged = new Set(['model.safetensors'])
-  assert.match(await refusal(resolveModel('org/tiny', { hubUrl, cacheDir })), 'its SHA-256 differs')
-  assert.is(
-    below(cacheDir).filter((name) => name.includes('model.safetensors') || name.includes('incomplete')).length,
-    0,
+test('what a killed process left is taken up, and what one that lives is writing is left alone', async (context) => {
+  const { cacheDir, hubUrl, requests } = context
+  const ended = spawnSync(process.execPath, ['-e', '']).pid
+  const name = (pid: number) =>
+    join(blobs(cacheDir), `${sha256}.${hostname().replaceAll(/[^A-Za-z0-9-]/g, '-')}-${pid}.incomplete`)
+  mkdirSync(blobs(cacheDir), { recursive: true })
+  writeFileSync(name(ended), weights.subarray(0, 5000))
+  writeFileSync(name(process.ppid), weights.subarray(0, 9000))
+  const old = join(blobs(cacheDir), `${sha256}.0a1b2c3d.incomplete`)
+  writeFileSync(old, weights.subarray(0, 100))
+  utimesSync(old, 0, 0)
+  await resolveModel('org/tiny', { hubUrl, cacheDir })
+  assert.equal(asked(requests), [`bytes=5000-${weights.length - 1}`])
+  assert.equal(partial(cacheDir), [name(process.ppid)])
+  assert.equal(readFileSync(join(blobs(cacheDir), sha256)), weights)
+})
+
+test('a part that is wrong, or that the server cannot go on from, costs a download from the start', async (context) => {
+  const { cacheDir, hubUrl, repos, requests } = context
+  mkdirSync(blobs(cacheDir), { recursive: true })
+  const left = join(blobs(cacheDir), `${sha256}.gone-1.incomplete`)
+  for (const [bytes, noRange, ranges] of [
+    [Buffer.alloc(5000, 7), false, [`bytes=5000-${weights.length - 1}`, 'whole']],
+    [weights.subarray(0, 5000), true, [`bytes=5000-${weights.length - 1}`]],
+    [Buffer.alloc(weights.length, 7), false, ['whole']],
+    [Buffer.alloc(weights.length + 5, 7), false, ['whole']],
+    [weights, false, []],
+  ] as [Buffer, boolean, string[]][]) {
+    writeFileSync(left, bytes)
+    utimesSync(left, 0, 0)
+    requests.length = 0
+    repos['org/tiny']!.noRange = new Set(noRange ? ['model.safetensors'] : [])
+    const found = await resolveModel('org/tiny', { hubUrl, cacheDir })
+    assert.equal(readFileSync(join(found, 'model.safetensors')), weights)
+    assert.equal(asked(requests), ranges)
+    assert.equal(partial(cacheDir), [])
+    rmSync(join(blobs(cacheDir), sha256))
+  }
+})
+
+test('a model that is asked for twice at once is downloaded once', async ({ cacheDir, hubUrl, requests }) => {
+  const ask = () => resolveModel('org/tiny', { hubUrl, cacheDir })
+  const [a, b] = await Promise.all([ask(), ask()])
+  assert.is(a, b)
+  assert.equal(asked(requests), ['whole'])
+  assert.equal(readFileSync(join(a, 'model.safetensors')), weights)
+})
+
+test('more bytes than the listing says are not taken', async ({ cacheDir, hubUrl, repos }) => {
+  for (const name of ['model.safetensors', 'config.json']) {
+    rmSync(cacheDir, { recursive: true, force: true })
+    repos['org/tiny']!.endless = new Set([name])
+    const message = await refusal(resolveModel('org/tiny', { hubUrl, cacheDir }))
+    assert.match(message, new RegExp(`${name.replace('.', '\\.')}: more bytes come than the \\d+ that were announced`))
+    assert.equal(partial(cacheDir), [])
+  }
+})
+
+test('a listing without end, or with settings beyond reason, is refused before anything is fetched', async (context) => {
+  const { cacheDir, hubUrl, repos } = context
+  repos['org/tiny']!.tree = (entries) => entries.map((e) => (e.path === 'config.json' ? { ...e, size: 1e9 } : e))
+  assert.match(
+    await refusal(resolveModel('org/tiny', { hubUrl, cacheDir })),
+    /config.json may hold 8000000 bytes of JSON/,
   )
+  repos['org/tiny']!.tree = (entries) => [...entries, ...Array.from({ length: 10_000 }, () => entries[0]!)]
+  context.pageSize = 5000
+  assert.match(await refusal(resolveModel('org/tiny', { hubUrl, cacheDir })), /may have 10000 files/)
+  repos['org/tiny']!.tree = (entries) => [{ ...entries[0], path: 'a'.repeat(9e6) }]
+  assert.match(await refusal(resolveModel('org/tiny', { hubUrl, cacheDir })), /answers with over 8000000 bytes/)
+  assert.equal(below(cacheDir), [])
+})
+
+test('bytes that differ from their hash in the listing are not kept', async ({ cacheDir, hubUrl, repos }) => {
+  for (const [name, word] of [
+    ['model.safetensors', 'its SHA-256 differs'],
+    ['config.json', 'its SHA-1 differs'],
+  ] as const) {
+    rmSync(cacheDir, { recursive: true, force: true })
+    repos['org/tiny']!.damaged = new Set([name])
+    assert.match(await refusal(resolveModel('org/tiny', { hubUrl, cacheDir })), word)
+    assert.not.ok(below(cacheDir).some((path) => path.endsWith(name) || path.includes('incomplete')))
+  }
 })
 
 test('a token is sent from HF_TOKEN or from where it was stored', async ({ cacheDir, hubUrl, repos, folder }) => {

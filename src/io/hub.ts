@@ -4,7 +4,7 @@ import { platform } from '#platform'
 import { InputError } from '../platform/errors.ts'
 import type { Files, HubFile, HubPlace } from '../platform/platform.ts'
 import { checkpointFiles, hasModel, parseWeightMap } from './checkpoint.ts'
-import { readJsonObject } from './json.ts'
+import { jsonLimit, readJsonObject } from './json.ts'
 import { localFiles } from './local-files.ts'
 import { bringModel, urlSource } from './model-files.ts'
 
@@ -28,6 +28,8 @@ export interface ResolveOptions {
   readonly token?: string
 }
 
+// The hub's own limit for a repository is 96 characters; a folder's name is made of it.
+const longestName = 200
 const COMMIT = /^[0-9a-f]{40}$/
 const NAME = /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*$/
 const REVISION = /^[\w][\w./-]*$/
@@ -58,7 +60,7 @@ async function storedToken(files: Files): Promise<string | undefined> {
 /** `org/name` and perhaps `@revision`; undefined when the text is no model name. */
 function parseName(text: string): { name: string; revision: string } | undefined {
   const [name = '', revision = 'main', ...rest] = text.split('@')
-  if (rest.length > 0 || !NAME.test(name) || !REVISION.test(revision)) return undefined
+  if (rest.length > 0 || text.length > longestName || !NAME.test(name) || !REVISION.test(revision)) return undefined
   if (`${name}/${revision}`.includes('..')) return undefined
   return { name, revision }
 }
@@ -96,10 +98,10 @@ function explain(error: unknown, name: string, url: string): InputError {
   )
 }
 
-/** Names from a server become paths: only plain ones are used. */
+/** Names from a server become paths, and they are hashes: nothing else is used. */
 function checkFile(file: HubFile): void {
-  const plain = /^[A-Za-z0-9][\w.-]*$/
-  if (!plain.test(file.etag) || !Number.isSafeInteger(file.size) || file.size < 0) {
+  const plain = file.hash === 'sha256' ? /^[0-9a-f]{64}$/ : /^[0-9a-f]{40}$/
+  if (typeof file.etag !== 'string' || !plain.test(file.etag) || !Number.isSafeInteger(file.size) || file.size < 0) {
     throw new InputError(`${file.path}: the hub described it wrongly, got ${JSON.stringify(file)}`)
   }
 }
@@ -119,11 +121,10 @@ async function download(files: Files, folder: string, place: HubPlace, options: 
     if (!file) throw new InputError(`${place.name}: has no ${name} on ${place.url}`)
     checkFile(file)
     if ((await files.size(files.join(snapshot, name))) === file.size) return
-    let done = 0
-    const tell = (bytes: number) => {
-      done += bytes
-      options.onProgress?.({ file: name, done, total: file.size })
+    if (name.endsWith('.json') && file.size > jsonLimit) {
+      throw new InputError(`${place.name}: ${name} may hold ${jsonLimit} bytes of JSON, is listed with ${file.size}`)
     }
+    const tell = (done: number) => options.onProgress?.({ file: name, done, total: file.size })
     tell(0)
     await hub.download(pinned, file, folder, tell)
   }

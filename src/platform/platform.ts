@@ -70,12 +70,12 @@ export interface HubPlace {
   readonly token: string | undefined
 }
 
-/** A file there: `etag` names it in the cache, `sha256` is known for large files. */
+/** A file there: `etag` names it in the cache and is its hash, SHA-256 or that of a git blob. */
 export interface HubFile {
   readonly path: string
   readonly size: number
   readonly etag: string
-  readonly sha256: string | undefined
+  readonly hash: 'sha256' | 'git'
 }
 
 /** A Hugging Face hub. Errors carry a numeric `statusCode` where the server answered. */
@@ -85,10 +85,10 @@ export interface Hub {
   /** Files in the root of the place. */
   list(place: HubPlace): Promise<HubFile[]>
   /**
-   * Brings one file into `folder` (`models--org--name` of a cache), whole or not at all; the place's revision must be a
-   * commit, and path and etag plain names. `onBytes` is told of bytes as they come.
+   * Brings one file into `folder` (`models--org--name` of a cache), checked and whole or not at all; what a broken one left
+   * is taken up. The place's revision must be a commit, and path and etag plain names. `onBytes` is told how many are there.
    */
-  download(place: HubPlace, file: HubFile, folder: string, onBytes: (bytes: number) => void): Promise<void>
+  download(place: HubPlace, file: HubFile, folder: string, onBytes: (done: number) => void): Promise<void>
 }
 
 export interface Platform {
