@@ -202,6 +202,7 @@ export {
   type RunSettings,
 } from './train/experiment.ts'
 export { type Explanation, explain } from './train/explain.ts'
+export type { SharedImage } from './train/image-changes.ts'
 export { Replay, type ReplayOptions, type StepInput } from './train/replay.ts'
 export { fit } from './train/fit.ts'
 export type { EpochEvent, FitEvent, FitOptions, FitResult, FitState, StepEvent } from './train/fit-options.ts'
@@ -217,7 +218,9 @@ export { summaryWords } from './train/report/summary-words.ts'
 export { renderTable } from './train/report/table.ts'
 export { type Metrics, multiclass, type Prediction, type Task } from './train/task.ts'
 export {
+  type CheckEvent,
   type DoneEvent,
+  type DuplicatesEvent,
   type RestartEvent,
   type SkipEvent,
   type StartEvent,

@@ -183,10 +183,18 @@ const adapterFiles = [
   'adapter_config.json',
   'adapter_model.safetensors',
   'checkpoint.safetensors',
+  'images.jsonl',
   'metrics.jsonl',
   'run.json',
 ]
-const modelFiles = ['checkpoint.safetensors', 'config.json', 'metrics.jsonl', 'model.safetensors', 'run.json']
+const modelFiles = [
+  'checkpoint.safetensors',
+  'config.json',
+  'images.jsonl',
+  'metrics.jsonl',
+  'model.safetensors',
+  'run.json',
+]
 
 for (const family of families) {
   test(`${family} trains with every method, tells of it in order and leaves a run that opens`, async () => {

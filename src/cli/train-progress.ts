@@ -1,6 +1,6 @@
 // What training says while it runs: one live line on a terminal, one plain line an epoch anywhere.
 import type { EpochEvent, StepEvent } from '../train/fit-options.ts'
-import type { SkipEvent, StartEvent } from '../train/train.ts'
+import type { CheckEvent, DuplicatesEvent, SkipEvent, StartEvent } from '../train/train.ts'
 import { count, duration, oneLine, percent, plural } from './format.ts'
 import { bar, type Ui } from './ui.ts'
 
@@ -10,6 +10,8 @@ export interface TrainProgress {
   step(event: StepEvent): void
   epoch(event: EpochEvent): void
   skip(event: SkipEvent): void
+  check(event: CheckEvent): void
+  duplicates(event: DuplicatesEvent): void
 }
 
 /** Steps over which the speed is averaged. */
@@ -69,6 +71,7 @@ export function trainProgress(ui: Ui, clock: () => number = () => performance.no
         )
       }
       for (const note of e.notes) ui.note(`note: ${oneLine(note)}`)
+      if (e.changes !== undefined) ui.note(`since the run began ${oneLine(e.changes)}: accepted, run.json keeps it`)
       if (e.step > 0) ui.note(`continues after step ${e.step}`)
     },
     step(e) {
@@ -88,6 +91,14 @@ export function trainProgress(ui: Ui, clock: () => number = () => performance.no
         ...(e.best && e.accuracy !== undefined ? [ui.err('green', 'best so far')] : []),
       ]
       ui.note(parts.join('  '))
+    },
+    check: (e) => ui.progress(() => `comparing images with the run's ${bar(e.done / e.total)} ${e.done}/${e.total}`),
+    duplicates(e) {
+      const pairs = e.images.slice(0, 3).map(({ val, train }) => `${oneLine(val)} is ${oneLine(train)}`)
+      const more = e.count > pairs.length ? ', …' : ''
+      ui.note(
+        `note: ${plural(e.count, 'validation image')} ${e.count === 1 ? 'is' : 'are'} trained on too, byte for byte, which flatters the accuracy: ${pairs.join(', ')}${more}`,
+      )
     },
     skip: (e) => ui.note(`${ui.err('yellow', 'skipped')} ${oneLine(e.file)}: ${oneLine(e.reason)}`),
   }

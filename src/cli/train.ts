@@ -72,7 +72,8 @@ async function run(_: unknown, command: Command): Promise<void> {
   try {
     for await (const event of train({ ...options, signal: stop.signal, hub: { onProgress: downloads(ui) } })) {
       if (json) ui.json(event)
-      if (event.kind === 'start') {
+      if (event.kind === 'check') progress.check(event)
+      else if (event.kind === 'start') {
         ui.clear()
         start = event
         progress.start(event)
@@ -81,7 +82,8 @@ async function run(_: unknown, command: Command): Promise<void> {
       else if (event.kind === 'skip') {
         skipped.push(event)
         progress.skip(event)
-      } else if (event.kind === 'restart') {
+      } else if (event.kind === 'duplicates') progress.duplicates(event)
+      else if (event.kind === 'restart') {
         ui.note(`${oneLine(event.reason)}: going on with ${event.device} from the checkpoint of step ${event.step}`)
       } else done = event
     }
@@ -146,6 +148,7 @@ export function trainCommand(): Command {
     .option('--val <dir>', 'class folders to validate on (default: val/ in the data, else a fifth of each class)')
     .option('--adapter <dir>', 'start from this adapter (PEFT format)')
     .option('--resume', 'continue the run in --out from its last checkpoint')
+    .option('--accept-changes', 'resume although images, model or preprocessor changed; run.json keeps what')
     .option('--strict', 'end at the first broken image with code 2 instead of skipping it')
     .optionsGroup('Training:')
     .addOption(numberOption('--epochs <n>', 'times through the data (default: 20)'))
@@ -212,6 +215,7 @@ export function trainCommand(): Command {
         "vitune train --data IMAGES --model MODEL --targets '.*attention.*' --schedule cosine --warmup 20 --out RUN",
         'vitune train --resume --out RUN',
         'vitune train --resume --out RUN --epochs 40',
+        'vitune train --resume --out RUN --accept-changes',
         'vitune train --data IMAGES --model MODEL --device webgpu --on-device-lost fallback --out RUN',
       ),
     )

@@ -226,6 +226,37 @@ export function subset(dataset: Dataset, indices: readonly number[]): Dataset {
   }
 }
 
+/** Several datasets of the same classes as one, one after the other; each keeps its own cache. */
+export function joined(parts: readonly Dataset[]): Dataset {
+  const starts = parts.map((_, n) => parts.slice(0, n).reduce((sum, { length }) => sum + length, 0))
+  const length = parts.reduce((sum, part) => sum + part.length, 0)
+  /** The part that holds an index, and the index there. */
+  const at = <T>(i: number, use: (part: Dataset, index: number) => T): T => {
+    const n = starts.findLastIndex((start) => start <= i)
+    return use(parts[n]!, i - starts[n]!)
+  }
+  return {
+    classes: parts[0]!.classes,
+    length,
+    label: (i) => at(i, (part, j) => part.label(j)),
+    file: (i) => at(i, (part, j) => part.file(j)),
+    image: (i) => at(i, (part, j) => part.image(j)),
+    ...(parts.every(({ stored }) => stored) && {
+      stored: {
+        source: (i) => at(i, ({ stored }, j) => stored!.source(j)),
+        room: () => Math.min(...parts.map(({ stored }) => stored!.room())),
+        keep: (i, found) => at(i, ({ stored }, j) => stored!.keep(j, found)),
+        ...(parts.every(({ stored }) => stored!.digests) && {
+          digests: {
+            get: (i) => at(i, ({ stored }, j) => stored!.digests!.get(j)),
+            set: (i, digest) => at(i, ({ stored }, j) => stored!.digests!.set(j, digest)),
+          },
+        }),
+      },
+    }),
+  }
+}
+
 /** Whether an image is decoded already. */
 export function isImage(source: ImageSource): source is RgbImage {
   return typeof source === 'object' && 'data' in source && source.data instanceof Uint8Array

@@ -14,6 +14,7 @@ import type { Vit } from '../models/vit.ts'
 import type { Interpolation } from '../models/vit-config.ts'
 import { disposeModule } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
+import { adapterFingerprint, type Fingerprint, fingerprint, hashed } from './fingerprint.ts'
 
 export interface OpenModelOptions extends ResolveOptions {
   /** Input side in pixels; default: what the checkpoint's preprocessor makes. */
@@ -23,6 +24,8 @@ export interface OpenModelOptions extends ResolveOptions {
   commit?: string | undefined
   /** An adapter folder to put on. */
   adapter?: string | undefined
+  /** Also say by what the model can be known again; costs a pass over its bytes. */
+  fingerprint?: boolean
 }
 
 export interface OpenModel {
@@ -36,6 +39,8 @@ export interface OpenModel {
   preprocess: Preprocess
   /** The configuration of the adapter that was put on. */
   lora?: LoraConfig
+  /** By what it can be known again, where that was asked for. */
+  fingerprint?: Fingerprint
   /** What its files hold that is worth a sentence: left out, taken for something, named otherwise. */
   notes: string[]
 }
@@ -65,7 +70,8 @@ export async function openModel(
   const checkpoint = await openCheckpoint(folder)
   const preprocess = preprocessOf(checkpoint, options.inputSize)
   const size = preprocess.crop ?? (preprocess.resize && 'height' in preprocess.resize ? preprocess.resize : undefined)
-  const { model, dialect } = await loadVit(backend, checkpoint, {
+  const read = options.fingerprint ? hashed(checkpoint) : undefined
+  const { model, dialect } = await loadVit(backend, read?.checkpoint ?? checkpoint, {
     ...(size ? { inputSize: [size.height, size.width] as [number, number] } : {}),
     ...(options.interpolation ? { interpolation: options.interpolation } : {}),
   })
@@ -79,7 +85,12 @@ export async function openModel(
     notes: [],
   }
   try {
-    if (options.adapter !== undefined) opened.lora = await applyAdapter(model, await openAdapter(options.adapter))
+    const { adapter } = options
+    if (read) opened.fingerprint = await fingerprint(model.config, await read.digest())
+    if (adapter !== undefined) opened.lora = await applyAdapter(model, await openAdapter(adapter))
+    if (opened.fingerprint && adapter !== undefined) {
+      opened.fingerprint = { ...opened.fingerprint, ...(await adapterFingerprint(adapter)) }
+    }
   } catch (error) {
     disposeModule(model)
     throw error

@@ -6,10 +6,16 @@ import { localFiles } from '../io/local-files.ts'
 import { InputError } from '../platform/errors.ts'
 import type { SavedState } from './checkpoints.ts'
 import type { EpochEvent, StepEvent } from './fit-options.ts'
+import { imagesFile } from './image-list.ts'
 import { readRun } from './open-model.ts'
 import type { TrainSettings } from './settings.ts'
 
-export const files = { run: 'run.json', metrics: 'metrics.jsonl', checkpoint: 'checkpoint.safetensors' }
+export const files = {
+  run: 'run.json',
+  metrics: 'metrics.jsonl',
+  images: imagesFile,
+  checkpoint: 'checkpoint.safetensors',
+}
 
 /** What may differ between a run and its continuation. */
 const changeable: readonly (keyof TrainSettings)[] = [
@@ -22,22 +28,29 @@ const changeable: readonly (keyof TrainSettings)[] = [
   'saveEvery',
 ]
 
+/** What else may differ where changes are accepted: where things lie. */
+const places: readonly (keyof TrainSettings)[] = ['data', 'val', 'model', 'adapter']
+
 /** The settings of the run in `out`, with those of the given ones that may change; InputError where others differ. */
-export async function settingsToResume(given: TrainSettings): Promise<TrainSettings> {
+export async function settingsToResume(given: TrainSettings, acceptChanges: boolean): Promise<TrainSettings> {
   if (!given.out) throw new InputError('resume: needs the run folder, give out')
   const run = await readRun(given.out)
   const saved = run.settings as TrainSettings
   if (saved === null || typeof saved !== 'object')
     throw new InputError(`${given.out}: run.json has no settings to resume with`)
+  const may = acceptChanges ? [...changeable, ...places] : changeable
   for (const [name, value] of Object.entries(given) as [keyof TrainSettings, unknown][]) {
-    if (value === undefined || changeable.includes(name)) continue
+    if (value === undefined || may.includes(name)) continue
     if (JSON.stringify(saved[name]) !== JSON.stringify(value)) {
+      const remedy = places.includes(name)
+        ? 'leave it out, start a new run, or --accept-changes'
+        : 'leave it out or start a new run'
       throw new InputError(
-        `resume: ${name} was ${JSON.stringify(saved[name])} in this run and cannot become ${JSON.stringify(value)}; leave it out or start a new run`,
+        `resume: ${name} was ${JSON.stringify(saved[name])} in this run and cannot become ${JSON.stringify(value)}; ${remedy}`,
       )
     }
   }
-  const kept = Object.fromEntries(changeable.filter((n) => given[n] !== undefined).map((n) => [n, given[n]]))
+  const kept = Object.fromEntries(may.filter((n) => given[n] !== undefined).map((n) => [n, given[n]]))
   return { ...saved, ...kept }
 }
 

@@ -5,7 +5,6 @@ import { saveAdapter } from '../adapters/peft-format.ts'
 import type { Backend } from '../backend/backend.ts'
 import { createBackend } from '../backend/create.ts'
 import type { Dataset } from '../data/dataset.ts'
-import { type ImageFolder, openImageFolder } from '../data/image-folder.ts'
 import { batchSource } from '../data/loader.ts'
 import { evalTransform, trainTransform } from '../data/transforms.ts'
 import type { ResolveOptions } from '../io/hub.ts'
@@ -15,80 +14,32 @@ import { countParameters, disposeModule } from '../nn/module.ts'
 import { DeviceLostError, InputError } from '../platform/errors.ts'
 import { version } from '../platform/version.ts'
 import { type Checkpoints, checkpointsAt, checkpointsInMemory, type SavedState } from './checkpoints.ts'
+import { modelChanges } from './fingerprint.ts'
 import { fit } from './fit.ts'
-import type { EpochEvent, FitOptions, FitResult, FitState, StepEvent } from './fit-options.ts'
+import type { EpochEvent, FitOptions, FitState } from './fit-options.ts'
 import { checkFits } from './fits.ts'
+import { describeChanges, sharedImages } from './image-changes.ts'
 import { type OpenModel, openModel, preprocessorJson, readRun } from './open-model.ts'
 import { defaultRates, prepare } from './prepare.ts'
-import { checkClasses, checkUnused, files, type Metrics, openMetrics, runId, settingsToResume } from './run-folder.ts'
+import { checkUnused, files, type Metrics, openMetrics, runId, settingsToResume } from './run-folder.ts'
+import { openRunImages, type RunImages, refuseChanges } from './run-images.ts'
 import { checkSettings, defaults, defined, inFull, pick, type TrainSettings } from './settings.ts'
 import { multiclass } from './task.ts'
+import type { DoneEvent, DuplicatesEvent, TrainEvent } from './train-events.ts'
 
 export type { TrainSettings } from './settings.ts'
+export type * from './train-events.ts'
 
 export interface TrainOptions extends TrainSettings {
   /** Continue the run in `out`; its own settings apply, only epochs, device, threads, strict, onDeviceLost and saveEvery may be given anew. */
   resume?: boolean
+  /** Go on with a run although its images, its model or its preprocessor are not as they were; run.json keeps what changed. */
+  acceptChanges?: boolean
   /** Starts the backend, also a new one after a loss; default: what `device` and `threads` say. The run disposes it. */
   startBackend?: () => Promise<Backend>
   signal?: AbortSignal
   hub?: ResolveOptions
 }
-
-/** The first event: what is about to be trained. */
-export interface StartEvent {
-  kind: 'start'
-  method: Method
-  model: string
-  classes: readonly string[]
-  train: number
-  val: number
-  valSource: 'folder' | 'split' | 'none'
-  /** Files in the data folder that are no images. */
-  ignored: number
-  trainable: number
-  total: number
-  lr: number
-  device: string
-  threads: number
-  notes: readonly string[]
-  /** Steps done before, in a resumed run. */
-  step: number
-}
-/** The device was lost: training goes on from its last checkpoint, on a new one. */
-export interface RestartEvent {
-  kind: 'restart'
-  reason: string
-  device: string
-  threads: number
-  notes: readonly string[]
-  /** Steps done at the checkpoint; the steps after it are repeated, with the same numbers. */
-  step: number
-}
-/** A broken image was left out; each file is told once. */
-export interface SkipEvent {
-  kind: 'skip'
-  file: string
-  reason: string
-}
-/** The last event. */
-export interface DoneEvent {
-  kind: 'done'
-  ended: FitResult['ended']
-  step: number
-  epochs: number
-  /** Best validation accuracy and its epoch (0 where no epoch was finished). */
-  accuracy?: number
-  bestEpoch: number
-  skipped: number
-  trainable: number
-  total: number
-  /** Highest tensor memory of training, bytes. */
-  peakBytes: number
-  seconds: number
-  out?: string
-}
-export type TrainEvent = StartEvent | RestartEvent | SkipEvent | StepEvent | EpochEvent | DoneEvent
 
 /** Losses in a row after which a run gives up. */
 const mostLosses = 3
@@ -103,33 +54,36 @@ const mostLosses = 3
  */
 export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, DoneEvent> {
   checkSettings(options)
-  const { resume, signal: _signal, hub: _hub, startBackend: _start, ...rest } = options
+  const { resume, acceptChanges = false, signal: _signal, hub: _hub, startBackend: _start, ...rest } = options
   const given = await inFull(rest)
-  const settings: TrainSettings = { ...defaults, ...defined(resume ? await settingsToResume(given) : given) }
+  const settings: TrainSettings = {
+    ...defaults,
+    ...defined(resume ? await settingsToResume(given, acceptChanges) : given),
+  }
   checkSettings(settings)
   for (const name of ['data', 'model'] as const) {
     if (typeof settings[name] !== 'string')
       throw new InputError(`${name}: must be given, a ${name === 'data' ? 'folder of images' : 'model folder or name'}`)
   }
-  const { out, seed = defaults.seed, onDeviceLost = 'restart' } = settings
+  const { out, onDeviceLost = 'restart' } = settings
   if (out !== undefined && !options.resume) await checkUnused(out)
-  const folder = await openImageFolder(settings.data, {
-    seed,
-    ...(settings.val === undefined ? {} : { val: settings.val }),
-  })
-  if (options.resume) await checkClasses(out!, folder.classes)
+  const images = yield* openRunImages(settings, resume ?? false)
   // A run of an earlier version has none, nor have its checkpoints.
-  const id = options.resume ? (await readRun(out!)).id : await runId(settings, folder)
+  const before = resume ? await readRun(out!) : undefined
+  const id = before ? before.id : await runId(settings, images.folder)
   const checkpoints =
     out === undefined ? checkpointsInMemory() : checkpointsAt(localFiles(out).join(out, files.checkpoint), id)
   const run: Run = {
     id,
     settings,
-    folder,
+    images,
     checkpoints,
     skipped: new Map(),
     told: new Set(),
     started: performance.now(),
+    changes: (before?.changes as unknown[] | undefined) ?? [],
+    ...(typeof before?.duplicates === 'number' ? { duplicates: before.duplicates } : {}),
+    looked: false,
   }
   let lost: DeviceLostError | undefined
   let losses = 0
@@ -181,21 +135,40 @@ async function startAgain(
 interface Run {
   readonly id: string | undefined
   readonly settings: TrainSettings
-  readonly folder: ImageFolder
+  readonly images: RunImages
   readonly checkpoints: Checkpoints
   /** Files that could not be read, with reasons, and those of them that the caller knows. */
   readonly skipped: Map<string, string>
   readonly told: Set<string>
   readonly started: number
+  /** What was accepted as changed, and at which step. */
+  changes: readonly unknown[]
+  /** Whether duplicates were looked for, and how many images to validate on have one. */
+  looked: boolean
+  duplicates?: number
+}
+
+/** Tells once of images that are in both parts, and keeps their number for run.json. */
+function* duplicates(run: Run): Generator<DuplicatesEvent> {
+  if (run.looked) return
+  run.looked = true
+  const shared = sharedImages(run.images.list.now().images)
+  if (shared.length === 0) return
+  // A run that goes on has told before.
+  if (run.duplicates === shared.length) return
+  run.duplicates = shared.length
+  yield { kind: 'duplicates', count: shared.length, images: shared.slice(0, 10) }
 }
 
 /** Trains on one backend until the end, or its loss; disposes the backend. `lost` is why the one before is gone. */
 async function* trainOn(
   backend: Backend,
   options: TrainOptions,
-  { id, settings, folder, checkpoints, skipped, told, started }: Run,
+  run: Run,
   lost: DeviceLostError | undefined,
 ): AsyncGenerator<TrainEvent, DoneEvent> {
+  const { id, settings, images, checkpoints, skipped, told, started } = run
+  const { folder, list } = images
   const { out, seed = defaults.seed, epochs = defaults.epochs, batchSize = defaults.batchSize } = settings
   let opened: OpenModel | undefined
   let state: SavedState | undefined
@@ -204,13 +177,17 @@ async function* trainOn(
     for (const [, t] of state?.tensors ?? []) t.dispose()
   }
   try {
+    const before = options.resume ? await readRun(out!) : undefined
     opened = await openModel(backend, settings.model, {
       ...options.hub,
+      fingerprint: out !== undefined,
       ...pick(settings, 'inputSize', 'interpolation', 'adapter'),
       // The weights of a name may change on the hub between two parts of a run.
-      commit: options.resume ? (await readRun(out!)).commit : undefined,
+      commit: before?.commit,
     })
     const { model } = opened
+    const changes = before && !lost ? [...images.changes, ...modelChanges(before, opened)] : []
+    if (images.begun && !options.acceptChanges) refuseChanges(changes)
     const method: Method = opened.lora ? (opened.lora.useDora ? 'dora' : 'lora') : (settings.peft ?? defaults.peft)
     if (opened.lora && options.peft !== undefined && options.peft !== method) {
       throw new InputError(
@@ -247,6 +224,9 @@ async function* trainOn(
     )
     // A run that ended before its first checkpoint is begun again, with the same numbers.
     if (options.resume || lost) state = await checkpoints.last(backend)
+    if (changes.length > 0) {
+      run.changes = [...run.changes, { step: state?.numbers.step ?? 0, what: describeChanges(changes) }]
+    }
 
     const onBroken = (file: string, reason: string) => skipped.set(file, reason)
     const strict = settings.strict ?? false
@@ -274,12 +254,14 @@ async function* trainOn(
       seed,
       lora: prepared.lora,
       preprocess: opened.preprocess,
+      ...pick(opened, 'fingerprint'),
       versions: platform.describe(),
       device: backend.name,
       threads: backend.caps.threads,
       images: { train: folder.train.length, val: folder.val?.length ?? 0 },
       trainable: counts.trainable,
       total: counts.total,
+      ...(run.changes.length > 0 ? { changes: run.changes } : {}),
     }
     const writeRun = (more: Record<string, unknown>) =>
       disk!.writeAtomic(at(files.run), `${JSON.stringify({ ...record, ...more }, null, 2)}\n`)
@@ -288,9 +270,15 @@ async function* trainOn(
       await disk.makeFolder(out!)
       metrics = await openMetrics(at(files.metrics), state)
       await writeRun({ finished: false })
+      if (images.newValidation && state && !lost) {
+        // What was measured on other images is no measure for those to come.
+        state = { ...state, numbers: { ...state.numbers, best: -1, bestLoss: 1e308, bestEpoch: 0, sinceBest: 0 } }
+        await checkpoints.save(state)
+      }
+      await list.save()
     }
     const { threads } = backend.caps
-    const notes = [...backend.caps.notes, ...opened.notes, ...(metrics?.note ? [metrics.note] : [])]
+    const notes = [...backend.caps.notes, ...opened.notes, ...images.notes, ...(metrics?.note ? [metrics.note] : [])]
     const done = state?.numbers.step ?? 0
     if (lost) yield { kind: 'restart', reason: lost.message, device: backend.name, threads, notes, step: done }
     else
@@ -309,7 +297,9 @@ async function* trainOn(
         threads,
         notes,
         step: done,
+        ...(changes.length > 0 ? { changes: describeChanges(changes) } : {}),
       }
+    if (options.resume) yield* duplicates(run)
 
     backend.resetPeak()
     loop = fit({
@@ -329,6 +319,7 @@ async function* trainOn(
       save: async (s: FitState, epoch?: EpochEvent) => {
         if (epoch) await metrics?.add(epoch)
         await metrics?.flush()
+        await list.save()
         await checkpoints.save({ ...s, ...(metrics ? { metrics: metrics.bytes } : {}) })
       },
       ...(disk
@@ -356,6 +347,8 @@ async function* trainOn(
         yield { kind: 'skip', file, reason }
       }
       yield result.value
+      // By now every image has been read.
+      if (result.value.kind === 'epoch') yield* duplicates(run)
     }
     const seconds = (performance.now() - started) / 1000
     const { ended, step, epochs: finished, best, bestEpoch } = result.value
@@ -377,6 +370,7 @@ async function* trainOn(
         finished: ended !== 'signal',
         ...summary,
         ...(resident === undefined ? {} : { peakResidentBytes: resident }),
+        ...pick(run, 'duplicates'),
         skippedImages: [...skipped].map(([file, reason]) => ({ file, reason })),
       })
     }

@@ -1,0 +1,199 @@
+// The images of a run, kept in its folder as images.jsonl: which are trained on and which validated on, with their sizes
+// and SHA-256. One line an image, in the order of the data sets. What compares two such lists is image-changes.ts.
+import { platform } from '#platform'
+import { type Dataset, joined, subset } from '../data/dataset.ts'
+import type { ImageFolder } from '../data/image-folder.ts'
+import { isRecord, parseJson } from '../io/json.ts'
+import { localFiles } from '../io/local-files.ts'
+import { InputError } from '../platform/errors.ts'
+import type { Files } from '../platform/platform.ts'
+
+/** One image of a run. */
+export interface RunImage {
+  readonly part: 'train' | 'val'
+  readonly class: string
+  /** Its path in the data folder; `val:` and its path in the validation folder, where one was given beside the data. */
+  readonly file: string
+  /** Bytes. */
+  readonly size: number
+  /** SHA-256 in hex; undefined where it was not read yet, or cannot be. */
+  readonly digest: string | undefined
+}
+
+/** All images of a run, those to train on first. */
+export interface ImageList {
+  readonly validation: ImageFolder['valSource']
+  readonly images: readonly RunImage[]
+}
+
+/** Where the images of a run lie. */
+export interface ImagePlaces {
+  readonly data: string
+  readonly val?: string | undefined
+}
+
+/** The file of a run folder that holds the list. */
+export const imagesFile = 'images.jsonl'
+
+const columns = ['part', 'class', 'file', 'size', 'sha256'] as const
+
+/** A path below a folder, with '/' between its parts. */
+function below(files: Files, folder: string, path: string): string {
+  const root = files.join(folder, '_').slice(0, -1)
+  const inside = path.startsWith(root) ? path.slice(root.length) : path
+  return inside.replaceAll('\\', '/')
+}
+
+/** Calls `work` with 0 to `count` - 1, so many at once. */
+async function each(count: number, atOnce: number, work: (i: number) => Promise<void>): Promise<void> {
+  let next = 0
+  const lane = async () => {
+    while (next < count) await work(next++)
+  }
+  await Promise.all(Array.from({ length: Math.min(atOnce, count) }, lane))
+}
+
+/** The two data sets of a folder as one, to train on first. */
+export const wholeOf = ({ train, val }: Pick<ImageFolder, 'train' | 'val'>): Dataset =>
+  val ? joined([train, val]) : train
+
+/** What the images of a data set are called in lists: by their paths below the places. */
+export function listedNames(dataset: Dataset, root: string, mark = ''): string[] {
+  const files = localFiles(root)
+  return Array.from({ length: dataset.length }, (_, i) => mark + below(files, root, dataset.file(i)))
+}
+
+/** Bytes of each file of a data set. */
+export async function sizesOf(dataset: Dataset): Promise<number[]> {
+  const sizes = new Array<number>(dataset.length)
+  await each(dataset.length, 64, async (i) => {
+    sizes[i] = (await localFiles('images').size(dataset.file(i))) ?? 0
+  })
+  return sizes
+}
+
+/** The list of a folder's images as they lie there, with whatever digests are known. */
+export async function listImages(folder: ImageFolder, { data, val }: ImagePlaces): Promise<ImageList> {
+  const whole = wholeOf(folder)
+  const names = listedNames(folder.train, data)
+  if (folder.val)
+    names.push(...(val === undefined ? listedNames(folder.val, data) : listedNames(folder.val, val, 'val:')))
+  const sizes = await sizesOf(whole)
+  const images = names.map((file, i): RunImage => {
+    const part = i < folder.train.length ? 'train' : 'val'
+    return { part, class: whole.classes[whole.label(i)]!, file, size: sizes[i]!, digest: whole.stored?.digests?.get(i) }
+  })
+  return { validation: folder.valSource, images }
+}
+
+/** The folder with its images divided as a list of them says; `order` are their places in both data sets as one. */
+export function divided(folder: ImageFolder, { images, validation }: ImageList, order: readonly number[]): ImageFolder {
+  const whole = wholeOf(folder)
+  const isTrain = (i: number) => i < folder.train.length
+  // As it was opened, it keeps a cache for each part.
+  if (order.every((index, i) => index === i && isTrain(i) === (images[i]!.part === 'train'))) return folder
+  const part = (name: RunImage['part']) =>
+    subset(
+      whole,
+      order.filter((_, i) => images[i]!.part === name),
+    )
+  const val = part('val')
+  return { ...folder, train: part('train'), val: val.length > 0 ? val : undefined, valSource: validation }
+}
+
+/**
+ * Reads the files whose SHA-256 is not known yet, a few at a time, and keeps it in the data set. Yields how many are done,
+ * now and then. What cannot be read stays unknown: training will say why.
+ */
+export async function* findDigests(
+  dataset: Dataset,
+  which: readonly number[] = Array.from({ length: dataset.length }, (_, i) => i),
+): AsyncGenerator<{ done: number; total: number }, void> {
+  const digests = dataset.stored?.digests
+  const files = localFiles('images')
+  const wanted = which.filter((i) => digests && digests.get(i) === undefined)
+  let done = 0
+  let ended = false
+  const all = each(wanted.length, 8, async (place) => {
+    const bytes = await files.read(dataset.file(wanted[place]!)).catch(() => undefined)
+    const digest = bytes && (await platform.digest(bytes))
+    if (digest !== undefined) digests!.set(wanted[place]!, digest)
+    done++
+  }).finally(() => {
+    ended = true
+  })
+  while (!ended) {
+    const pause = new Promise((resolve) => setTimeout(resolve, 250))
+    await Promise.race([all, pause])
+    if (!ended) yield { done, total: wanted.length }
+  }
+  await all
+}
+
+/** The list as text: a line that says what follows, then a line an image. */
+export function imageListText({ validation, images }: ImageList): string {
+  const head = JSON.stringify({ format: 1, validation, columns })
+  const lines = images.map(({ part, class: label, file, size, digest }) =>
+    JSON.stringify([part, label, file, size, digest ?? null]),
+  )
+  return `${[head, ...lines].join('\n')}\n`
+}
+
+function parseLine(line: string, label: string): RunImage {
+  const row = parseJson(line, label)
+  const [part, name, file, size, digest] = Array.isArray(row) ? row : []
+  const fine =
+    (part === 'train' || part === 'val') &&
+    typeof name === 'string' &&
+    typeof file === 'string' &&
+    typeof size === 'number' &&
+    (digest === null || typeof digest === 'string')
+  if (!fine)
+    throw new InputError(`${label}: must be ${JSON.stringify(columns)} of one image; restore the file from a copy`)
+  return { part, class: name, file, size, digest: digest ?? undefined }
+}
+
+/** The list that a run folder keeps; undefined where it keeps none. Throws an InputError on a file that is not whole. */
+export async function readImageList(folder: string): Promise<ImageList | undefined> {
+  const files = localFiles(folder)
+  const path = files.join(folder, imagesFile)
+  if ((await files.kind(path)) !== 'file') return undefined
+  const [first = '', ...lines] = new TextDecoder().decode(await files.read(path)).split('\n')
+  const head = parseJson(first, path)
+  const { validation } = isRecord(head) ? head : {}
+  if (validation !== 'folder' && validation !== 'split' && validation !== 'none') {
+    throw new InputError(`${path}: must begin with a line that says what it lists; restore it from a copy`)
+  }
+  const images = lines.filter((line) => line !== '').map((line, i) => parseLine(line, `${path}, line ${i + 2}`))
+  return { validation, images }
+}
+
+/** Keeps a run's list in its folder up to date: digests come in while the first epoch reads the images. */
+export interface ListKeeper {
+  /** The list as it is known now. */
+  now(): ImageList
+  /** Writes it, whole or not at all, where more is known than was written last. */
+  save(): Promise<void>
+}
+
+/** Keeps the list of these images, which must be those of the folder in its order; without `out` nothing is written. */
+export function keepList(list: ImageList, folder: ImageFolder, out: string | undefined): ListKeeper {
+  const whole = wholeOf(folder)
+  let known = -1
+  const now = (): ImageList => ({
+    ...list,
+    images: list.images.map((image, i) => ({ ...image, digest: whole.stored?.digests?.get(i) ?? image.digest })),
+  })
+  return {
+    now,
+    async save() {
+      if (out === undefined) return
+      const current = now()
+      const digests = current.images.reduce((sum, { digest }) => sum + (digest === undefined ? 0 : 1), 0)
+      if (digests === known) return
+      const files = localFiles(out)
+      await files.writeAtomic(files.join(out, imagesFile), imageListText(current))
+      known = digests
+    },
+  }
+}

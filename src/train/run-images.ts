@@ -1,0 +1,93 @@
+// The images that a run begins with, or goes on with: opened, listed, and where it goes on compared with its own list.
+import { type ImageFolder, openImageFolder } from '../data/image-folder.ts'
+import { localFiles } from '../io/local-files.ts'
+import { InputError } from '../platform/errors.ts'
+import { type Change, compareImages, describeChanges } from './image-changes.ts'
+import { divided, findDigests, keepList, type ListKeeper, listImages, readImageList, wholeOf } from './image-list.ts'
+import { readRun } from './open-model.ts'
+import { checkClasses, files } from './run-folder.ts'
+import { defaults, type TrainSettings } from './settings.ts'
+
+/** Before a run goes on its images are read, to see that they are the same; told now and then, where that takes long. */
+export interface CheckEvent {
+  kind: 'check'
+  /** Images read, of how many. */
+  done: number
+  total: number
+}
+
+/** The images of a run, each in its part. */
+export interface RunImages {
+  readonly folder: ImageFolder
+  readonly list: ListKeeper
+  /** What is not as it was when the run began. */
+  readonly changes: readonly Change[]
+  /** Whether the images to validate on are others, so that accuracies of before and after do not compare. */
+  readonly newValidation: boolean
+  /** Whether the run has a saved state: until then nothing that counts was trained on anything. */
+  readonly begun: boolean
+  readonly notes: readonly string[]
+}
+
+async function hasState(out: string): Promise<boolean> {
+  const disk = localFiles(out)
+  return (await disk.kind(disk.join(out, files.checkpoint))) === 'file'
+}
+
+/** Paths that are given anew: their content is compared by others. */
+async function movedPlaces(out: string, settings: TrainSettings): Promise<Change[]> {
+  const before = (await readRun(out)).settings as TrainSettings
+  const places = { data: 'data folder', val: 'validation folder', model: 'model', adapter: 'adapter it began with' }
+  return Object.entries(places).flatMap(([name, what]) => {
+    const [then, now] = [before[name as 'data'], settings[name as 'data']]
+    return then === now
+      ? []
+      : [{ what: `the ${what} is ${now ?? 'the one in the data'} and was ${then ?? 'the one in the data'}`, names: [] }]
+  })
+}
+
+/**
+ * Opens and lists the images of a run. Where a run goes on, all of them are read first (they are hashed, at the speed of the
+ * disk) and compared with its list, and each stays in the part that it was in. A run without a saved state is begun again
+ * with the images as they are.
+ */
+export async function* openRunImages(settings: TrainSettings, resume: boolean): AsyncGenerator<CheckEvent, RunImages> {
+  const { data, val, out, seed = defaults.seed } = settings
+  const folder = await openImageFolder(data, { seed, ...(val === undefined ? {} : { val }) })
+  const places = { data, val }
+  const none = { changes: [], newValidation: false, begun: false, notes: [] }
+  if (!resume || out === undefined) {
+    return { ...none, folder, list: keepList(await listImages(folder, places), folder, out) }
+  }
+  await checkClasses(out, folder.classes)
+  const before = await readImageList(out)
+  const begun = await hasState(out)
+  if (before && begun) {
+    for await (const progress of findDigests(wholeOf(folder))) yield { kind: 'check', ...progress }
+  }
+  const now = await listImages(folder, places)
+  const moved = await movedPlaces(out, settings)
+  if (!before) {
+    const notes = begun
+      ? ['the run keeps no list of its images (an earlier version began it): what changed since is not known']
+      : []
+    return { ...none, changes: moved, begun, notes, folder, list: keepList(now, folder, out) }
+  }
+  const { changes, list, order, validation } = compareImages(before, now)
+  const all = [...moved, ...changes]
+  if (!begun) return { ...none, changes: all, folder, list: keepList(now, folder, out) }
+  const counts = { train: list.images.filter(({ part }) => part === 'train').length }
+  const parts = divided(folder, list, order)
+  if (counts.train === 0) throw new InputError(`resume: no image is left to train on in ${data}; restore the images`)
+  return { folder: parts, list: keepList(list, parts, out), changes: all, newValidation: validation, begun, notes: [] }
+}
+
+/** Refuses to go on with what is not as it was. */
+export function refuseChanges(changes: readonly Change[]): void {
+  if (changes.length === 0) return
+  const [head, tail] = [
+    'resume: since this run began ',
+    '; restore that, or go on with --accept-changes (acceptChanges)',
+  ]
+  throw new InputError(`${head}${describeChanges(changes, 300 - head.length - tail.length)}${tail}`)
+}

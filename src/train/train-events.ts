@@ -1,0 +1,80 @@
+// What train() yields, but for steps and epochs (fit-options.ts).
+import type { Method } from '../adapters/inject.ts'
+import type { EpochEvent, FitResult, StepEvent } from './fit-options.ts'
+import type { SharedImage } from './image-changes.ts'
+import type { CheckEvent } from './run-images.ts'
+
+export type { CheckEvent, EpochEvent, StepEvent }
+
+/** What is about to be trained: the first event, but for those that say how far a check is. */
+export interface StartEvent {
+  kind: 'start'
+  method: Method
+  model: string
+  classes: readonly string[]
+  train: number
+  val: number
+  valSource: 'folder' | 'split' | 'none'
+  /** Files in the data folder that are no images. */
+  ignored: number
+  trainable: number
+  total: number
+  lr: number
+  device: string
+  threads: number
+  notes: readonly string[]
+  /** Steps done before, in a resumed run. */
+  step: number
+  /** What is not as it was when the run began, and was accepted. */
+  changes?: string
+}
+/** The device was lost: training goes on from its last checkpoint, on a new one. */
+export interface RestartEvent {
+  kind: 'restart'
+  reason: string
+  device: string
+  threads: number
+  notes: readonly string[]
+  /** Steps done at the checkpoint; the steps after it are repeated, with the same numbers. */
+  step: number
+}
+/** A broken image was left out; each file is told once. */
+export interface SkipEvent {
+  kind: 'skip'
+  file: string
+  reason: string
+}
+/** The last event. */
+export interface DoneEvent {
+  kind: 'done'
+  ended: FitResult['ended']
+  step: number
+  epochs: number
+  /** Best validation accuracy and its epoch (0 where no epoch was finished). */
+  accuracy?: number
+  bestEpoch: number
+  skipped: number
+  trainable: number
+  total: number
+  /** Highest tensor memory of training, bytes. */
+  peakBytes: number
+  seconds: number
+  out?: string
+}
+/** Images to validate on that are trained on too, byte for byte: told once, when all have been read. */
+export interface DuplicatesEvent {
+  kind: 'duplicates'
+  /** How many images to validate on this concerns. */
+  count: number
+  /** The first of them, each with one that it equals. */
+  images: readonly SharedImage[]
+}
+export type TrainEvent =
+  | CheckEvent
+  | StartEvent
+  | RestartEvent
+  | SkipEvent
+  | StepEvent
+  | EpochEvent
+  | DuplicatesEvent
+  | DoneEvent
