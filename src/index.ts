@@ -3,7 +3,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 // platform
-export { DeviceLostError, InputError, NotFiniteError, OutOfMemoryError } from './platform/errors.ts'
+export { DeviceLostError, InputError, NotFiniteError, OutOfMemoryError, WriteError } from './platform/errors.ts'
 export type { ImageObject, ImageSource, RgbImage } from './platform/platform.ts'
 
 // backend

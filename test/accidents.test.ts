@@ -1,10 +1,20 @@
 // What accidents do to a run: damaged and foreign checkpoints, lines that no checkpoint knows, a second writer, a full disk.
-import { appendFileSync, copyFileSync, cpSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import {
+  appendFileSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { InputError, type TrainEvent, type TrainOptions, train } from 'vitune'
-import { images, model, temporary } from './cli-tools.ts'
+import { images, model, program, start, temporary, until, vitune } from './cli-tools.ts'
 import { errorOf } from './errors.ts'
 
 const { folder, clean } = temporary()
@@ -141,5 +151,89 @@ function withoutNotes(bytes: Buffer): { bytes: Buffer; header: object } {
   length.writeBigUInt64LE(BigInt(text.length))
   return { bytes: Buffer.concat([length, text, bytes.subarray(end)]), header: all.__metadata__ }
 }
+
+/** Starts the program under a shell's limit or with files in place of its streams; waits for its end. */
+function shell(command: string, args: readonly string[]): { code: number | null; out: string; err: string } {
+  const quoted = [process.execPath, program, ...args].map((arg) => `'${arg}'`).join(' ')
+  const result = spawnSync('bash', ['-c', command.replace('VITUNE', quoted)], { encoding: 'utf8' })
+  return { code: result.status, out: result.stdout, err: result.stderr }
+}
+const flags = ['--data', data, '--model', model, '--batch-size', '4', '--threads', '1', '--device', 'wasm']
+const small = [...flags, '--rank', '1', '--targets', 'query']
+
+test('a disk without room for the checkpoint, or for one more line, is one sentence; resumed, the bytes are those of a whole run', async () => {
+  const cases: [string, number, string[]][] = [
+    ['checkpoint.safetensors', 90, [...flags, '--peft', 'full', '--epochs', '2']],
+    ['metrics.jsonl', 9, [...small, '--epochs', '60']],
+  ]
+  for (const [name, kilobytes, args] of cases) {
+    const [alone, out] = [fresh(), fresh()]
+    assert.is((await vitune('train', ...args, '--out', alone)).code, 0)
+    const { code, err } = shell(`ulimit -f ${kilobytes}; VITUNE`, ['train', ...args, '--out', out])
+    assert.is(code, 2, err)
+    const sentence = err.trimEnd().split('\n').at(-1)!
+    assert.match(
+      sentence,
+      new RegExp(`^vitune: \\S+${name}: cannot be written, .*EFBIG.*, then continue with train --resume$`),
+    )
+    assert.ok(sentence.length <= 300)
+    assert.match(readFileSync(join(out, 'metrics.jsonl'), 'utf8'), /\}\n$/)
+    assert.equal(
+      readdirSync(out).filter((file) => /tmp|lock/.test(file)),
+      [],
+    )
+    assert.is((await vitune('train', '--resume', '--out', out)).code, 0)
+    assert.equal(results(out), results(alone))
+  }
+})
+
+if (existsSync('/dev/full')) {
+  test('standard output on a full disk is one sentence; a training saves what it has, and notes may be lost', async () => {
+    const { code, err } = shell('VITUNE > /dev/full', ['devices'])
+    assert.equal(
+      [code, err],
+      [2, 'vitune: standard output: cannot be written, the disk is full (ENOSPC); free some space\n'],
+    )
+    const out = fresh()
+    const trained = shell('VITUNE > /dev/full', ['train', ...flags, '--epochs', '2', '--json', '--out', out])
+    assert.is(trained.code, 2, trained.err)
+    assert.match(trained.err, /^vitune: standard output: cannot be written, the disk is full/m)
+    assert.match(trained.err, /all saved; continue with: vitune train --resume/)
+    assert.not.match(trained.err, /^ +at /m)
+    await run({ out, resume: true })
+    const alone = fresh()
+    assert.is(shell('VITUNE 2> /dev/full', ['train', ...flags, '--epochs', '2', '--out', alone]).code, 0)
+    assert.equal(results(out), results(alone))
+  })
+}
+
+test('a hang-up saves as Ctrl-C does and ends with 129; under nohup it is none', async () => {
+  const args = ['train', ...flags, '--epochs', '4000', '--json', '--out']
+  const hungUp = start([...args, fresh()])
+  await until(hungUp.child, 'stdout', /"step":2,/)
+  hungUp.child.kill('SIGHUP')
+  const { code, err } = await hungUp.ended
+  assert.is(code, 129, err)
+  assert.match(err, /all saved; continue with/)
+
+  // As bash tells a program that nohup starts.
+  const { child, ended } = start([...args, fresh()], { env: { _: '/usr/bin/nohup' } })
+  await until(child, 'stdout', /"step":2,/)
+  child.kill('SIGHUP')
+  await until(child, 'stdout', /"step":\d*9,/)
+  child.kill('SIGTERM')
+  assert.is((await ended).code, 143)
+})
+
+test('a reader that goes away at Ctrl-C is no second Ctrl-C: the run is saved', async () => {
+  const out = fresh()
+  const { child, ended } = start(['train', ...flags, '--epochs', '4000', '--json', '--out', out])
+  await until(child, 'stdout', /"step":2,/)
+  child.kill('SIGINT')
+  child.stdout!.destroy()
+  const { code, err } = await ended
+  assert.is(code, 130)
+  assert.match(err, /all saved; continue with/)
+})
 
 test.run()

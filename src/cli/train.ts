@@ -43,19 +43,26 @@ function check(options: Partial<TrainOptions>, command: Command): asserts option
   }
 }
 
+/** 128 and the signal's number, as a shell has it. */
+const stopCodes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const
+
 /** The first stop signal ends training after the step that runs; the second, or one before training, ends at once. */
 function listen(ui: Ui, training: () => boolean): { signal: AbortSignal; code(): number; end(): void } {
   const controller = new AbortController()
   let code = 0
-  const stop = (newCode: number, say: boolean) => {
-    if (code !== 0 || !training()) return terminal.exitNow(newCode)
-    code = newCode
-    if (say) ui.note('stopping after this step; press Ctrl-C again to end at once')
+  let signals = 0
+  const stop = (newCode: number, say?: string) => {
+    if (say) ui.note(say)
+    if (!training()) return terminal.exitNow(newCode)
+    code ||= newCode
     controller.abort()
   }
-  const end = terminal.onStop((signal) => stop(signal === 'SIGINT' ? 130 : 143, true))
-  // The reader of our output has gone: 128 + 13 is what SIGPIPE would give.
-  terminal.onClosed(() => stop(141, false))
+  const end = terminal.onStop((signal) => {
+    if (signals++ > 0) return terminal.exitNow(stopCodes[signal])
+    stop(stopCodes[signal], training() ? 'stopping after this step; press Ctrl-C again to end at once' : undefined)
+  })
+  // That is no second signal: Ctrl-C also ends what reads our output, and a terminal that is closed takes no more.
+  terminal.onClosed((newCode, why) => stop(newCode, why && `vitune: ${why}`))
   return { signal: controller.signal, code: () => code, end }
 }
 

@@ -207,6 +207,9 @@ export const files: Files = {
       await folderAt(partsOf(path), true)
     }),
   writeAtomic,
+  async writeTogether(entries) {
+    for (const [path, data] of entries) await writeAtomic(path, data)
+  },
   append: (path, text) => guarded(path, () => append(path, text)),
   remove: (path) =>
     guarded(path, async () => {

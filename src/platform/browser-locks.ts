@@ -1,4 +1,5 @@
 // What only one tab may do at a time.
+import type { Lock, LockHolder } from './platform.ts'
 
 /**
  * Takes a name for this tab until the answer is called or the tab is gone; undefined while another has it. `patience` is
@@ -19,4 +20,17 @@ export async function holdLock(name: string, patience = 0): Promise<(() => void)
     if (error instanceof DOMException && /^(Timeout|Abort)Error$/.test(error.name)) return undefined
     throw error
   }
+}
+
+/** The lock of a path in this origin's files; where a page has no locks, nobody else has them either. */
+export async function takeLock(path: string): Promise<Lock | LockHolder> {
+  if (!navigator.locks) return { release: async () => {} }
+  const release = await holdLock(`vitune ${path}`)
+  return release ? { release: async () => release() } : { path, who: 'another tab', known: true }
+}
+
+/** Who has the lock of a path. */
+export async function lockHolder(path: string): Promise<LockHolder | undefined> {
+  const { held = [] } = (await navigator.locks?.query()) ?? {}
+  return held.some(({ name }) => name === `vitune ${path}`) ? { path, who: 'another tab', known: true } : undefined
 }

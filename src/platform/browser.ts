@@ -2,6 +2,7 @@
 // files of their own.
 import { files } from './browser-files.ts'
 import { decodeImage, readImage } from './browser-images.ts'
+import { lockHolder, takeLock } from './browser-locks.ts'
 import { download } from './download.ts'
 import type { Platform, WorkerHandle } from './platform.ts'
 
@@ -44,6 +45,8 @@ export const platform: Platform = {
   enableRelaxedSimd: () => {},
   startWorker,
   files,
+  takeLock,
+  lockHolder,
   digest,
   decodeImage,
   readImage,

@@ -36,6 +36,18 @@ export class NotFiniteError extends InputError {
   override name = 'NotFiniteError'
 }
 
+/** Something could not be written: the disk is full, read-only or gone. The message is one sentence that names the file. */
+export class WriteError extends InputError {
+  override name = 'WriteError'
+  constructor(
+    message: string,
+    /** What the system calls it: ENOSPC and the like. */
+    readonly code: string,
+  ) {
+    super(message)
+  }
+}
+
 /** The device of a backend is gone (lost, or a worker failed): what was on it is lost, and a new backend must be started. */
 export class DeviceLostError extends Error {
   override name = 'DeviceLostError'

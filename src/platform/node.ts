@@ -1,16 +1,16 @@
-// The platform under Node: worker_threads, the file system and the process. Decoding is in decode-node.ts.
-import { createHash, randomBytes } from 'node:crypto'
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+// The platform under Node: worker_threads, and the process. Files are in files-node.ts, decoding in decode-node.ts.
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import { arch, availableParallelism, cpus, homedir, platform as osName, release, totalmem } from 'node:os'
-import { basename, dirname, join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { type Transferable as Transfer, Worker } from 'node:worker_threads'
 import { decodeImage } from './decode-node.ts'
 import { download } from './download.ts'
+import { codeOf, files, statOrNothing } from './files-node.ts'
 import { hub } from './hub-node.ts'
-import type { Files, Platform, WorkerHandle } from './platform.ts'
-
-const RANGE_LIMIT = 2 ** 31 - 1
+import { lockHolder, takeLock } from './locks-node.ts'
+import type { Platform, WorkerHandle } from './platform.ts'
 
 // Gives a worker started from text the two names it would have in a browser, this file's address as its own, and the packages
 // that this file sees. The port is opened when `onmessage` is set, so that no message is lost while the source still runs.
@@ -69,134 +69,6 @@ function startWorker(source: string): WorkerHandle {
   }
 }
 
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
-}
-
-async function statOrNothing(path: string) {
-  try {
-    return await stat(path)
-  } catch (error) {
-    const code = codeOf(error)
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
-    throw error
-  }
-}
-
-async function readRange(path: string, offset: number, length: number): Promise<Uint8Array> {
-  const file = await open(path, 'r')
-  try {
-    const { size } = await file.stat()
-    if (!(offset >= 0 && length >= 0 && offset + length <= size)) {
-      throw new Error(`${path}: bytes ${offset} to ${offset + length} asked for, the file has ${size}`)
-    }
-    const out = new Uint8Array(length)
-    let done = 0
-    while (done < length) {
-      const { bytesRead } = await file.read(out, done, Math.min(length - done, RANGE_LIMIT), offset + done)
-      if (bytesRead === 0) throw new Error(`${path}: became shorter while it was read`)
-      done += bytesRead
-    }
-    return out
-  } finally {
-    await file.close()
-  }
-}
-
-async function syncFolder(path: string): Promise<void> {
-  // Some systems (Windows) cannot open a folder; there the rename alone has to do.
-  const folder = await open(path, 'r').catch(() => undefined)
-  if (!folder) return
-  await folder.sync().catch(() => {})
-  await folder.close()
-}
-
-async function writeAtomic(
-  path: string,
-  data: string | Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
-): Promise<void> {
-  const folder = dirname(path)
-  const temporary = join(folder, `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`)
-  const parts = typeof data === 'string' ? [new TextEncoder().encode(data)] : data instanceof Uint8Array ? [data] : data
-  try {
-    const file = await open(temporary, 'wx')
-    try {
-      for await (const part of parts) {
-        let done = 0
-        while (done < part.length) {
-          const { bytesWritten } = await file.write(part, done, Math.min(part.length - done, RANGE_LIMIT))
-          done += bytesWritten
-        }
-      }
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await rename(temporary, path)
-  } catch (error) {
-    await rm(temporary, { force: true })
-    throw error
-  }
-  await syncFolder(folder)
-}
-
-async function append(path: string, text: string, flush = false): Promise<void> {
-  const file = await open(path, 'a')
-  try {
-    const { size } = await file.stat()
-    try {
-      await file.appendFile(text)
-      if (flush) await file.sync()
-    } catch (error) {
-      // Half a line would be read as a whole one.
-      await file.truncate(size).catch(() => {})
-      throw error
-    }
-  } finally {
-    await file.close()
-  }
-}
-
-async function list(path: string): Promise<string[]> {
-  const entries = await readdir(path, { withFileTypes: true })
-  const folders = await Promise.all(
-    entries.map(async (entry) => {
-      if (!entry.isSymbolicLink()) return entry.isDirectory()
-      return (await statOrNothing(join(path, entry.name)))?.isDirectory() ?? false
-    }),
-  )
-  return entries
-    .map((entry, i) => ({ name: entry.name, folder: folders[i] }))
-    .sort((a, b) => (a.name < b.name ? -1 : 1))
-    .map(({ name, folder }) => (folder ? `${name}/` : name))
-}
-
-const files: Files = {
-  async read(path) {
-    const bytes = await readFile(path)
-    return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  },
-  readRange,
-  async size(path) {
-    return (await statOrNothing(path))?.size
-  },
-  async kind(path) {
-    const found = await statOrNothing(path)
-    if (found?.isDirectory()) return 'folder'
-    return found?.isFile() ? 'file' : undefined
-  },
-  list,
-  async makeFolder(path) {
-    await mkdir(path, { recursive: true })
-  },
-  writeAtomic,
-  append,
-  remove: (path) => rm(path, { recursive: true, force: true }),
-  join: (...parts) => join(...parts),
-  baseName: (path) => basename(path),
-  resolve: (path) => resolve(path),
-}
-
 /** Whether the system's loader finds Vulkan; without it Dawn writes a warning of its own on standard error. */
 async function hasVulkan(): Promise<boolean> {
   if (process.platform !== 'linux') return true
@@ -239,6 +111,8 @@ export const platform: Platform = {
   },
   startWorker,
   files,
+  takeLock,
+  lockHolder,
   digest: async (bytes) => createHash('sha256').update(bytes).digest('hex'),
   decodeImage,
   async readImage(source) {

@@ -35,9 +35,12 @@ export type ImageObject =
 /** What images are given as: decoded, a path (in a browser also an address), or what shows a picture. */
 export type ImageSource = RgbImage | string | ImageObject
 
+/** What a file is written from: text, bytes, or parts of it one after the other. */
+export type Data = string | Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>
+
 /**
  * Local files: the disk, or a browser's own storage for this site. Paths are absolute or relative to the working directory.
- * Errors keep Node's `code`.
+ * Errors keep Node's `code`; what cannot be written is a WriteError that names the file.
  */
 export interface Files {
   read(path: string): Promise<Uint8Array>
@@ -50,13 +53,32 @@ export interface Files {
   list(path: string): Promise<string[]>
   makeFolder(path: string): Promise<void>
   /** Writes to a temporary name beside it, fsyncs, renames: the file is whole or as it was. */
-  writeAtomic(path: string, data: string | Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<void>
+  writeAtomic(path: string, data: Data): Promise<void>
+  /** The same for files that belong together: none takes its name before all are written. */
+  writeTogether(entries: readonly (readonly [path: string, data: Data])[]): Promise<void>
   /** Adds to the end of a file; with `flush` it is on the disk when the promise resolves. */
   append(path: string, text: string, flush?: boolean): Promise<void>
+  /** Gives a file or folder another name, at once; absent where folders cannot be moved. */
+  move?(from: string, to: string): Promise<void>
   remove(path: string): Promise<void>
   join(...parts: string[]): string
   baseName(path: string): string
   resolve(path: string): string
+}
+
+/** What one process at a time has, or one tab; it ends with it. */
+export interface Lock {
+  release(): Promise<void>
+}
+
+/** Who has a lock. */
+export interface LockHolder {
+  /** The file of the lock. */
+  readonly path: string
+  /** Like `process 12 on a-host since 2026-05-01T10:00:00.000Z`. */
+  readonly who: string
+  /** False where it cannot be seen from here whether it still runs. */
+  readonly known: boolean
 }
 
 /** One revision of a model on a Hugging Face hub. */
@@ -104,6 +126,10 @@ export interface Platform {
   /** Starts a worker from source text. In it `self.onmessage = e => e.data` and `postMessage` exist on both platforms. */
   startWorker(source: string): WorkerHandle
   readonly files: Files | undefined
+  /** Takes the lock of a path in a folder that exists, or says who has it. The lock of a process that died is taken over. */
+  takeLock(path: string): Promise<Lock | LockHolder>
+  /** Who has the lock of a path; undefined where it is free or its owner has died. */
+  lockHolder(path: string): Promise<LockHolder | undefined>
   /** SHA-256 of bytes in hex; undefined on a page that is not secure (neither https nor localhost), which has none. */
   digest(bytes: Uint8Array): Promise<string | undefined>
   /**

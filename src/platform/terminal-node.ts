@@ -1,6 +1,11 @@
 // The terminal under Node, for the command line only: arguments, two streams, stop signals, exit codes.
 
-export type StopSignal = 'SIGINT' | 'SIGTERM'
+import { readFileSync, readlinkSync } from 'node:fs'
+import { basename } from 'node:path'
+import { WriteError } from './errors.ts'
+import { writeError } from './files-node.ts'
+
+export type StopSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP'
 
 export interface Terminal {
   /** Arguments after the program's name. */
@@ -13,10 +18,17 @@ export interface Terminal {
   columns(): number
   out(text: string): void
   err(text: string): void
-  /** Calls the listener at each stop signal instead of ending the process; returns how to undo that. */
+  /**
+   * Calls the listener at each stop signal instead of ending the process; returns how to undo that. A hang-up is none where
+   * whoever started the program wants it ignored (nohup).
+   */
   onStop(listener: (signal: StopSignal) => void): () => void
-  /** Called once when the reader of a stream has gone (`| head`); until a listener is set the process then ends with code 0. */
-  onClosed(listener: () => void): void
+  /**
+   * Called once when results can no longer be written: with code 141 where their reader has gone (`| head`), with code 2 and
+   * one sentence on a full disk. Until a listener is set the process then ends, for a reader that has gone with code 0. Notes
+   * that cannot be written are lost.
+   */
+  onClosed(listener: (code: number, why?: string) => void): void
   /** The code to end with once all is written. */
   exitWith(code: number): void
   exitNow(code: number): never
@@ -30,18 +42,56 @@ function coloured(stream: NodeJS.WriteStream): boolean {
 }
 
 const closed = new Set<NodeJS.WriteStream>()
-let onClosed: () => void = () => process.exit(0)
+let onClosed = (code: number, why?: string): void => {
+  if (why !== undefined) write(process.stderr, `vitune: ${why}\n`)
+  process.exit(code === 141 ? 0 : code)
+}
 
 function write(stream: NodeJS.WriteStream, text: string): void {
   if (!closed.has(stream) && text !== '') stream.write(text)
 }
 
+let told = false
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error
-    if (closed.size === 0) onClosed()
     closed.add(stream)
+    const gone = error.code === 'EPIPE'
+    if (told || (stream === process.stderr && !gone)) return
+    told = true
+    if (gone) return onClosed(141)
+    const known = writeError(error, 'standard output')
+    onClosed(known instanceof WriteError ? 2 : 1, known instanceof Error ? known.message : String(known))
   })
+}
+
+function textOf(read: () => string): string {
+  try {
+    return read()
+  } catch {
+    return ''
+  }
+}
+
+/** Whether bit 0, hang-up, is among the signals that a process ignores; on Linux. */
+const ignoresHangUp = (pid: number | 'self'): boolean =>
+  /^SigIgn:.*[13579bdf]$/m.test(textOf(() => readFileSync(`/proc/${pid}/status`, 'utf8')))
+
+/**
+ * Whether whoever started us wants hang-ups ignored. Node forgets it: it resets every signal when it starts. So this looks
+ * for what else `nohup` leaves behind (its name as a shell's last command, an input that can only be written, nohup.out), and
+ * for a parent that ignores hang-ups (`trap '' HUP`, or a script under nohup), from which we have it.
+ */
+function hangUpIgnored(): boolean {
+  const onlyWritten = /^flags:.*1$/m.test(textOf(() => readFileSync('/proc/self/fdinfo/0', 'utf8')))
+  const toNohup = [1, 2].some((fd) => basename(textOf(() => readlinkSync(`/proc/self/fd/${fd}`))) === 'nohup.out')
+  const command = basename(process.env._ ?? '')
+  return command === 'nohup' || onlyWritten || toNohup || ignoresHangUp('self') || ignoresHangUp(process.ppid)
+}
+
+const stopSignals: StopSignal[] = ['SIGINT', 'SIGTERM', 'SIGHUP']
+if (hangUpIgnored()) {
+  stopSignals.pop()
+  process.on('SIGHUP', () => {})
 }
 
 export const terminal: Terminal = {
@@ -52,10 +102,9 @@ export const terminal: Terminal = {
   out: (text) => write(process.stdout, text),
   err: (text) => write(process.stderr, text),
   onStop(listener) {
-    const signals: StopSignal[] = ['SIGINT', 'SIGTERM']
-    for (const signal of signals) process.on(signal, listener)
+    for (const signal of stopSignals) process.on(signal, listener)
     return () => {
-      for (const signal of signals) process.off(signal, listener)
+      for (const signal of stopSignals) process.off(signal, listener)
     }
   },
   onClosed(listener) {

@@ -75,6 +75,12 @@ export async function checkUnused(out: string): Promise<void> {
   }
 }
 
+/** Whether there is a run to continue. */
+export async function hasRun(out: string): Promise<boolean> {
+  const disk = localFiles(out)
+  return (await disk.kind(disk.join(out, files.run))) === 'file'
+}
+
 /** Refuses to continue a run on other classes: its head would not fit, or mean something else. */
 export async function checkClasses(out: string, classes: readonly string[]): Promise<void> {
   const { classes: before } = await readRun(out)
@@ -102,7 +108,7 @@ export interface Metrics {
   /** Its length so far. */
   readonly bytes: number
   add(event: StepEvent | EpochEvent): Promise<void>
-  /** Has what was added on the disk, so that no checkpoint tells of lines that a power cut took. */
+  /** Has all that was added on the disk, so that no checkpoint tells of lines that are not there. */
   flush(): Promise<void>
   /** One sentence where lines that the checkpoint knows of are gone. */
   readonly note?: string
@@ -118,16 +124,22 @@ export async function openMetrics(path: string, saved: SavedState | undefined): 
   const kept = whole ? before.subarray(0, known) : linesUpTo(before, saved!.numbers.step)
   if (kept.length < before.length) await disk.writeAtomic(path, kept)
   let bytes = kept.length
+  // Lines that could not be written: no state is saved without them.
+  let waiting = ''
+  const write = async (flush?: boolean) => {
+    await disk.append(path, waiting, flush)
+    bytes += waiting.length
+    waiting = ''
+  }
   return {
     get bytes() {
       return bytes
     },
-    async add(event) {
-      const line = `${JSON.stringify(metricsLine(event))}\n`
-      await disk.append(path, line)
-      bytes += line.length
+    add(event) {
+      waiting += `${JSON.stringify(metricsLine(event))}\n`
+      return write()
     },
-    flush: () => disk.append(path, '', true),
+    flush: () => write(true),
     ...(whole || known === undefined
       ? {}
       : { note: `${path} is not as it was at the checkpoint: its lines up to step ${saved!.numbers.step} are kept` }),

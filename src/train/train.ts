@@ -11,7 +11,7 @@ import type { ResolveOptions } from '../io/hub.ts'
 import { localFiles } from '../io/local-files.ts'
 import { saveVit } from '../models/save.ts'
 import { countParameters, disposeModule } from '../nn/module.ts'
-import { DeviceLostError, InputError } from '../platform/errors.ts'
+import { DeviceLostError, InputError, WriteError } from '../platform/errors.ts'
 import { version } from '../platform/version.ts'
 import { type Checkpoints, checkpointsAt, checkpointsInMemory, type SavedState } from './checkpoints.ts'
 import { modelChanges } from './fingerprint.ts'
@@ -21,8 +21,9 @@ import { checkFits } from './fits.ts'
 import { describeChanges, sharedImages } from './image-changes.ts'
 import { type OpenModel, openModel, preprocessorJson, readRun } from './open-model.ts'
 import { defaultRates, prepare } from './prepare.ts'
-import { checkUnused, files, type Metrics, openMetrics, runId, settingsToResume } from './run-folder.ts'
+import { checkUnused, files, hasRun, type Metrics, openMetrics, runId, settingsToResume } from './run-folder.ts'
 import { openRunImages, type RunImages, refuseChanges } from './run-images.ts'
+import { checkFree, holdRun, type RunHold } from './run-lock.ts'
 import { checkSettings, defaults, defined, inFull, pick, type TrainSettings } from './settings.ts'
 import { multiclass } from './task.ts'
 import type { DoneEvent, DuplicatesEvent, TrainEvent } from './train-events.ts'
@@ -65,9 +66,32 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, 
     if (typeof settings[name] !== 'string')
       throw new InputError(`${name}: must be given, a ${name === 'data' ? 'folder of images' : 'model folder or name'}`)
   }
+  const { out } = settings
+  const hold = out === undefined ? undefined : holdRun(out)
+  try {
+    if (resume) await hold!.take()
+    else if (out !== undefined) {
+      await checkFree(out)
+      await checkUnused(out)
+    }
+    return yield* trainAgain(options, settings, hold)
+  } catch (error) {
+    if (!(error instanceof WriteError) || out === undefined || !(await hasRun(out))) throw error
+    throw new WriteError(`${error.message}, then continue with train --resume`, error.code)
+  } finally {
+    await hold?.release()
+  }
+}
+
+/** Trains until the end, on a new device where one is lost. */
+async function* trainAgain(
+  options: TrainOptions,
+  settings: TrainSettings,
+  hold: RunHold | undefined,
+): AsyncGenerator<TrainEvent, DoneEvent> {
   const { out, onDeviceLost = 'restart' } = settings
-  if (out !== undefined && !options.resume) await checkUnused(out)
-  const images = yield* openRunImages(settings, resume ?? false)
+  const { resume = false } = options
+  const images = yield* openRunImages(settings, resume)
   // A run of an earlier version has none, nor have its checkpoints.
   const before = resume ? await readRun(out!) : undefined
   const id = before ? before.id : await runId(settings, images.folder)
@@ -75,6 +99,7 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, 
     out === undefined ? checkpointsInMemory() : checkpointsAt(localFiles(out).join(out, files.checkpoint), id)
   const run: Run = {
     id,
+    hold,
     settings,
     images,
     checkpoints,
@@ -134,6 +159,7 @@ async function startAgain(
 /** What stays through a loss of the device. */
 interface Run {
   readonly id: string | undefined
+  readonly hold: RunHold | undefined
   readonly settings: TrainSettings
   readonly images: RunImages
   readonly checkpoints: Checkpoints
@@ -167,7 +193,7 @@ async function* trainOn(
   run: Run,
   lost: DeviceLostError | undefined,
 ): AsyncGenerator<TrainEvent, DoneEvent> {
-  const { id, settings, images, checkpoints, skipped, told, started } = run
+  const { id, hold, settings, images, checkpoints, skipped, told, started } = run
   const { folder, list } = images
   const { out, seed = defaults.seed, epochs = defaults.epochs, batchSize = defaults.batchSize } = settings
   let opened: OpenModel | undefined
@@ -267,7 +293,8 @@ async function* trainOn(
       disk!.writeAtomic(at(files.run), `${JSON.stringify({ ...record, ...more }, null, 2)}\n`)
     let metrics: Metrics | undefined
     if (disk) {
-      await disk.makeFolder(out!)
+      // Another process may have begun a run here since it was looked at.
+      if (await hold!.take()) await checkUnused(out!)
       metrics = await openMetrics(at(files.metrics), state)
       await writeRun({ finished: false })
       if (images.newValidation && state && !lost) {

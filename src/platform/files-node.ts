@@ -1,0 +1,179 @@
+// Files under Node: reading, and writing that leaves each file whole or as it was and says in one sentence what failed.
+import { randomBytes } from 'node:crypto'
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import { WriteError } from './errors.ts'
+import type { Data, Files } from './platform.ts'
+
+const RANGE_LIMIT = 2 ** 31 - 1
+
+/** The system's name of an error: ENOENT and the like. */
+export function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+}
+
+/** What is at a path; undefined where there is nothing. */
+export async function statOrNothing(path: string) {
+  try {
+    return await stat(path)
+  } catch (error) {
+    const code = codeOf(error)
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
+    throw error
+  }
+}
+
+async function readRange(path: string, offset: number, length: number): Promise<Uint8Array> {
+  const file = await open(path, 'r')
+  try {
+    const { size } = await file.stat()
+    if (!(offset >= 0 && length >= 0 && offset + length <= size)) {
+      throw new Error(`${path}: bytes ${offset} to ${offset + length} asked for, the file has ${size}`)
+    }
+    const out = new Uint8Array(length)
+    let done = 0
+    while (done < length) {
+      const { bytesRead } = await file.read(out, done, Math.min(length - done, RANGE_LIMIT), offset + done)
+      if (bytesRead === 0) throw new Error(`${path}: became shorter while it was read`)
+      done += bytesRead
+    }
+    return out
+  } finally {
+    await file.close()
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  // Some systems (Windows) cannot open a folder; there the rename alone has to do.
+  const folder = await open(path, 'r').catch(() => undefined)
+  if (!folder) return
+  await folder.sync().catch(() => {})
+  await folder.close()
+}
+
+const reasons: Record<string, string> = {
+  ENOSPC: 'the disk is full (ENOSPC); free some space',
+  EDQUOT: 'the quota of this disk is used up (EDQUOT); free some space',
+  EFBIG: 'a file may not become so large here (EFBIG); look at ulimit -f and at the file system',
+  EIO: 'the disk or terminal does not take it (EIO); look whether it still works',
+  EROFS: 'the disk is read-only (EROFS); choose another place',
+  EACCES: 'this user may not write there (EACCES); choose another place or change its permissions',
+  EPERM: 'this user may not write there (EPERM); choose another place or change its permissions',
+  EMFILE: 'too many files are open (EMFILE); raise the limit, ulimit -n',
+  ENFILE: 'too many files are open on this system (ENFILE); close some programs',
+  ENAMETOOLONG: 'the name is too long (ENAMETOOLONG); choose a shorter one',
+  ENOENT: 'its folder is not there (ENOENT); was it moved or removed?',
+  ENOTDIR: 'a part of the path is a file (ENOTDIR); choose another place',
+  EEXIST: 'a file has this name (EEXIST); choose another place',
+  EISDIR: 'a folder has this name (EISDIR); choose another place',
+}
+
+/** An error of the system while something was written, as one sentence that names it; other errors as they are. */
+export function writeError(error: unknown, what: string): unknown {
+  const code = codeOf(error)
+  if (code === undefined || !/^E[A-Z0-9]+$/.test(code)) return error
+  return new WriteError(`${what}: cannot be written, ${reasons[code] ?? `the system says ${code}`}`, code)
+}
+
+async function naming<T>(path: string, body: () => Promise<T>): Promise<T> {
+  try {
+    return await body()
+  } catch (error) {
+    throw writeError(error, path)
+  }
+}
+
+/** Writes data to a new file and has it on the disk; `path` is what errors name, but for those of the data's own making. */
+async function writeNew(temporary: string, data: Data, path: string): Promise<void> {
+  const parts = typeof data === 'string' ? [new TextEncoder().encode(data)] : data instanceof Uint8Array ? [data] : data
+  const file = await naming(path, () => open(temporary, 'wx'))
+  try {
+    for await (const part of parts) {
+      let done = 0
+      while (done < part.length) {
+        const most = Math.min(part.length - done, RANGE_LIMIT)
+        const { bytesWritten } = await naming(path, () => file.write(part, done, most))
+        done += bytesWritten
+      }
+    }
+    await naming(path, () => file.sync())
+  } finally {
+    await naming(path, () => file.close())
+  }
+}
+
+async function writeTogether(entries: readonly (readonly [path: string, data: Data])[]): Promise<void> {
+  const made: (readonly [temporary: string, path: string])[] = []
+  try {
+    for (const [path, data] of entries) {
+      const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`)
+      made.push([temporary, path])
+      await writeNew(temporary, data, path)
+    }
+    for (const [temporary, path] of made) await naming(path, () => rename(temporary, path))
+  } catch (error) {
+    for (const [temporary] of made) await rm(temporary, { force: true })
+    throw error
+  }
+  for (const folder of new Set(entries.map(([path]) => dirname(path)))) await syncFolder(folder)
+}
+
+async function append(path: string, text: string, flush: boolean): Promise<void> {
+  const file = await open(path, 'a')
+  try {
+    const { size } = await file.stat()
+    try {
+      await file.appendFile(text)
+      if (flush) await file.sync()
+    } catch (error) {
+      // Half a line would be read as a whole one.
+      await file.truncate(size).catch(() => {})
+      throw error
+    }
+  } finally {
+    await file.close()
+  }
+}
+
+async function list(path: string): Promise<string[]> {
+  const entries = await readdir(path, { withFileTypes: true })
+  const folders = await Promise.all(
+    entries.map(async (entry) => {
+      if (!entry.isSymbolicLink()) return entry.isDirectory()
+      return (await statOrNothing(join(path, entry.name)))?.isDirectory() ?? false
+    }),
+  )
+  return entries
+    .map((entry, i) => ({ name: entry.name, folder: folders[i] }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .map(({ name, folder }) => (folder ? `${name}/` : name))
+}
+
+/** The files of this machine. */
+export const files: Files = {
+  async read(path) {
+    const bytes = await readFile(path)
+    return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  },
+  readRange,
+  async size(path) {
+    return (await statOrNothing(path))?.size
+  },
+  async kind(path) {
+    const found = await statOrNothing(path)
+    if (found?.isDirectory()) return 'folder'
+    return found?.isFile() ? 'file' : undefined
+  },
+  list,
+  async makeFolder(path) {
+    await naming(path, () => mkdir(path, { recursive: true }))
+  },
+  writeAtomic: (path, data) => writeTogether([[path, data]]),
+  writeTogether,
+  append: (path, text, flush = false) => naming(path, () => append(path, text, flush)),
+  move: (from, to) => naming(to, () => rename(from, to)),
+  remove: (path) => rm(path, { recursive: true, force: true }),
+  join: (...parts) => join(...parts),
+  baseName: (path) => basename(path),
+  resolve: (path) => resolve(path),
+}
