@@ -15,6 +15,7 @@ import {
   Rng,
 } from 'vitune'
 import { fixtures, images, model, output, picture, refusal, start, temporary, vitune } from './cli-tools.ts'
+import { rewrite } from './small-vit.ts'
 
 const { folder, clean } = temporary()
 test.after(clean)
@@ -200,15 +201,11 @@ test('predict says which model it wants, and what a model lacks', async () => {
   assert.match(await refusal('predict', '--run', run), /^missing required argument 'files'; see vitune predict --help$/)
   assert.match(await refusal('predict', '--run', run, empty), /empty: has no images in it/)
   const headless = join(folder, 'headless')
-  cpSync(join(fixtures, 'checkpoints/vit'), headless, { recursive: true })
-  const config = JSON.parse(readFileSync(join(headless, 'config.json'), 'utf8'))
-  const weights = readFileSync(join(headless, 'model.safetensors'))
-  // Renaming the classifier makes it a stranger's tensor, as in a bare backbone.
-  writeFileSync(
-    join(headless, 'model.safetensors'),
-    Buffer.from(weights.toString('latin1').replaceAll('"classifier.', '"klassifier.'), 'latin1'),
-  )
-  writeFileSync(join(headless, 'config.json'), JSON.stringify({ ...config, id2label: undefined, label2id: undefined }))
+  mkdirSync(headless)
+  await rewrite('checkpoints/vit', headless, {
+    tensors: (all) => all.filter((t) => !t.name.startsWith('classifier.')),
+    config: { id2label: undefined, label2id: undefined },
+  })
   assert.match(
     await refusal('predict', '--model', headless, photo),
     /headless: has no classifier to predict with; train one first/,

@@ -1,5 +1,5 @@
 // What tests of models, adapters and training share: a tiny random ViT, its images, the stored checkpoints.
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
@@ -7,15 +7,19 @@ import * as assert from 'uvu/assert'
 import {
   type Backend,
   createReference,
+  disposeModule,
+  InputError,
   loadVit,
   namedParameters,
   openCheckpoint,
   Rng,
   scope,
+  type TensorToWrite,
   tensor,
   truncatedNormal,
   Vit,
   type VitConfig,
+  writeSafetensors,
 } from 'vitune'
 
 /** The folder of stored values, with a slash at its end. */
@@ -93,6 +97,32 @@ export async function weightsOf(model: Vit): Promise<Map<string, Float32Array>> 
   const all = new Map<string, Float32Array>()
   for (const [name, p] of namedParameters(model)) all.set(name, (await p.data()) as Float32Array)
   return all
+}
+
+/** Writes a stored checkpoint to `folder` with its tensors and its config.json changed. */
+export async function rewrite(
+  name: string,
+  folder: string,
+  change: { tensors?: (all: TensorToWrite[]) => TensorToWrite[]; config?: Record<string, unknown> },
+): Promise<string> {
+  const { names, info, read, config } = await openCheckpoint(fixtures + name)
+  const all: TensorToWrite[] = []
+  for (const key of names()) all.push({ name: key, shape: info(key).shape, data: await read(key) })
+  await writeSafetensors(join(folder, 'model.safetensors'), change.tensors?.(all) ?? all)
+  writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...config, ...change.config }))
+  return folder
+}
+
+/** The InputError that loading ends with. */
+export async function refusal(backend: Backend, folder: string, options = {}): Promise<string> {
+  try {
+    disposeModule((await loadVit(backend, await openCheckpoint(folder), options)).model)
+  } catch (error) {
+    assert.instance(error, InputError)
+    assert.is(backend.memory().buffers, 0, 'a refused model leaves nothing')
+    return (error as Error).message.replace(`${folder}: `, '')
+  }
+  return 'loaded'
 }
 
 /** A test with a folder and a backend of its own, which it must leave empty. */

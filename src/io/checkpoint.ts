@@ -1,10 +1,12 @@
 // A model folder in Hugging Face layout: config.json, one model.safetensors or shards with their index, and perhaps
-// preprocessor_config.json. Tensors keep the names they are stored under; what they mean is the models' business.
+// preprocessor_config.json. Tensors keep the names they are stored under, without what PyTorch's wrappers put into them
+// (wrappers.ts); what they mean is the models' business.
 import { InputError } from '../platform/errors.ts'
 import type { Files } from '../platform/platform.ts'
 import { isRecord, readJsonObject } from './json.ts'
 import { localFiles } from './local-files.ts'
 import { openSafetensors, type SafetensorsFile, type TensorInfo } from './safetensors.ts'
+import { unwrapNames } from './wrappers.ts'
 
 /** An open model folder. */
 export interface Checkpoint {
@@ -13,6 +15,8 @@ export interface Checkpoint {
   readonly config: Readonly<Record<string, unknown>>
   /** preprocessor_config.json, where there is one. */
   readonly preprocessor: Readonly<Record<string, unknown>> | undefined
+  /** What was taken otherwise than it stands there, and files that are not read, a sentence each. */
+  readonly notes: readonly string[]
   names(): string[]
   has(name: string): boolean
   /** Throws an InputError when there is no such tensor. */
@@ -88,7 +92,28 @@ async function openShards(files: Files, folder: string): Promise<Map<string, Saf
     else unknown.push(`${name} in ${file}`)
   }
   if (unknown.length > 0) throw new InputError(`${indexPath}: names tensors that are not there: ${listed(unknown)}`)
+  const unnamed = [...shards].flatMap(([file, shard]) =>
+    shard.names().flatMap((name) => (map.get(name) === file ? [] : [`${name} in ${file}`])),
+  )
+  if (unnamed.length > 0) {
+    throw new InputError(
+      `${indexPath}: must name all tensors of its shards, got none of ${listed(unnamed)}; save the model anew`,
+    )
+  }
   return where
+}
+
+/** Weights in the folder that are not this model's, which nobody should take for read. */
+async function passedOver(files: Files, folder: string): Promise<string[]> {
+  const has = async (name: string) => (await files.kind(files.join(folder, name))) === 'file'
+  const notes: string[] = []
+  if ((await has(checkpointFiles.weights)) && (await has(checkpointFiles.index))) {
+    notes.push(`${checkpointFiles.weights} is read, not the shards of ${checkpointFiles.index} beside it`)
+  }
+  if (await has('adapter_model.safetensors')) {
+    notes.push('the adapter in the model folder is not put on; give the folder as the adapter too')
+  }
+  return notes
 }
 
 async function openWeights(files: Files, folder: string): Promise<Map<string, SafetensorsFile>> {
@@ -124,18 +149,26 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
   const preprocessorPath = files.join(folder, checkpointFiles.preprocessor)
   const preprocessor = (await files.kind(preprocessorPath)) ? await readJsonObject(preprocessorPath) : undefined
   const where = await openWeights(files, folder)
-  const file = (name: string): SafetensorsFile => {
-    const found = where.get(name)
-    if (!found) throw new InputError(`${folder}: no tensor "${name}" among its ${where.size}`)
-    return found
+  const { stored, note } = unwrapNames(where.keys(), folder)
+  const find = (name: string): { file: SafetensorsFile; key: string } => {
+    const key = stored.get(name)
+    if (key === undefined) throw new InputError(`${folder}: no tensor "${name}" among its ${where.size}`)
+    return { file: where.get(key)!, key }
   }
   return {
     folder,
     config,
     preprocessor,
-    names: () => [...where.keys()],
-    has: (name) => where.has(name),
-    info: (name) => file(name).info(name),
-    read: async (name) => file(name).read(name),
+    notes: [...(note ? [note] : []), ...(await passedOver(files, folder))],
+    names: () => [...stored.keys()],
+    has: (name) => stored.has(name),
+    info(name) {
+      const { file, key } = find(name)
+      return file.info(key)
+    },
+    async read(name) {
+      const { file, key } = find(name)
+      return file.read(key)
+    },
   }
 }

@@ -1,13 +1,16 @@
 // Vision transformers from model folders: Hugging Face names, or timm's. Writing them is in save.ts.
 import type { Backend } from '../backend/backend.ts'
 import type { Checkpoint } from '../io/checkpoint.ts'
+import { countNonFinite } from '../io/finite.ts'
 import { zeros } from '../nn/layers.ts'
 import { disposeModule, namedParameters } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import { sameShape, showShape } from '../tensor/shape.ts'
+import { labelsOf, numbered } from './labels.ts'
+import { leftOver } from './ledger.ts'
 import { baseName, type Dialect, huggingFaceName, storedShape, timmName } from './names.ts'
 import { interpolatePositions } from './positions.ts'
-import { isTimm, timmConfig } from './timm.ts'
+import { isTimm, timmConfig, timmLabels, timmSpelling } from './timm.ts'
 import { Vit } from './vit.ts'
 import { type Interpolation, parseVitConfig, type VitConfig } from './vit-config.ts'
 
@@ -16,89 +19,142 @@ export interface LoadOptions {
   inputSize?: number | [number, number]
   /** How positions are interpolated; default: what the checkpoint's own library does. */
   interpolation?: Interpolation
+  /** Take weights that are not finite as they are; else they are refused. */
+  allowNonFinite?: boolean
 }
 
 export interface LoadedVit {
   model: Vit
   dialect: Dialect
-  /** Names in the checkpoint that the model has no use for. */
+  /** Names in the checkpoint that the model has no use for, all of them known to be harmless. */
   unused: string[]
+  /** What was left out or read otherwise than it stands there, a sentence each. */
+  notes: string[]
 }
 
 interface Source {
-  config: VitConfig
-  dialect: Dialect
+  readonly config: VitConfig
+  readonly dialect: Dialect
+  readonly notes: string[]
+  /** The stored name of our parameter as its library spells it, and which third of the tensor it is. */
+  spelt(name: string): { name: string; third?: 0 | 1 | 2 }
+  /** That name as the checkpoint has it; undefined where it has none. */
+  stored(name: string): string | undefined
   /** Throws where the stored shape is not that of our parameter. */
   check(name: string, shape: readonly number[]): void
+  /** The values of our parameter, of the shape that was checked. */
   read(name: string, shape: readonly number[]): Promise<Float32Array>
-  has(name: string): boolean
-  used: Set<string>
 }
 
-function openSource(checkpoint: Checkpoint): Source {
-  const names = checkpoint.names()
-  const used = new Set<string>()
-  const compare = (name: string, shape: readonly number[]) => {
-    const got = checkpoint.info(name).shape
-    const plain = (s: readonly number[]) => s.filter((d, i) => d !== 1 || i === s.length - 1)
-    if (!sameShape(plain(got), plain(shape))) {
+/** The names of a checkpoint in one spelling. Throws an InputError where two of its tensors are the same one. */
+function spellings({ folder, names }: Checkpoint, spell: (name: string) => string): Map<string, string> {
+  const found = new Map<string, string>()
+  for (const name of names()) {
+    const spelt = spell(name)
+    const other = found.get(spelt)
+    if (other !== undefined) {
       throw new InputError(
-        `${checkpoint.folder}: ${name} must be ${showShape(shape)} for this config.json, got ${showShape(got)}`,
+        `${folder}: ${other} and ${name} are the same tensor under two names; keep the one that is meant`,
+      )
+    }
+    found.set(spelt, name)
+  }
+  return found
+}
+
+/** Weights are numbers as they are: whole ones are codes of some quantisation. */
+const weightTypes: readonly string[] = ['F32', 'F16', 'BF16', 'F64']
+
+/** A source over a checkpoint whose names are known in one spelling. */
+function sourceOf(
+  checkpoint: Checkpoint,
+  found: ReadonlyMap<string, string>,
+  rest: Pick<Source, 'config' | 'dialect' | 'notes' | 'spelt'>,
+  values: (name: string) => Promise<Float32Array>,
+): Source {
+  const { config, spelt } = rest
+  const stored = (name: string) => found.get(spelt(name).name)
+  const check = (name: string, shape: readonly number[]) => {
+    const [rows, ...others] = storedShape(name, shape, config)
+    const wanted = [spelt(name).third === undefined ? rows! : 3 * rows!, ...others]
+    const key = stored(name) ?? spelt(name).name
+    const got = checkpoint.info(key)
+    if (!sameShape(got.shape, wanted)) {
+      throw new InputError(
+        `${checkpoint.folder}: ${key} must be ${showShape(wanted)} for this config.json, got ${showShape(got.shape)}`,
+      )
+    }
+    if (!weightTypes.includes(got.dtype)) {
+      throw new InputError(
+        `${checkpoint.folder}: ${key} must be of ${weightTypes.join(', ')}, got ${got.dtype}; quantised weights are not read`,
       )
     }
   }
-  if (isTimm(names)) {
-    const config = timmConfig(checkpoint.config, new Map(names.map((n) => [n, checkpoint.info(n).shape])))
-    // One fused tensor is read once for its three parts.
-    let fused: { name: string; data: Float32Array } | undefined
-    const check = (name: string, shape: readonly number[]) => {
-      const [rows, ...rest] = storedShape(name, shape, config)
-      const stored = timmName(name)
-      compare(stored.name, [stored.third === undefined ? rows! : 3 * rows!, ...rest])
-    }
-    return {
-      config,
-      dialect: 'timm',
-      used,
-      has: (name) => checkpoint.has(timmName(name).name),
-      check,
-      async read(name, shape) {
-        const stored = timmName(name)
-        used.add(stored.name)
-        check(name, shape)
-        if (stored.third === undefined) return checkpoint.read(stored.name)
-        if (fused?.name !== stored.name) fused = { name: stored.name, data: await checkpoint.read(stored.name) }
-        const part = fused.data.length / 3
-        return fused.data.slice(stored.third * part, (stored.third + 1) * part)
-      },
-    }
-  }
-  const config = parseVitConfig(checkpoint.config)
-  const prefix = `${baseName(config)}.`
-  // A bare backbone ('Dinov2Model') stores the same names without the leading class name.
-  const bare = !names.some((name) => name.startsWith(prefix))
-  const stored = (name: string) => {
-    const full = huggingFaceName(name, config)
-    return bare && full.startsWith(prefix) ? full.slice(prefix.length) : full
-  }
-  // Hugging Face leaves out what is its default: two classes of no name.
-  const head = stored('head.weight')
-  if (config.classes.length === 0 && checkpoint.has(head)) {
-    config.classes = Array.from({ length: checkpoint.info(head).shape[0] ?? 0 }, (_, i) => `LABEL_${i}`)
-  }
-  const check = (name: string, shape: readonly number[]) => compare(stored(name), storedShape(name, shape, config))
+  // A fused tensor is read once for its three parts.
+  const fused = new Map<string, Float32Array>()
   return {
-    config,
-    dialect: 'huggingface',
-    used,
-    has: (name) => checkpoint.has(stored(name)),
+    ...rest,
+    stored,
     check,
-    read(name, shape) {
-      used.add(stored(name))
+    async read(name, shape) {
       check(name, shape)
-      return checkpoint.read(stored(name))
+      const key = stored(name)!
+      const { third } = spelt(name)
+      if (third === undefined) return values(key)
+      const data = fused.get(key) ?? (await values(key))
+      if (third < 2) fused.set(key, data)
+      else fused.delete(key)
+      const part = data.length / 3
+      return data.slice(third * part, (third + 1) * part)
     },
   }
+}
+
+function timmSource(checkpoint: Checkpoint, values: (name: string) => Promise<Float32Array>): Source {
+  const found = spellings(checkpoint, timmSpelling)
+  const shapes = new Map([...found].map(([name, key]) => [name, checkpoint.info(key).shape]))
+  const config = timmConfig(checkpoint.config, shapes)
+  const { notes } = timmLabels(checkpoint.config, shapes.get('head.weight')?.[0] ?? 0)
+  return sourceOf(checkpoint, found, { config, dialect: 'timm', notes: [...notes], spelt: timmName }, values)
+}
+
+function huggingFaceSource(checkpoint: Checkpoint, values: (name: string) => Promise<Float32Array>): Source {
+  const config = parseVitConfig(checkpoint.config, outputsOf(checkpoint))
+  // DeiT's two classifiers show that both tokens are read.
+  if (config.family === 'deit' && !checkpoint.has('classifier.weight') && checkpoint.has('cls_classifier.weight')) {
+    config.pooling = 'distilled'
+  }
+  const prefix = `${baseName(config)}.`
+  const heads = /^(classifier|cls_classifier|distillation_classifier|decoder)\./
+  // A bare backbone ('Dinov2Model') stores the same names without the leading class name.
+  const found = spellings(checkpoint, (name) => (name.startsWith(prefix) || heads.test(name) ? name : prefix + name))
+  const spelt = (name: string) => ({ name: huggingFaceName(name, config) })
+  const source = sourceOf(checkpoint, found, { config, dialect: 'huggingface', notes: [], spelt }, values)
+  const head = source.stored('head.weight')
+  if (head === undefined) return source
+  const count = checkpoint.info(head).shape[0] ?? 0
+  // Hugging Face leaves out what is its default: two classes of no name.
+  if (config.classes.length === 0) config.classes = numbered(count)
+  source.notes.push(...labelsOf(checkpoint.config, count).notes)
+  return source
+}
+
+/** Rows of a Hugging Face checkpoint's classifier. */
+function outputsOf(checkpoint: Checkpoint): number | undefined {
+  const head = ['classifier.weight', 'cls_classifier.weight'].find((name) => checkpoint.has(name))
+  return head === undefined ? undefined : checkpoint.info(head).shape[0]
+}
+
+/** The model that a checkpoint describes, from its configuration and the shapes of its tensors alone. */
+export function describeVit(checkpoint: Checkpoint): VitConfig {
+  return openSource(checkpoint).config
+}
+
+function openSource(
+  checkpoint: Checkpoint,
+  values: (name: string) => Promise<Float32Array> = (name) => checkpoint.read(name),
+): Source {
+  return isTimm(checkpoint.names()) ? timmSource(checkpoint, values) : huggingFaceSource(checkpoint, values)
 }
 
 /** Names of all parameters of such a model, from one whose every size is 1. */
@@ -127,9 +183,31 @@ function checkSizes(source: Source): void {
     source.check(`blocks.${i}.mlp.fc1.weight`, [swiglu ? 2 * mlpHidden : mlpHidden, hidden])
 }
 
-/** Builds the model that a checkpoint describes and fills in its weights. Throws InputError naming everything missing. */
+/** Throws where a parameter has no tensor; returns the stored tensors that none of them is. */
+function checkNames(source: Source, checkpoint: Checkpoint, parameters: readonly string[]): string[] {
+  const missing = new Set(
+    parameters.filter((name) => source.stored(name) === undefined).map((n) => source.spelt(n).name),
+  )
+  const used = new Set(parameters.map((name) => source.stored(name)))
+  const over = checkpoint.names().filter((name) => !used.has(name))
+  if (missing.size > 0) {
+    const count = missing.size === 1 ? 'one tensor is' : `${missing.size} tensors are`
+    const names = [...missing]
+    const instead = over.length > 0 && over.length < 4 ? `; it holds ${over.join(', ')}` : ''
+    throw new InputError(
+      `${checkpoint.folder}: ${count} missing: ${names.slice(0, 8).join(', ')}${names.length > 8 ? ', ...' : instead}`,
+    )
+  }
+  return over
+}
+
+/**
+ * Builds the model that a checkpoint describes and fills in its weights. Throws InputError naming everything missing, every
+ * tensor that would be left unread, and weights that are not finite.
+ */
 export async function loadVit(backend: Backend, checkpoint: Checkpoint, options: LoadOptions = {}): Promise<LoadedVit> {
-  const source = openSource(checkpoint)
+  const finite = finiteReader(checkpoint)
+  const source = openSource(checkpoint, finite.read)
   const { config } = source
   const size = options.inputSize ?? config.imageSize
   config.imageSize = typeof size === 'number' ? [size, size] : size
@@ -139,46 +217,81 @@ export async function loadVit(backend: Backend, checkpoint: Checkpoint, options:
       `input size: must be whole pixels, at least one patch of ${config.patchSize}, got ${config.imageSize.join(' x ')}`,
     )
   }
-  if (config.classes.length > 0 && !source.has('head.weight')) config.classes = []
-  const missing = parameterNames(backend, config).filter((name) => !source.has(name))
-  if (missing.length > 0) {
-    const names = [
-      ...new Set(missing.map((n) => (source.dialect === 'timm' ? timmName(n).name : huggingFaceName(n, config)))),
-    ]
-    const count = names.length === 1 ? 'one tensor is' : `${names.length} tensors are`
-    throw new InputError(
-      `${checkpoint.folder}: ${count} missing: ${names.slice(0, 8).join(', ')}${names.length > 8 ? ', ...' : ''}`,
-    )
-  }
+  if (config.classes.length > 0 && source.stored('head.weight') === undefined) config.classes = []
+  const unused = checkNames(source, checkpoint, parameterNames(backend, config))
+  const notes = [...checkpoint.notes, ...source.notes, ...leftOver(checkpoint.folder, unused)]
   checkSizes(source)
+  const positions = await storedPositions(source)
   const model = new Vit(backend, config, zeros)
   try {
-    for (const [name, p] of namedParameters(model)) {
-      p.assign(name === 'positions' ? await positionsFor(source, model) : await source.read(name, p.shape))
+    for (const [name, p] of namedParameters(model)) p.assign(await (positions[name]?.() ?? source.read(name, p.shape)))
+    const broken = finite.broken()
+    if (broken !== undefined && !options.allowNonFinite) {
+      throw new InputError(
+        `${checkpoint.folder}: weights must be finite, got ${broken}; take an earlier checkpoint, or allow it with --allow-nonfinite (allowNonFinite)`,
+      )
     }
+    if (broken !== undefined) notes.push(`weights that are not finite were let in: ${broken}`)
   } catch (error) {
     disposeModule(model)
     throw error
   }
-  return { model, dialect: source.dialect, unused: checkpoint.names().filter((name) => !source.used.has(name)) }
+  return { model, dialect: source.dialect, unused, notes }
 }
 
-async function positionsFor(source: Source, model: Vit): Promise<Float32Array> {
-  const { hidden, positionPrefix, positionGrid, imageSize, patchSize, positionInterpolation } = source.config
+/** A checkpoint's tensors as they are read, and how many of their values are not finite. */
+function finiteReader(checkpoint: Checkpoint) {
+  const counts: string[] = []
+  return {
+    async read(name: string): Promise<Float32Array> {
+      const data = await checkpoint.read(name)
+      const bad = countNonFinite(data)
+      if (bad > 0) counts.push(`${bad} of ${data.length} values in ${name}`)
+      return data
+    },
+    /** Undefined where all are. */
+    broken(): string | undefined {
+      if (counts.length === 0) return undefined
+      const more = counts.length > 2 ? ` and ${counts.length - 2} more tensors` : ''
+      return `${counts.slice(0, 2).join(', ')}${more}`
+    },
+  }
+}
+
+type Positions = Partial<Record<string, () => Promise<Float32Array>>>
+
+/**
+ * How the tokens before the patches and the positions come from what is stored: positions are interpolated to the input
+ * size. Register tokens beside positions for the class token are Meta's: there they belong to the class token alone, and
+ * timm's model has them within it.
+ */
+async function storedPositions(source: Source): Promise<Positions> {
+  const { config } = source
+  const { hidden, positionPrefix, positionGrid, imageSize, patchSize, positionInterpolation, registers } = config
   const stored = await source.read('positions', [positionPrefix + positionGrid[0] * positionGrid[1], hidden])
   const grid: [number, number] = [Math.floor(imageSize[0] / patchSize), Math.floor(imageSize[1] / patchSize)]
   const prefix = stored.subarray(0, positionPrefix * hidden)
-  const patches = interpolatePositions(
-    stored.subarray(prefix.length),
-    hidden,
-    positionGrid,
-    grid,
-    positionInterpolation,
-  )
-  const all = new Float32Array(prefix.length + patches.length)
-  all.set(prefix)
-  all.set(patches, prefix.length)
-  if (all.length !== model.positions.size)
-    throw new Error(`positions: must have ${model.positions.size} values, got ${all.length}`)
-  return all
+  const patches = () =>
+    interpolatePositions(stored.subarray(prefix.length), hidden, positionGrid, grid, positionInterpolation)
+  if (source.dialect === 'timm' && registers > 0 && positionPrefix > 0) {
+    const added = async (name: string, rows: number, at: number) => {
+      const token = Float32Array.from(await source.read(name, [rows, hidden]))
+      for (let i = 0; i < token.length; i++) token[i] = token[i]! + (prefix[at * hidden + i] ?? 0)
+      return token
+    }
+    config.positionPrefix = 0
+    return {
+      classToken: () => added('classToken', 1, 0),
+      registerTokens: () => added('registerTokens', registers, 1),
+      positions: async () => patches(),
+    }
+  }
+  return {
+    async positions() {
+      const all = new Float32Array(prefix.length + grid[0] * grid[1] * hidden)
+      all.set(prefix)
+      all.set(patches(), prefix.length)
+      return all
+    },
+  }
 }

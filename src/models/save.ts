@@ -65,8 +65,14 @@ function swigluRatio(config: VitConfig): number {
 
 /** config.json for timm: the one that was loaded, with classes and input size as they are now. */
 function timmConfigJson(loaded: Readonly<Record<string, unknown>>, config: VitConfig): Record<string, unknown> {
-  const { classes, imageSize } = config
-  const args = { ...(loaded.model_args as object | undefined), num_classes: classes.length, img_size: imageSize }
+  const { classes, imageSize, registers, positionPrefix } = config
+  const args = {
+    ...(loaded.model_args as object | undefined),
+    num_classes: classes.length,
+    img_size: imageSize,
+    // Meta's register tokens became timm's when they were loaded.
+    ...(registers > 0 ? { reg_tokens: registers, no_embed_class: positionPrefix === 0 } : {}),
+  }
   const pretrained = { ...(loaded.pretrained_cfg as object | undefined), input_size: [config.channels, ...imageSize] }
   return { ...loaded, num_classes: classes.length, label_names: classes, model_args: args, pretrained_cfg: pretrained }
 }

@@ -1,5 +1,6 @@
 // What a ViT of any supported kind is made of, read and checked from a Hugging Face config.json. timm names: see timm.ts.
 import { InputError } from '../platform/errors.ts'
+import { labelsOf } from './labels.ts'
 
 export type Family = 'vit' | 'dinov2' | 'dinov2_with_registers' | 'deit'
 /** What the classifier reads: the class token, class token with the mean of the patches, or DeiT's two tokens. */
@@ -81,26 +82,57 @@ function flag(json: Json, name: string, fallback: boolean): boolean {
   return value
 }
 
-/** Class names from id2label, in order of the numbers; LABEL_0.. when only the count is known. */
-export function classesOf(json: Json): string[] {
-  const map = json.id2label
-  if (map === null || typeof map !== 'object') {
-    const count = json.num_labels === undefined ? 0 : integerField(json, 'num_labels', undefined, 0, 1e6)
-    return Array.from({ length: count }, (_, i) => `LABEL_${i}`)
-  }
-  const count = Object.keys(map).length
-  return Array.from({ length: count }, (_, i) => {
-    const name = (map as Json)[String(i)]
-    if (typeof name !== 'string')
-      throw new InputError(`config.json: id2label must name classes 0 to ${count - 1}, got no text for ${i}`)
-    return name
-  })
+/** The part of attention weights that training in Python would drop. They are never stored here, so that nothing is. */
+export function attentionDropoutOf(json: Readonly<Record<string, unknown>>): number {
+  return numberField(json, 'attention_probs_dropout_prob', 0, 0, 1)
 }
 
 const families: readonly Family[] = ['vit', 'dinov2', 'dinov2_with_registers', 'deit']
 
-/** A config.json of Hugging Face's ViT, DeiT, DINOv2 or DINOv2 with registers. Throws InputError on anything else. */
-export function parseVitConfig(value: unknown): VitConfig {
+/** Classes of Hugging Face's library that hold each family's transformer. */
+const holders: Readonly<Record<Family, RegExp>> = {
+  vit: /^ViT(For|Model)/,
+  deit: /^DeiT(For|Model)/,
+  dinov2: /^Dinov2(For|Model|Backbone)/,
+  dinov2_with_registers: /^Dinov2WithRegisters(For|Model|Backbone)/,
+}
+
+/** Fields of other models' configurations, or of changed ones, which say that something else is computed. */
+const foreign: readonly [string, (value: unknown) => boolean][] = [
+  ['quantization_config', (v) => typeof v === 'object'],
+  ['pruned_heads', (v) => typeof v === 'object' && Object.keys(v as object).length > 0],
+  ['auto_map', (v) => typeof v === 'object'],
+  ['use_mean_pooling', (v) => v !== false],
+  ['use_relative_position_bias', (v) => v !== false],
+  ['use_shared_relative_position_bias', (v) => v !== false],
+  ['use_absolute_position_embeddings', (v) => v !== true],
+  ['use_rel_pos', (v) => v !== false],
+  ['use_qk_norm', (v) => v !== false],
+  ['qk_norm', (v) => v !== false],
+  ['use_gated_mlp', (v) => v !== false],
+  ['rope_theta', () => true],
+  ['rope_parameters', (v) => typeof v === 'object'],
+]
+
+function checkForeign(json: Json, family: Family): void {
+  for (const [name, changes] of foreign) {
+    const value = json[name]
+    if (value === undefined || value === null || !changes(value)) continue
+    throw new InputError(
+      `config.json: ${name} is ${JSON.stringify(value)?.slice(0, 60)}, which a plain ${family} does not have and is not computed here; use an unchanged one`,
+    )
+  }
+  for (const name of Array.isArray(json.architectures) ? json.architectures : []) {
+    if (typeof name === 'string' && holders[family].test(name)) continue
+    throw new InputError(`config.json: architectures must be classes of ${family}, got ${JSON.stringify(name)}`)
+  }
+}
+
+/**
+ * A config.json of Hugging Face's ViT, DeiT, DINOv2 or DINOv2 with registers; `outputs` is how many its classifier has,
+ * where that is known. Throws InputError on anything else.
+ */
+export function parseVitConfig(value: unknown, outputs?: number): VitConfig {
   if (value === null || typeof value !== 'object') throw new InputError('config.json: must hold an object')
   const json = value as Json
   const family = json.model_type as Family
@@ -109,15 +141,11 @@ export function parseVitConfig(value: unknown): VitConfig {
       `config.json: model_type must be one of ${families.join(', ')}, got ${JSON.stringify(json.model_type)}`,
     )
   }
+  checkForeign(json, family)
   const dino = family === 'dinov2' || family === 'dinov2_with_registers'
   const act = json.hidden_act ?? 'gelu'
   if (act !== 'gelu') throw new InputError(`config.json: hidden_act must be "gelu", got ${JSON.stringify(act)}`)
-  const attentionDropout = numberField(json, 'attention_probs_dropout_prob', 0, 0, 1)
-  if (attentionDropout !== 0) {
-    throw new InputError(
-      `config.json: attention_probs_dropout_prob must be 0 (attention weights are never stored), got ${attentionDropout}`,
-    )
-  }
+  attentionDropoutOf(json)
   const hidden = integerField(json, 'hidden_size', 768, 1, 16384)
   const heads = integerField(json, 'num_attention_heads', 12, 1, 512)
   if (hidden % heads !== 0)
@@ -156,6 +184,6 @@ export function parseVitConfig(value: unknown): VitConfig {
     positionPrefix: family === 'deit' ? 2 : 1,
     dropout: numberField(json, 'hidden_dropout_prob', 0, 0, 0.999),
     dropPath: numberField(json, 'drop_path_rate', 0, 0, 0.999),
-    classes: classesOf(json),
+    classes: labelsOf(json, outputs).names,
   }
 }

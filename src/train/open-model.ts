@@ -26,6 +26,8 @@ export interface OpenModelOptions extends ResolveOptions {
   adapter?: string | undefined
   /** Also say by what the model can be known again; costs a pass over its bytes. */
   fingerprint?: boolean
+  /** Take weights that are not finite as they are, with a note; else they are refused. */
+  allowNonFinite?: boolean | undefined
 }
 
 export interface OpenModel {
@@ -71,7 +73,8 @@ export async function openModel(
   const preprocess = preprocessOf(checkpoint, options.inputSize)
   const size = preprocess.crop ?? (preprocess.resize && 'height' in preprocess.resize ? preprocess.resize : undefined)
   const read = options.fingerprint ? hashed(checkpoint) : undefined
-  const { model, dialect } = await loadVit(backend, read?.checkpoint ?? checkpoint, {
+  const { model, dialect, notes } = await loadVit(backend, read?.checkpoint ?? checkpoint, {
+    ...(options.allowNonFinite ? { allowNonFinite: true } : {}),
     ...(size ? { inputSize: [size.height, size.width] as [number, number] } : {}),
     ...(options.interpolation ? { interpolation: options.interpolation } : {}),
   })
@@ -82,10 +85,12 @@ export async function openModel(
     source: nameOrFolder,
     ...(commit ? { commit } : {}),
     preprocess,
-    notes: [],
+    notes,
   }
   try {
     const { adapter } = options
+    const { channels } = model.config
+    if (channels !== 3) throw new InputError(`${nameOrFolder}: must take images of 3 channels, got ${channels}`)
     if (read) opened.fingerprint = await fingerprint(model.config, await read.digest())
     if (adapter !== undefined) opened.lora = await applyAdapter(model, await openAdapter(adapter))
     if (opened.fingerprint && adapter !== undefined) {

@@ -5,8 +5,8 @@ import { hasModel, openCheckpoint } from '../io/checkpoint.ts'
 import type { DownloadProgress } from '../io/hub.ts'
 import { readJsonObject } from '../io/json.ts'
 import { bringModel, fileSource, urlSource } from '../io/model-files.ts'
+import { describeVit } from '../models/load.ts'
 import { architectureOf } from '../models/save.ts'
-import { isTimm, timmConfig } from '../models/timm.ts'
 import { parseVitConfig } from '../models/vit-config.ts'
 import { holdLock } from '../platform/browser-locks.ts'
 import { InputError } from '../platform/errors.ts'
@@ -23,7 +23,7 @@ async function describe(files: Files, name: string): Promise<StoredModel> {
   const folder = files.join(places.models, name)
   const checkpoint = await openCheckpoint(folder)
   const shapes = new Map(checkpoint.names().map((tensor) => [tensor, checkpoint.info(tensor).shape]))
-  const config = isTimm(checkpoint.names()) ? timmConfig(checkpoint.config, shapes) : parseVitConfig(checkpoint.config)
+  const config = describeVit(checkpoint)
   const { height, width } = outputSize(preprocessOf(checkpoint))
   const sizes = await Promise.all((await files.list(folder)).map((file) => files.size(files.join(folder, file))))
   return {
