@@ -5,16 +5,19 @@ import {
   copyFileSync,
   cpSync,
   existsSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { InputError, type TrainEvent, type TrainOptions, train } from 'vitune'
-import { images, model, program, start, temporary, until, vitune } from './cli-tools.ts'
+import { images, model, program, refusal as refusalOf, start, temporary, until, vitune } from './cli-tools.ts'
 import { errorOf } from './errors.ts'
 
 const { folder, clean } = temporary()
@@ -235,5 +238,37 @@ test('a reader that goes away at Ctrl-C is no second Ctrl-C: the run is saved', 
   assert.is(code, 130)
   assert.match(err, /all saved; continue with/)
 })
+
+test('merge makes its folder whole or not at all: without room, or killed, nothing is there, and the next one succeeds', async () => {
+  const [merged, linked] = [fresh(), fresh()]
+  const args = ['merge', '--run', whole, '--device', 'wasm', '--threads', '1', '--out']
+  const { code, err } = shell('ulimit -f 50; VITUNE', [...args, merged])
+  assert.is(code, 2, err)
+  assert.match(err, /^vitune: \S+model\.safetensors: cannot be written, .*EFBIG/m)
+  assert.equal(besides(merged), [])
+
+  // As a merge leaves it that is killed while it writes.
+  const dead = spawnSync(process.execPath, ['-e', '']).pid
+  mkdirSync(hidden(merged, 'tmp'))
+  writeFileSync(join(hidden(merged, 'tmp'), 'config.json'), '{')
+  const { platform } = await import(pathToFileURL(join(program, '../platform-node.js')).href)
+  const lock = await platform.takeLock(hidden(merged, 'lock'))
+  const owner = JSON.parse(readFileSync(hidden(merged, 'lock'), 'utf8'))
+  assert.match(await refusalOf(...args, merged), new RegExp(`^--out: \\S+ is being made by process ${process.pid} on`))
+  await lock.release()
+  writeFileSync(hidden(merged, 'lock'), JSON.stringify({ ...owner, pid: dead }))
+  assert.is((await vitune(...args, merged)).code, 0)
+  assert.equal(readdirSync(merged), ['config.json', 'model.safetensors', 'preprocessor_config.json'])
+  assert.equal(besides(merged), [basename(merged)])
+  assert.match(await refusalOf(...args, merged), /^--out: must be a new or empty folder/)
+
+  // An empty folder may be there, also by a link.
+  mkdirSync(`${linked}-place`)
+  symlinkSync(`${linked}-place`, linked)
+  assert.is((await vitune(...args, linked)).code, 0)
+  assert.equal(contents(`${linked}-place`), contents(merged))
+})
+const hidden = (path: string, ending: string) => join(path, '..', `.${basename(path)}.${ending}`)
+const besides = (path: string) => readdirSync(join(path, '..')).filter((name) => name.includes(basename(path)))
 
 test.run()

@@ -2,7 +2,7 @@
 import { readJsonObject } from '../io/json.ts'
 import { localFiles } from '../io/local-files.ts'
 import { openSafetensors, type SafetensorsFile } from '../io/safetensors.ts'
-import { type TensorToWrite, writeSafetensors } from '../io/safetensors-write.ts'
+import { safetensorsParts, type TensorToWrite } from '../io/safetensors-write.ts'
 import { huggingFaceName, storedShape } from '../models/names.ts'
 import { architectureOf } from '../models/save.ts'
 import type { Vit } from '../models/vit.ts'
@@ -302,7 +302,7 @@ function respelt(model: Vit, config: LoraConfig): LoraConfig {
   return { ...config, rankPattern, alphaPattern, modulesToSave, layersToTransform: undefined, layersPattern: undefined }
 }
 
-/** Writes both files of an adapter folder, weights first, each whole or not at all. */
+/** Writes both files of an adapter folder, or none. */
 export async function saveAdapter(
   model: Vit,
   folder: string,
@@ -312,15 +312,18 @@ export async function saveAdapter(
   const { baseModel, transformers = 4 } = options
   const files = localFiles(folder)
   await files.makeFolder(folder)
-  await writeSafetensors(
-    files.join(folder, 'adapter_model.safetensors'),
-    await adapterTensors(model, config, transformers),
-  )
   const base = { name: baseModel, architecture: architectureOf(model.config), family: model.config.family }
   const text = adapterConfigText(
     transformers === 5 ? respelt(model, config) : config,
     targetsToWrite(model, config, transformers),
     base,
   )
-  await files.writeAtomic(files.join(folder, 'adapter_config.json'), text)
+  // The weights take their name last: where they are, their settings are.
+  await files.writeTogether([
+    [files.join(folder, 'adapter_config.json'), text],
+    [
+      files.join(folder, 'adapter_model.safetensors'),
+      safetensorsParts(await adapterTensors(model, config, transformers)),
+    ],
+  ])
 }

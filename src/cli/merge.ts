@@ -2,7 +2,7 @@
 import { Command } from 'commander'
 import { largestDifference, merge } from '../adapters/merge.ts'
 import { outputSize } from '../data/preprocess.ts'
-import { localFiles } from '../io/local-files.ts'
+import { checkNewFolder, makeNewFolder } from '../io/new-folder.ts'
 import { saveVit } from '../models/save.ts'
 import { Context } from '../nn/context.ts'
 import { InputError } from '../platform/errors.ts'
@@ -32,12 +32,7 @@ async function checkPlaces({ run, adapter, out }: Flags): Promise<void> {
       )
     }
   } else if (adapter === undefined) throw new InputError('--model: needs --adapter DIR, the adapter to merge into it')
-  const files = localFiles(out)
-  const kind = await files.kind(out)
-  if (kind === 'file') throw new InputError(`--out: must be a folder, got the file ${out}`)
-  if (kind === 'folder' && (await files.list(out)).length > 0) {
-    throw new InputError(`--out: must be a new or empty folder, got ${out}, which has files in it`)
-  }
+  await checkNewFolder(out, '--out')
 }
 
 async function run(flags: Flags): Promise<void> {
@@ -62,10 +57,8 @@ async function run(flags: Flags): Promise<void> {
     const after = model.forward(images, new Context())
     const difference = await largestDifference(before, after)
     for (const t of [images, before, after]) t.dispose()
-    await saveVit(model, out, opened.dialect, {
-      preprocessor: preprocessorJson(opened),
-      config: { ...opened.checkpoint.config },
-    })
+    const extra = { preprocessor: preprocessorJson(opened), config: { ...opened.checkpoint.config } }
+    await makeNewFolder(out, '--out', (folder) => saveVit(model, folder, opened.dialect, extra))
     return { layers: merged.layers, difference }
   })
   if (flags.json) return ui.json({ out, layers, largest_difference: difference })

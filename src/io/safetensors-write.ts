@@ -93,7 +93,7 @@ export function encodeSafetensors(
   tensors: Iterable<TensorToWrite>,
   metadata: Readonly<Record<string, string>> = { format: 'pt' },
 ): Uint8Array<ArrayBuffer> {
-  const chunks = [...parts(checked(tensors), metadata)]
+  const chunks = [...safetensorsParts(tensors, metadata)]
   const out = new Uint8Array(chunks.reduce((n, chunk) => n + chunk.length, 0))
   let at = 0
   for (const chunk of chunks) {
@@ -103,11 +103,19 @@ export function encodeSafetensors(
   return out
 }
 
+/** The same in parts, one tensor at a time, for whoever writes a file; throws at once. */
+export function safetensorsParts(
+  tensors: Iterable<TensorToWrite>,
+  metadata: Readonly<Record<string, string>> = { format: 'pt' },
+): Iterable<Uint8Array> {
+  return parts(checked(tensors), metadata)
+}
+
 /** Writes a safetensors file whole or not at all, one tensor in memory at a time beyond what is given. */
 export async function writeSafetensors(
   path: string,
   tensors: Iterable<TensorToWrite>,
   metadata: Readonly<Record<string, string>> = { format: 'pt' },
 ): Promise<void> {
-  await localFiles(path).writeAtomic(path, parts(checked(tensors), metadata))
+  await localFiles(path).writeAtomic(path, safetensorsParts(tensors, metadata))
 }

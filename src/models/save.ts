@@ -1,8 +1,9 @@
 // Vision transformers to model folders that Hugging Face's library, or timm, reads.
 import { localFiles } from '../io/local-files.ts'
-import { type TensorToWrite, writeSafetensors } from '../io/safetensors-write.ts'
+import { safetensorsParts, type TensorToWrite } from '../io/safetensors-write.ts'
 import { namedParameters } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
+import type { Data } from '../platform/platform.ts'
 import type { Parameter } from '../tensor/tensor.ts'
 import { type Dialect, huggingFaceName, storedShape, timmName } from './names.ts'
 import type { Vit } from './vit.ts'
@@ -137,7 +138,7 @@ export async function exportTensors(
 }
 
 /**
- * Writes a whole model folder that Hugging Face's library (or timm, for timm names) reads; `extra.config` is the
+ * Writes a whole model folder, all files or none, that Hugging Face's library (or timm, for timm names) reads; `extra.config` is the
  * config.json that a timm model was loaded with. Throws InputError where Hugging Face's library has no such model.
  */
 export async function saveVit(
@@ -149,13 +150,13 @@ export async function saveVit(
   if (dialect === 'huggingface') checkHuggingFace(model.config)
   const files = localFiles(folder)
   await files.makeFolder(folder)
-  await writeSafetensors(files.join(folder, 'model.safetensors'), await exportTensors(model, dialect))
   const config = dialect === 'timm' ? timmConfigJson(extra.config ?? {}, model.config) : configJson(model.config)
-  await files.writeAtomic(files.join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`)
-  if (extra.preprocessor) {
-    await files.writeAtomic(
-      files.join(folder, 'preprocessor_config.json'),
-      `${JSON.stringify(extra.preprocessor, null, 2)}\n`,
-    )
-  }
+  const at = (name: string, data: Data) => [files.join(folder, name), data] as const
+  const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`
+  // The weights take their name last: where they are, the rest is.
+  await files.writeTogether([
+    at('config.json', json(config)),
+    ...(extra.preprocessor ? [at('preprocessor_config.json', json(extra.preprocessor))] : []),
+    at('model.safetensors', safetensorsParts(await exportTensors(model, dialect))),
+  ])
 }

@@ -118,6 +118,11 @@ async function writeTogether(entries: readonly (readonly [path: string, data: Da
   for (const folder of new Set(entries.map(([path]) => dirname(path)))) await syncFolder(folder)
 }
 
+async function move(from: string, to: string): Promise<void> {
+  await rename(from, to)
+  await syncFolder(dirname(to))
+}
+
 async function append(path: string, text: string, flush: boolean): Promise<void> {
   const file = await open(path, 'a')
   try {
@@ -171,7 +176,7 @@ export const files: Files = {
   writeAtomic: (path, data) => writeTogether([[path, data]]),
   writeTogether,
   append: (path, text, flush = false) => naming(path, () => append(path, text, flush)),
-  move: (from, to) => naming(to, () => rename(from, to)),
+  move: (from, to) => naming(to, () => move(from, to)),
   remove: (path) => rm(path, { recursive: true, force: true }),
   join: (...parts) => join(...parts),
   baseName: (path) => basename(path),

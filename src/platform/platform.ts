@@ -58,7 +58,7 @@ export interface Files {
   writeTogether(entries: readonly (readonly [path: string, data: Data])[]): Promise<void>
   /** Adds to the end of a file; with `flush` it is on the disk when the promise resolves. */
   append(path: string, text: string, flush?: boolean): Promise<void>
-  /** Gives a file or folder another name, at once; absent where folders cannot be moved. */
+  /** Gives a file or folder another name, on most systems also that of an empty folder; absent where folders cannot be moved. */
   move?(from: string, to: string): Promise<void>
   remove(path: string): Promise<void>
   join(...parts: string[]): string
