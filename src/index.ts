@@ -171,7 +171,7 @@ export { type ForwardVit, Vit } from './models/vit.ts'
 export { type Interpolation, parseVitConfig, type VitConfig } from './models/vit-config.ts'
 
 // adapters
-export { isTarget, type LoraConfig, loraConfig, loraDefaults, strength } from './adapters/config.ts'
+export { type LoraConfig, loraConfig, loraDefaults } from './adapters/config.ts'
 export {
   adaptedLayers,
   freezeBackbone,
@@ -185,7 +185,9 @@ export {
 export { LoraLinear } from './adapters/lora.ts'
 export { largestDifference, type Merged, merge } from './adapters/merge.ts'
 export { adapterConfigText, parseAdapterConfig } from './adapters/peft-config.ts'
-export { type Adapter, adapterTensors, applyAdapter, openAdapter, saveAdapter } from './adapters/peft-format.ts'
+export { type Adapter, type ApplyOptions, applyAdapter, openAdapter } from './adapters/peft-read.ts'
+export { adapterTensors, type SaveAdapterOptions, saveAdapter } from './adapters/peft-write.ts'
+export { isTarget, strength } from './adapters/rules.ts'
 
 // train
 export { type BenchmarkOptions, type BenchmarkResult, benchmark, type Spread } from './train/benchmark.ts'

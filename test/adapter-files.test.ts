@@ -295,7 +295,7 @@ const hostile: [string, string, Change, RegExp][] = [
     'PiSSA',
     lora,
     { config: { init_lora_weights: 'pissa' } },
-    /init_lora_weights must be true, false or "gaussian" .* got "pissa"$/,
+    /init_lora_weights must be one that leaves the base weights alone \(save it in PEFT .* got "pissa"$/,
   ],
   [
     'a variant that computes otherwise',
@@ -420,19 +420,19 @@ const hostile: [string, string, Change, RegExp][] = [
     'layers that are not there',
     lora,
     { tensors: renamed('layer.1.', 'layer.2.') },
-    /adapts vit\.encoder\.layer\.2\.attention\.attention\.query, which this model does not have; is it for another model\?$/,
+    /adapts vit\.encoder\.layer\.2\.attention\.attention\.query, vit\S+value, which this model does not have; is it for another model\?$/,
   ],
   [
     'another family',
     'adapters/deit-lora',
     {},
-    /adapts vit\.deit\.encoder\S+, which this model does not have; is it for another model\?$/,
+    /adapts vit\.deit\.encoder\S+, \S+, \S+ and 1 more, which this model does not have; is it for another model\?$/,
   ],
   [
     'saved modules that are not there',
     lora,
     { tensors: renamed('classifier', 'regressor') },
-    /holds base_model\.model\.regressor\.bias, which this model does not have/,
+    /holds base_model\.model\.regressor\.bias, base_model\.model\.regressor\.weight, which this model does not have/,
   ],
   [
     'names of no PEFT model',

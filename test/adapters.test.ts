@@ -259,13 +259,19 @@ test('what trains beside the adapters follows the bias mode and the modules to s
   }
   const query = 'blocks.0.attention.query'
   assert.equal(trained({}), [])
-  assert.equal(trained({ loraBias: true, useDora: true }).sort(), [`${query}.loraBias`, `${query}.magnitude`])
+  assert.equal(trained({ loraBias: true }), [`${query}.loraBias`])
+  assert.equal(trained({ useDora: true }), [`${query}.magnitude`])
   assert.equal(trained({ bias: 'lora_only' }), [`${query}.bias`])
   const all = trained({ bias: 'all' })
   assert.ok(all.length > 9 && all.every((path) => path.endsWith('.bias')), all.join())
   assert.equal(trained({ modulesToSave: ['vit.layernorm'] }), ['norm.weight', 'norm.bias'])
-  // A name counts as a whole: 'layernorm' is not part of 'layernorm_before'; and it is no expression.
-  assert.equal(trained({ modulesToSave: ['layernorm', 'class(', 'layernorm_befor.'] }), ['norm.weight', 'norm.bias'])
+  // The end of a name counts, wherever it begins, as in PEFT: 'norm' is 'vit.layernorm', and no part of 'layernorm_before'.
+  assert.equal(trained({ modulesToSave: ['norm'] }), ['norm.weight', 'norm.bias'])
+  const block = trained({ modulesToSave: ['r.0.output', 'intermediate'], targetModules: ['query'] })
+  assert.equal(
+    block.sort(),
+    ['fc1', 'fc2'].flatMap((layer) => [`blocks.0.mlp.${layer}.bias`, `blocks.0.mlp.${layer}.weight`]),
+  )
   assert.is(backend.memory().buffers, 0)
 })
 

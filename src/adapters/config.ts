@@ -1,8 +1,13 @@
-// Which layers an adapter takes and how strong it is: PEFT's LoraConfig, its meanings and its matching rules.
+// Which layers an adapter takes and how strong it is: PEFT's LoraConfig, its meanings, and what it may hold. Matching is in rules.ts.
 import { InputError } from '../platform/errors.ts'
-import { wholeMatch } from './pattern.ts'
 
 export type BiasMode = 'none' | 'all' | 'lora_only'
+
+/**
+ * How adapters start without touching the base, beside PEFT's default: `gaussian`, `orthogonal`; `eva` (from the data) and
+ * `mica` (from the weights; its lora_B stays frozen) are begun in PEFT alone and read here.
+ */
+export const namedStarts = ['gaussian', 'orthogonal', 'eva', 'mica'] as const
 
 /** The fields of PEFT's LoraConfig that apply to linear layers; names in camel case, defaults as in OTX (q and v, r 8, scaling 1). */
 export interface LoraConfig {
@@ -23,7 +28,8 @@ export interface LoraConfig {
   layersToTransform: number[] | number | undefined
   layersPattern: string[] | string | undefined
   modulesToSave: string[] | undefined
-  initLoraWeights: boolean | 'gaussian'
+  /** True is PEFT's default; false starts lora_A and lora_B both at random, so that the fresh adapter changes the outputs. */
+  initLoraWeights: boolean | (typeof namedStarts)[number]
 }
 
 export const loraDefaults: LoraConfig = {
@@ -45,78 +51,85 @@ export const loraDefaults: LoraConfig = {
   initLoraWeights: true,
 }
 
-/** PEFT's rule: a string must match the whole name; a list holds names, or endings of names after a dot. */
-function matches(spec: string[] | string, name: string, what: string): boolean {
-  if (typeof spec === 'string') return wholeMatch(spec, what)(name)
-  return spec.some((t) => name === t || name.endsWith(`.${t}`))
+/** More names or patterns than any model has layers are a mistake, or meant to keep us busy. */
+const mostNames = 10_000
+const longestName = 1000
+
+function refuse(name: string, rule: string, value: unknown): never {
+  throw new InputError(`${name}: must be ${rule}, got ${(JSON.stringify(value) ?? String(value)).slice(0, 100)}`)
 }
 
-function layerOf(name: string, layersPattern: string[] | string | undefined): number | undefined {
-  const patterns = layersPattern === undefined || layersPattern.length === 0 ? [] : [layersPattern].flat()
-  if (patterns.length === 0) {
-    const found = /^.*?\.[^.]*\.(\d+)\./.exec(name)
-    return found ? Number(found[1]) : undefined
+function checkNames(name: string, value: unknown, alone: boolean): void {
+  if (value === undefined) return
+  const list = alone && typeof value === 'string' ? [value] : value
+  const fine = Array.isArray(list) && list.every((v) => typeof v === 'string' && v !== '')
+  if (!fine) refuse(name, alone ? 'a text or a list of texts' : 'a list of texts', value)
+  checkCount(name, list.length)
+  // A text alone is an expression, whose length is bounded where it is compiled.
+  const long = typeof value === 'string' ? undefined : list.find((v: string) => v.length > longestName)
+  if (long) refuse(name, `names of at most ${longestName} characters`, long)
+}
+
+function checkCount(name: string, count: number): void {
+  if (count > mostNames)
+    throw new InputError(`${name}: may hold ${mostNames} entries, got ${count}; no model has so many`)
+}
+
+function checkRank(name: string, value: unknown): void {
+  if (!Number.isInteger(value) || (value as number) < 1 || (value as number) > 4096) {
+    refuse(name, 'a whole number from 1 to 4096', value)
   }
-  for (const p of patterns) {
-    const before = wholeMatch(p, 'layersPattern', '.*\\.')
-    const found = [...name.matchAll(/\.(\d+)(?=\.)/g)].find(({ index }) => before(name.slice(0, index)))
-    if (found) return Number(found[1])
+}
+
+function checkPattern(name: string, value: unknown, check: (key: string, value: unknown) => void): void {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) refuse(name, 'an object of numbers', value)
+  checkCount(name, Object.keys(value).length)
+  for (const [key, v] of Object.entries(value)) check(key, v)
+}
+
+/** What goes with what, as PEFT has it. */
+function checkTogether(c: LoraConfig): void {
+  if (c.layersToTransform !== undefined && typeof c.targetModules === 'string') {
+    throw new InputError('layersToTransform: needs targetModules as a list of names, got one string')
   }
-  return undefined
-}
-
-/**
- * Whether a linear layer of that checkpoint name ('vit.encoder.layer.0.attention.attention.query') is a target.
- * Classifiers and modulesToSave never are.
- */
-export function isTarget(config: LoraConfig, name: string, isClassifier: boolean): boolean {
-  if (config.modulesToSave && matches(config.modulesToSave, name, 'modulesToSave')) return false
-  if (config.excludeModules !== undefined && matches(config.excludeModules, name, 'excludeModules')) return false
-  if (config.targetModules === 'all-linear') {
-    if (isClassifier) return false
-  } else if (!matches(config.targetModules, name, 'targetModules')) return false
-  if (config.layersToTransform === undefined) return true
-  const wanted = [config.layersToTransform].flat()
-  const layer = layerOf(name, config.layersPattern)
-  return wanted.length === 0 || (layer !== undefined && wanted.includes(layer))
-}
-
-function patterned(table: Record<string, number>, name: string, fallback: number, what: string): number {
-  for (const [key, value] of Object.entries(table)) {
-    if (wholeMatch(key, what, '(?:.*\\.)?')(name)) return value
+  if (c.layersPattern !== undefined && c.layersPattern.length > 0 && c.layersToTransform === undefined) {
+    throw new InputError('layersPattern: needs layersToTransform, the numbers that it stands before, got none')
   }
-  return fallback
-}
-
-/** Rank, alpha and scaling (alpha / r, or alpha / sqrt r with rank-stabilised LoRA) of one layer. */
-export function strength(config: LoraConfig, name: string): { r: number; alpha: number; scaling: number } {
-  const r = patterned(config.rankPattern, name, config.r, 'rankPattern')
-  const alpha = patterned(config.alphaPattern, name, config.alpha, 'alphaPattern')
-  return { r, alpha, scaling: config.useRslora ? alpha / Math.sqrt(r) : alpha / r }
+  if (c.loraBias && c.useDora)
+    throw new InputError('loraBias: does not go with DoRA, as in PEFT; leave one of them out')
+  if (c.loraBias && typeof c.initLoraWeights === 'string') {
+    throw new InputError(`loraBias: does not go with initLoraWeights ${c.initLoraWeights}, as in PEFT; leave one out`)
+  }
 }
 
 /** Fills in defaults and checks the values; throws InputError naming the first bad field. */
 export function loraConfig(partial: Partial<LoraConfig> = {}): LoraConfig {
-  const defined = Object.fromEntries(Object.entries(partial).filter(([, v]) => v !== undefined))
-  const c: LoraConfig = { ...loraDefaults, ...defined }
-  const rank = (value: unknown, what: string) => {
-    if (!Number.isInteger(value) || (value as number) < 1 || (value as number) > 4096) {
-      throw new InputError(`${what}: must be a whole number from 1 to 4096, got ${JSON.stringify(value)}`)
-    }
+  const strange = Object.keys(partial).find((key) => !Object.hasOwn(loraDefaults, key))
+  if (strange !== undefined) refuse('lora', `settings of ${Object.keys(loraDefaults).join(', ')}`, strange)
+  const given = Object.fromEntries(Object.entries(partial).filter(([, v]) => v !== undefined && v !== null))
+  const c: LoraConfig = { ...loraDefaults, ...given }
+  checkRank('rank', c.r)
+  checkPattern('rankPattern', c.rankPattern, (key, v) => checkRank(`rankPattern ${key}`, v))
+  const checkAlpha = (key: string, v: unknown) => {
+    if (!(typeof v === 'number' && Number.isFinite(v) && v > 0))
+      throw new InputError(`alpha: must be a number above 0, got ${v} for ${key}`)
   }
-  rank(c.r, 'rank')
-  for (const [key, value] of Object.entries(c.rankPattern)) rank(value, `rankPattern ${key}`)
-  for (const [key, value] of [['alpha', c.alpha] as const, ...Object.entries(c.alphaPattern)]) {
-    if (!Number.isFinite(value) || value <= 0)
-      throw new InputError(`alpha: must be a number above 0, got ${value} for ${key}`)
+  checkAlpha('alpha', c.alpha)
+  checkPattern('alphaPattern', c.alphaPattern, checkAlpha)
+  if (!(typeof c.dropout === 'number' && c.dropout >= 0 && c.dropout < 1)) refuse('dropout', 'in [0, 1)', c.dropout)
+  if (!['none', 'all', 'lora_only'].includes(c.bias)) refuse('bias', 'none, all or lora_only', c.bias)
+  for (const name of ['useDora', 'doraNormGradient', 'useRslora', 'loraBias'] as const) {
+    if (typeof c[name] !== 'boolean') refuse(name, 'true or false', c[name])
   }
-  if (!(c.dropout >= 0 && c.dropout < 1)) throw new InputError(`dropout: must be in [0, 1), got ${c.dropout}`)
-  if (!['none', 'all', 'lora_only'].includes(c.bias)) {
-    throw new InputError(`bias: must be none, all or lora_only, got ${JSON.stringify(c.bias)}`)
-  }
-  if (c.layersToTransform !== undefined && typeof c.targetModules === 'string') {
-    throw new InputError('layersToTransform: needs targetModules as a list of names, got one string')
+  if (typeof c.initLoraWeights !== 'boolean' && !namedStarts.includes(c.initLoraWeights)) {
+    refuse('initLoraWeights', `true, false or one of ${namedStarts.join(', ')}`, c.initLoraWeights)
   }
   if (c.targetModules.length === 0) throw new InputError('targetModules: must name at least one layer, got none')
+  for (const name of ['targetModules', 'excludeModules', 'layersPattern'] as const) checkNames(name, c[name], true)
+  checkNames('modulesToSave', c.modulesToSave, false)
+  const layers = c.layersToTransform === undefined ? [] : [c.layersToTransform].flat()
+  if (!layers.every((v) => Number.isInteger(v) && v >= 0)) refuse('layersToTransform', 'layer numbers from 0', layers)
+  checkCount('layersToTransform', layers.length)
+  checkTogether(c)
   return c
 }

@@ -6,13 +6,24 @@ import { Linear } from '../nn/layers.ts'
 import { namedModules, namedParameters, replaceModule, setTrainable } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import { Rng } from '../tensor/philox.ts'
-import { isTarget, type LoraConfig, strength } from './config.ts'
+import type { LoraConfig } from './config.ts'
 import { LoraLinear } from './lora.ts'
+import {
+  idleModules,
+  idlePatterns,
+  idleTargets,
+  type LayerRules,
+  layerRules,
+  moduleNames,
+  parameterNames,
+  savedBy,
+} from './rules.ts'
 
 export type Method = 'full' | 'linear' | 'lora' | 'dora'
 export const methods: readonly Method[] = ['full', 'linear', 'lora', 'dora']
 
-const isHead = (name: string): boolean => /^(head|distillationHead)(\.|$)/.test(name)
+/** Whether one of our names is the classifier's, or of something in it. */
+export const isHead = (name: string): boolean => /^(head|distillationHead)(\.|$)/.test(name)
 
 /** Checkpoint names of the classifier modules, PEFT's usual modules_to_save. */
 export function headModules(model: Vit): string[] {
@@ -38,63 +49,113 @@ export function adaptedLayers(model: Vit): { path: string; name: string; layer: 
 
 /** PEFT saves only what modules_to_save names: without the classifier an adapter would come back with a random one. */
 export function withHead(config: LoraConfig, model: Vit): LoraConfig {
-  return { ...config, modulesToSave: [...new Set([...(config.modulesToSave ?? []), ...headModules(model)])] }
+  const isSaved = savedBy(config.modulesToSave ?? [])
+  const missing = headModules(model).filter((head) => !isSaved(`${head}.weight`))
+  return { ...config, modulesToSave: [...(config.modulesToSave ?? []), ...missing] }
+}
+
+/** Names for a message: some of them, and how many more there are. */
+export function someOf(names: readonly string[], most = 3): string {
+  const shown = names.slice(0, most).map((name) => (name.length > 60 ? `${name.slice(0, 57)}...` : name))
+  return names.length > most ? `${shown.join(', ')} and ${names.length - most} more` : shown.join(', ')
+}
+
+type Layers = ReturnType<typeof linearLayers>
+
+/** Throws where a name of the configuration stands for nothing in the model: mostly a slip, which PEFT would pass over. */
+function checkNames(model: Vit, config: LoraConfig, rules: LayerRules, layers: Layers, targets: Layers): void {
+  const names = layers.map((l) => l.name)
+  const slip = (what: string, idle: readonly (string | number)[], of: string) => {
+    if (idle.length > 0) throw new InputError(`${what}: no ${of} ${someOf(idle.map(String))}; check the spelling`)
+  }
+  if (targets.length === 0) {
+    const endings = [...new Set(names.map((name) => name.slice(name.lastIndexOf('.') + 1)))]
+    throw new InputError(
+      `targets: no linear layer matches ${JSON.stringify(config.targetModules).slice(0, 100)}; layer names end in ${endings.join(', ')}`,
+    )
+  }
+  slip('targets', idleTargets(config, names), 'linear layer is called')
+  if (config.excludeModules?.length && !names.some(rules.isExcluded))
+    slip('excludeModules', [config.excludeModules].flat(), 'linear layer is called')
+  const wanted = [config.layersToTransform ?? []].flat()
+  slip(
+    'layersToTransform',
+    wanted.filter((n) => n >= model.config.layers),
+    `${model.config.layers} layers here are`,
+  )
+  slip(
+    'rankPattern and alphaPattern',
+    idlePatterns(
+      config,
+      targets.map((l) => l.name),
+    ),
+    'adapted layer matches',
+  )
+  const modules = moduleNames(parameterNames(model))
+  slip('modulesToSave', idleModules(config, modules), "module's name ends in")
 }
 
 /**
  * Replaces every target by an adapted layer and freezes the rest but the classifier, the modules to save and the biases
  * that the bias mode names. Returns the configuration to save the adapter with: the classifier is among its modules to
- * save. Throws InputError when nothing matches, listing the names that there are.
+ * save. Throws InputError when nothing matches, listing the names that there are, when a name matches nothing, and when the
+ * classifier is a target.
  */
 export function injectLora(model: Vit, config: LoraConfig, seed: number): LoraConfig {
   const layers = linearLayers(model)
   if (layers.some((l) => l.layer instanceof LoraLinear))
     throw new Error('inject: the model already has adapters; merge or remove them first')
-  const targets = layers.filter((l) => isTarget(config, l.name, isHead(l.path)))
-  if (targets.length === 0) {
-    const endings = [...new Set(layers.map((l) => l.name.slice(l.name.lastIndexOf('.') + 1)))]
+  const rules = layerRules(config)
+  const targets = layers.filter((l) => rules.isTarget(l.name, isHead(l.path)))
+  checkNames(model, config, rules, layers, targets)
+  if (targets.some((l) => isHead(l.path))) {
     throw new InputError(
-      `targets: no linear layer matches ${JSON.stringify(config.targetModules)}; layer names end in ${endings.join(', ')}`,
+      `targets: ${JSON.stringify(config.targetModules).slice(0, 100)} takes in the classifier, which trains whole and is saved; leave it out, or name it in modulesToSave (--modules-to-save ${headModules(model).join(',')})`,
     )
-  }
-  if (Array.isArray(config.targetModules)) {
-    const idle = config.targetModules.filter((t) => !layers.some((l) => l.name === t || l.name.endsWith(`.${t}`)))
-    if (idle.length > 0)
-      throw new InputError(`targets: no linear layer is called ${idle.join(', ')}; check the spelling`)
   }
   const saved = withHead(config, model)
   adaptLayers(model, targets, saved, seed)
   return saved
 }
 
-/** Adapts exactly these layers, at ranks and scalings of their own or the configuration's, and marks what trains. */
+/**
+ * Adapts exactly these layers, at ranks and scalings of their own or the configuration's, and marks what trains. `init` is
+ * how they start; where values are read over it, the default costs least.
+ */
 export function adaptLayers(
   model: Vit,
-  targets: readonly { path: string; name: string; layer: Linear; r?: number; scaling?: number }[],
+  targets: readonly { path: string; name: string; layer: Linear; strength?: { r: number; scaling: number } }[],
   config: LoraConfig,
   seed: number,
+  init = config.initLoraWeights,
 ): void {
-  targets.forEach((target, i) => {
-    const { r, scaling } = { ...strength(config, target.name), ...target }
-    const { dropout, useDora, doraNormGradient, loraBias, initLoraWeights: init } = config
-    const options = { r, scaling, dropout, useDora, doraNormGradient, loraBias, init }
-    replaceModule(model, target.path, new LoraLinear(target.layer, options, new Rng(seed, 1000 + i)))
-  })
+  const rules = layerRules(config)
+  const made: LoraLinear[] = []
+  try {
+    for (const [i, target] of targets.entries()) {
+      const { r, scaling } = target.strength ?? rules.strength(target.name)
+      const { dropout, useDora, doraNormGradient, loraBias } = config
+      const options = { r, scaling, dropout, useDora, doraNormGradient, loraBias, init }
+      made.push(new LoraLinear(target.layer, options, new Rng(seed, 1000 + i)))
+    }
+  } catch (error) {
+    for (const layer of made) layer.disposeAdapter()
+    throw error
+  }
+  for (const [i, target] of targets.entries()) replaceModule(model, target.path, made[i]!)
   markTrainable(model, config)
-}
-
-/** Whether one of PEFT's modules_to_save holds this checkpoint name. */
-export function isSaved(config: LoraConfig, name: string): boolean {
-  return (config.modulesToSave ?? []).some((m) => `.${name}.`.includes(`.${m}.`))
 }
 
 /** Lets train what PEFT would: adapters, modules to save, and the biases that the bias mode names. */
 export function markTrainable(model: Vit, config: LoraConfig): void {
   const adapted = new Set(adaptedLayers(model).map((l) => l.path))
+  const isSaved = savedBy(config.modulesToSave ?? [])
   setTrainable(model, true, () => true)
   setTrainable(model, false, (path) => {
-    if (/\.(loraA|loraB|loraBias|magnitude)$/.test(path)) return false
-    if (isSaved(config, huggingFaceName(path, model.config))) return false
+    // MiCA's lora_B is of the weights' least directions, and stays so.
+    if (/\.(loraA|loraB|loraBias|magnitude)$/.test(path))
+      return config.initLoraWeights === 'mica' && path.endsWith('loraB')
+    if (isSaved(huggingFaceName(path, model.config))) return false
     if (!path.endsWith('.bias') || config.bias === 'none') return true
     return config.bias === 'lora_only' && !adapted.has(path.slice(0, -'.bias'.length))
   })

@@ -12,6 +12,7 @@ import { keep, scope } from '../tensor/scope.ts'
 import { untracked } from '../tensor/tape.ts'
 import { type Parameter, parameter, type Tensor } from '../tensor/tensor.ts'
 import type { LoraConfig } from './config.ts'
+import { startingValues } from './start.ts'
 
 export interface LoraLayerOptions {
   r: number
@@ -37,10 +38,10 @@ function finish(p: Tensor, { act, colScale, residual }: ForwardOptions): Tensor 
 const floor = 2 ** -120
 
 export class LoraLinear extends Linear {
-  /** (R, in), starting uniform in 1 / sqrt(in) as PEFT's kaiming_uniform(sqrt 5), or normal with deviation 1 / R. */
-  loraA: Parameter
-  /** (out, R), starting at 0. */
-  loraB: Parameter
+  /** (R, in) */
+  loraA!: Parameter
+  /** (out, R) */
+  loraB!: Parameter
   loraBias: Parameter | undefined
   /** DoRA's m (out), starting at the row norms of the weight as it is now. */
   magnitude: Parameter | undefined
@@ -54,14 +55,19 @@ export class LoraLinear extends Linear {
     const { r } = options
     const [nIn, nOut] = [base.inFeatures, base.outFeatures]
     this.options = options
-    const bound = 1 / Math.sqrt(nIn)
-    const start = options.init === 'gaussian' ? () => rng.normal() / r : () => (2 * rng.uniform() - 1) * bound
-    this.loraA = parameter(backend, Float32Array.from({ length: r * nIn }, start), [r, nIn])
-    this.loraB = parameter(backend, new Float32Array(nOut * r), [nOut, r])
-    if (options.loraBias) this.loraBias = parameter(backend, new Float32Array(nOut), [nOut])
-    if (options.useDora) {
-      this.magnitude = parameter(backend, new Float32Array(nOut), [nOut])
-      this.resetMagnitude()
+    const start = startingValues(options.init, r, nIn, nOut, rng)
+    try {
+      this.loraA = parameter(backend, start.a, [r, nIn])
+      this.loraB = parameter(backend, start.b, [nOut, r])
+      if (options.loraBias) this.loraBias = parameter(backend, start.bias, [nOut])
+      if (options.useDora) {
+        this.magnitude = parameter(backend, new Float32Array(nOut), [nOut])
+        this.resetMagnitude()
+      }
+    } catch (error) {
+      // Memory may be full; nobody else knows of what was taken.
+      this.disposeAdapter()
+      throw error
     }
   }
 

@@ -18,6 +18,25 @@ type Part = (next: number) => number
 const longest = 1000
 const mostStates = 4000
 
+/** How much work expressions may still make, in states looked at; shared by all of one configuration. */
+export interface Work {
+  left: number
+}
+
+/** Work for a quarter of a second or so: hundreds of times what usual expressions take for the names of a large model. */
+export const someWork = (): Work => ({ left: 10_000_000 })
+
+/** A state costs this much to make: they are objects, and stay. */
+const stateCost = 100
+
+/** Whether a character is what a token stands for. */
+function meaning(token: string): (character: string) => boolean {
+  const literal = /^\\?([^\w\\])$/.exec(token)?.[1] ?? token
+  if (token !== '.' && literal.length === 1) return (character) => character === literal
+  const fits = new RegExp(`^${token}$`)
+  return (character) => fits.test(character)
+}
+
 const isWord = (name: string, at: number) => /\w/.test(name.charAt(at))
 const checks: Record<string, (name: string, at: number) => boolean> = {
   '^': (_, at) => at === 0,
@@ -32,13 +51,34 @@ const assertion = /\^|\$|\\[bB]/y
 const opening = /\((?:\?(?:(?:<\w+>)|([:=!])))?(?!\?)/y
 const often = /(?:([*+?])|\{(\d+)(?:(,)(\d*))?\})\??/y
 
+/** Whether a name, or its ending after a dot, matches an expression: PEFT's `(.*\.)?(KEY)$`. Throws as `wholeMatch` does. */
+export function endMatch(given: string, what: string, work: Work = someWork()): (name: string) => boolean {
+  if (!/^[\w.-]*$/.test(given)) return wholeMatch(given, what, work, '(?:.*\\.)?')
+  // Without signs of its own but the dot, which stands for any character: no states are needed, and there may be thousands.
+  return (name) => {
+    const from = name.length - given.length
+    if (from < 0 || (from > 0 && name[from - 1] !== '.')) return false
+    for (let i = 0; i < given.length; i++) if (given[i] !== '.' && given[i] !== name[from + i]) return false
+    return true
+  }
+}
+
 /**
  * Compiles a regular expression; `before`, one of ours, is to come before it. Throws an InputError that starts with `what`
- * where it is none, or asks for what is not offered.
+ * where it is none, asks for what is not offered, or where no work is left, now or when a name is compared.
  */
-export function wholeMatch(given: string, what: string, before = ''): (name: string) => boolean {
+export function wholeMatch(
+  given: string,
+  what: string,
+  work: Work = someWork(),
+  before = '',
+): (name: string) => boolean {
   const refuse = (rule: string): never => {
     throw new InputError(`${what}: must be ${rule}, got ${JSON.stringify(given.slice(0, 100))}`)
+  }
+  const spend = (amount: number) => {
+    work.left -= amount
+    if (work.left < 0) refuse('fewer or simpler regular expressions: all together these take too long')
   }
   if (given.length > longest) refuse(`a regular expression of at most ${longest} characters`)
   try {
@@ -50,6 +90,7 @@ export function wholeMatch(given: string, what: string, before = ''): (name: str
   const states: State[] = [{ kind: 'end' }]
   const put = (state: State): number => {
     if (states.length >= mostStates) refuse('a regular expression that repeats less')
+    spend(stateCost)
     return states.push(state) - 1
   }
 
@@ -93,8 +134,8 @@ export function wholeMatch(given: string, what: string, before = ''): (name: str
       return (next) => put({ kind: 'look', wanted: look === '=', start: inner(0), next })
     }
     const token = take(one)?.[0] ?? refuse('a regular expression without back-references and look-behind')
-    const fits = new RegExp(`^${/^[\]{}]$/.test(token) ? `\\${token}` : token}$`)
-    return (next) => put({ kind: 'take', test: (character) => fits.test(character), next })
+    const test = meaning(token)
+    return (next) => put({ kind: 'take', test, next })
   }
 
   function repeated(part: Part): Part {
@@ -126,31 +167,30 @@ export function wholeMatch(given: string, what: string, before = ''): (name: str
     const looks = new Map<number, boolean>()
     /** Whether the end is reached from a state at a place. */
     function reaches(from: number, place: number): boolean {
-      const seen = new Set<number>()
-      const open = [[from, place] as const]
-      const go = (state: number, to: number) => {
-        const pair = state * (name.length + 1) + to
-        if (seen.has(pair)) return
-        seen.add(pair)
-        open.push([state, to])
-      }
-      for (let pair = open.pop(); pair; pair = open.pop()) {
-        const [number, i] = pair
-        const state = states[number]!
-        if (state.kind === 'end') return true
-        if (state.kind === 'choice') {
-          go(state.next, i)
-          go(state.other, i)
-        } else if (state.kind === 'take') {
-          if (i < name.length && state.test(name[i]!)) go(state.next, i + 1)
-        } else if (state.kind === 'check') {
-          if (state.test(name, i)) go(state.next, i)
-        } else {
-          const key = number * (name.length + 1) + i
-          const found = looks.get(key) ?? reaches(state.start, i)
-          looks.set(key, found)
-          if (found === state.wanted) go(state.next, i)
+      spend(states.length >> 4)
+      const seen = new Int32Array(states.length).fill(-1)
+      let open = [from]
+      for (let i = place; open.length > 0; i++) {
+        const later: number[] = []
+        for (let number = open.pop(); number !== undefined; number = open.pop()) {
+          if (seen[number] === i) continue
+          seen[number] = i
+          spend(1)
+          const state = states[number]!
+          if (state.kind === 'end') return true
+          if (state.kind === 'choice') open.push(state.next, state.other)
+          else if (state.kind === 'take') {
+            if (i < name.length && state.test(name[i]!)) later.push(state.next)
+          } else if (state.kind === 'check') {
+            if (state.test(name, i)) open.push(state.next)
+          } else {
+            const key = number * (name.length + 1) + i
+            const found = looks.get(key) ?? reaches(state.start, i)
+            looks.set(key, found)
+            if (found === state.wanted) open.push(state.next)
+          }
         }
+        open = later
       }
       return false
     }

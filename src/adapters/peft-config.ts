@@ -1,6 +1,6 @@
 // adapter_config.json: PEFT's LoraConfig in its own spelling, read with care and written with every field PEFT 0.20 writes.
 import { InputError } from '../platform/errors.ts'
-import { type LoraConfig, loraConfig } from './config.ts'
+import { type LoraConfig, loraConfig, namedStarts } from './config.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -23,8 +23,51 @@ const foreign = [
   'fan_in_fan_out',
 ] as const
 
+// What PEFT 0.21 writes beside what is read here, none of which changes what an adapter computes.
+const idle = [
+  'auto_mapping',
+  'base_model_name_or_path',
+  'corda_config',
+  'ensure_weight_tying',
+  'eva_config',
+  'inference_mode',
+  'loftq_config',
+  'lora_ga_config',
+  'megatron_core',
+  'peft_type',
+  'peft_version',
+  'qalora_group_size',
+  'revision',
+  'runtime_config',
+  'task_type',
+] as const
+
+const read = [
+  'alpha_pattern',
+  'bias',
+  'exclude_modules',
+  'init_lora_weights',
+  'layers_pattern',
+  'layers_to_transform',
+  'lora_alpha',
+  'lora_bias',
+  'lora_dropout',
+  'modules_to_save',
+  'r',
+  'rank_pattern',
+  'target_modules',
+  'use_dora',
+  'use_rslora',
+] as const
+
+// These change the base weights when an adapter starts, so that it fits no other base; PEFT can save it as plain LoRA.
+const changesBase = /^(pissa(_niter_\d+)?|olora|corda|lora_ga|loftq)$/
+
 const isOff = (value: unknown): boolean =>
-  value === undefined || value === null || value === false || (Array.isArray(value) && value.length === 0)
+  value === undefined ||
+  value === null ||
+  value === false ||
+  (typeof value === 'object' && Object.keys(value).length === 0)
 
 function fail(field: string, rule: string, value: unknown): never {
   throw new InputError(`adapter_config.json: ${field} must be ${rule}, got ${JSON.stringify(value)?.slice(0, 100)}`)
@@ -54,14 +97,16 @@ function flag(json: Json, field: string): boolean {
 export function parseAdapterConfig(json: Json): LoraConfig {
   if (json.peft_type !== 'LORA') fail('peft_type', '"LORA"', json.peft_type)
   for (const field of foreign) if (!isOff(json[field])) fail(field, 'off (this variant is not supported)', json[field])
-  // PiSSA and its like change the base weights at load; PEFT can convert such an adapter to plain LoRA when saving.
   const init = json.init_lora_weights ?? true
-  if (typeof init !== 'boolean' && init !== 'gaussian') {
+  if (typeof init === 'string' && changesBase.test(init)) {
     fail(
       'init_lora_weights',
-      'true, false or "gaussian" (save with path_initial_model_for_weight_conversion in PEFT)',
+      'one that leaves the base weights alone (save it in PEFT with path_initial_model_for_weight_conversion, as plain LoRA)',
       init,
     )
+  }
+  if (typeof init !== 'boolean' && !namedStarts.some((name) => name === init)) {
+    fail('init_lora_weights', `true, false or one of ${namedStarts.join(', ')}`, init)
   }
   const number = (field: string, fallback: number) => {
     const value = json[field] ?? fallback
@@ -90,8 +135,14 @@ export function parseAdapterConfig(json: Json): LoraConfig {
     layersToTransform: layers as number[] | number | undefined,
     layersPattern: strings(json, 'layers_pattern'),
     modulesToSave: saved === undefined ? undefined : [saved].flat(),
-    initLoraWeights: init as boolean | 'gaussian',
+    initLoraWeights: init as LoraConfig['initLoraWeights'],
   } as Partial<LoraConfig>)
+}
+
+/** Fields of adapter_config.json that PEFT 0.21 does not know, and would leave out, where they are not off. */
+export function unknownFields(json: Json): string[] {
+  const known: readonly string[] = [...foreign, ...idle, ...read]
+  return Object.keys(json).filter((field) => !known.includes(field) && !isOff(json[field]))
 }
 
 export interface BaseModel {

@@ -76,7 +76,8 @@ export async function estimate(options: EstimateOptions): Promise<MemoryEstimate
   try {
     const { classes } = options
     const names = typeof classes === 'number' ? Array.from({ length: classes }, (_, i) => `${i}`) : [...classes]
-    prepare(model, names, method, { seed: 0, lora: options.lora ?? {} })
+    // How adapters start takes no memory, but may take the data.
+    prepare(model, names, method, { seed: 0, lora: { ...options.lora, initLoraWeights: true } })
     const weights = planner.memory().used
     const on = { backend: { name: options.device ?? 'wasm' }, patches: model.patches } as const
     const microBatch = options.microBatch ?? Math.min(batchSize, defaultMicroBatch(on, options.checkpointing))

@@ -1,6 +1,6 @@
 // A model ready to use, from a folder, a hub name or a finished run: weights, adapter, preprocessing and source in one.
 import type { LoraConfig } from '../adapters/config.ts'
-import { applyAdapter, openAdapter } from '../adapters/peft-format.ts'
+import { applyAdapter, openAdapter } from '../adapters/peft-read.ts'
 import type { Backend } from '../backend/backend.ts'
 import { type Preprocess, parsePreprocessor, parseTimmPreprocessor, withInputSize } from '../data/preprocess.ts'
 import { type Checkpoint, openCheckpoint } from '../io/checkpoint.ts'
@@ -70,6 +70,8 @@ export async function openModel(
   const folder = await resolveModel(wanted ? `${nameOrFolder.split('@')[0]}@${wanted}` : nameOrFolder, options)
   const commit = folder === nameOrFolder ? undefined : /[\\/]snapshots[\\/]([0-9a-f]{40})$/.exec(folder)?.[1]
   const checkpoint = await openCheckpoint(folder)
+  // Before the weights of the base take their time.
+  const adapter = options.adapter === undefined ? undefined : await openAdapter(options.adapter)
   const preprocess = preprocessOf(checkpoint, options.inputSize)
   const size = preprocess.crop ?? (preprocess.resize && 'height' in preprocess.resize ? preprocess.resize : undefined)
   const read = options.fingerprint ? hashed(checkpoint) : undefined
@@ -88,13 +90,15 @@ export async function openModel(
     notes,
   }
   try {
-    const { adapter } = options
     const { channels } = model.config
     if (channels !== 3) throw new InputError(`${nameOrFolder}: must take images of 3 channels, got ${channels}`)
     if (read) opened.fingerprint = await fingerprint(model.config, await read.digest())
-    if (adapter !== undefined) opened.lora = await applyAdapter(model, await openAdapter(adapter))
-    if (opened.fingerprint && adapter !== undefined) {
-      opened.fingerprint = { ...opened.fingerprint, ...(await adapterFingerprint(adapter)) }
+    if (adapter) {
+      const { allowNonFinite } = options
+      opened.lora = await applyAdapter(model, adapter, { allowNonFinite, onNote: (note) => opened.notes.push(note) })
+      if (opened.fingerprint) {
+        opened.fingerprint = { ...opened.fingerprint, ...(await adapterFingerprint(adapter.folder)) }
+      }
     }
   } catch (error) {
     disposeModule(model)

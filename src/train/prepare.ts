@@ -1,10 +1,19 @@
 // Makes a loaded model ready for a fine-tuning method and a set of classes.
 import { type LoraConfig, loraConfig } from '../adapters/config.ts'
-import { freezeBackbone, injectLora, type Method, markTrainable, withHead } from '../adapters/inject.ts'
+import {
+  adaptedLayers,
+  freezeBackbone,
+  injectLora,
+  isHead,
+  type Method,
+  markTrainable,
+  withHead,
+} from '../adapters/inject.ts'
 import { fitHead } from '../models/head.ts'
 import type { Vit } from '../models/vit.ts'
 import { truncatedNormal } from '../nn/layers.ts'
 import { setTrainable } from '../nn/module.ts'
+import { InputError } from '../platform/errors.ts'
 import { Rng } from '../tensor/philox.ts'
 
 /** Learning rates that suit each method with AdamW. OTX uses 1e-4 for all, which leaves adapters and heads behind. */
@@ -22,7 +31,8 @@ const headStream = 900
 
 /**
  * Gives the model a classifier for these classes (the old one when it names the same), then freezes and adapts as the
- * method says. `adapter` is the configuration of an adapter that is already on the model, to be trained further.
+ * method says. `adapter` is the configuration of an adapter that is already on the model, to be trained further. Throws an
+ * InputError where that adapts the classifier.
  */
 export function prepare(
   model: Vit,
@@ -30,6 +40,11 @@ export function prepare(
   method: Method,
   options: { seed: number; lora?: Partial<LoraConfig>; adapter?: LoraConfig | undefined },
 ): Prepared {
+  if (options.adapter && adaptedLayers(model).some(({ path }) => isHead(path))) {
+    throw new InputError(
+      'adapter: adapts the classifier, which trains whole here; merge it into its model first (vitune merge), then train that',
+    )
+  }
   const newHead = fitHead(model, classes, truncatedNormal(new Rng(options.seed, headStream), 0.02))
   if (options.adapter) {
     const lora = withHead(options.adapter, model)

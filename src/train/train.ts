@@ -1,7 +1,7 @@
 // Fine-tuning from folders to a run folder, as one async generator: the loop is fit.ts, this file adds data and files.
 import { platform } from '#platform'
 import { adaptedLayers, type Method } from '../adapters/inject.ts'
-import { saveAdapter } from '../adapters/peft-format.ts'
+import { saveAdapter } from '../adapters/peft-write.ts'
 import type { Backend } from '../backend/backend.ts'
 import { createBackend } from '../backend/create.ts'
 import type { Dataset } from '../data/dataset.ts'

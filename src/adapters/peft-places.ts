@@ -1,0 +1,126 @@
+// Which tensor of adapter_model.safetensors is what: every one has a place in the model, or is known to be a copy that nothing
+// reads, or is refused. PEFT leaves the adapter's own name out of what it saves; a raw state dict keeps it.
+import type { SafetensorsFile } from '../io/safetensors.ts'
+import { unwrapNames } from '../io/wrappers.ts'
+import type { Vit } from '../models/vit.ts'
+import { InputError } from '../platform/errors.ts'
+import { headModules, linearLayers, someOf } from './inject.ts'
+import { checkpointName, root, type Spelling, spellingsOf } from './peft-names.ts'
+import { parameterNames } from './rules.ts'
+
+export type Part = 'loraA' | 'loraB' | 'loraBias' | 'magnitude'
+
+export const storedPart: Record<Part, string> = {
+  loraA: 'lora_A',
+  loraB: 'lora_B',
+  loraBias: 'lora_B.bias',
+  magnitude: 'lora_magnitude_vector',
+}
+
+export interface Places {
+  /** Each adapted layer by its checkpoint name: what it is called in the file, and where its parts are. */
+  adapted: Map<string, { stored: string; keys: Map<Part, string> }>
+  /** Everything else by checkpoint name: the classifier, other saved modules, biases. */
+  others: Map<string, string>
+  /** Two tensors for one place: the first has it, and the second must be the same. */
+  twins: [string, string][]
+  /** How the file calls the layers. */
+  spellings: Spelling[]
+}
+
+/** A tensor's name, taken apart. */
+type Parsed =
+  | { kind: 'part'; layer: string; part: Part; adapter: string | undefined }
+  /** `names`: what it may be called in the model, the likeliest first. `copy`: PEFT does not read it. */
+  | { kind: 'other'; names: string[]; wrapped?: 'own' | 'original' }
+
+function parse(name: string): Parsed {
+  const lora =
+    /^(.*)\.(lora_A|lora_B|lora_magnitude_vector)(?:\.(?!(?:weight|bias)$)([^.]+))?(?:\.(weight|bias))?$/.exec(name)
+  if (lora) {
+    const [, layer, kind, adapter, leaf] = lora
+    const part = kind === 'lora_A' ? 'loraA' : kind !== 'lora_B' ? 'magnitude' : leaf === 'bias' ? 'loraBias' : 'loraB'
+    return { kind: 'part', layer: layer!, part, adapter }
+  }
+  const wrapped = /^(.*)\.(modules_to_save|original_module)\.(.*)$/.exec(name)
+  if (!wrapped) return { kind: 'other', names: [name.replace('.base_layer.', '.')] }
+  const [, module, wrapper, rest] = wrapped
+  // With the adapter's name before the rest, or without.
+  const names = [rest!, rest!.slice(rest!.indexOf('.') + 1)].map((r) => `${module}.${r}`)
+  return { kind: 'other', names, wrapped: wrapper === 'original_module' ? 'original' : 'own' }
+}
+
+/** Sorts the tensors by what they belong to. Throws an InputError on names that have no place, and where several adapters lie in one file. */
+export function findPlaces(
+  model: Vit,
+  { tensors, folder }: { tensors: SafetensorsFile; folder: string },
+  onNote: (note: string) => void,
+): Places {
+  const { config } = model
+  const layers = new Set(linearLayers(model).map((l) => l.name))
+  const known = new Set([...parameterNames(model), ...headModules(model).flatMap((h) => [`${h}.weight`, `${h}.bias`])])
+  const adapted: Places['adapted'] = new Map()
+  const others: Places['others'] = new Map()
+  const twins: Places['twins'] = []
+  const adapters = new Set<string>()
+  const strange: string[] = []
+  const unread: string[] = []
+  const wrapped: { name: string; key: string }[] = []
+  const unwrapped = unwrapNames(tensors.names(), folder)
+  if (unwrapped.note) onNote(unwrapped.note)
+  for (const [plain, key] of unwrapped.stored) {
+    if (!plain.startsWith(root))
+      throw new InputError(`adapter: tensor names must start with ${root}, got ${key.slice(0, 80)}`)
+    const stored = plain.slice(root.length)
+    const found = parse(stored)
+    if (/^(\w+\.)?pooler\./.test(stored)) unread.push(key)
+    else if (found.kind === 'part') {
+      const name = checkpointName(found.layer, config)
+      if (found.adapter) adapters.add(found.adapter)
+      if (!layers.has(name)) strange.push(name)
+      const entry = adapted.get(name) ?? { stored: found.layer, keys: new Map<Part, string>() }
+      const first = entry.keys.get(found.part)
+      if (first) twins.push([first, key])
+      else entry.keys.set(found.part, key)
+      adapted.set(name, entry)
+    } else {
+      const names = found.names.map((n) => checkpointName(n, config))
+      const name = names.find((n) => known.has(n)) ?? names[0]!
+      if (found.wrapped === 'own') wrapped.push({ name, key })
+      else if (found.wrapped === undefined) {
+        const first = others.get(name)
+        if (first) twins.push([first, key])
+        else others.set(name, key)
+      }
+    }
+  }
+  if (strange.length > 0) {
+    const patches = strange.find((name) => name.endsWith('patch_embeddings.projection'))
+    throw new InputError(
+      patches
+        ? `${folder}: adapts ${patches}, a convolution, and adapters are read for linear layers only; merge it in PEFT and take that model`
+        : `${folder}: adapts ${someOf([...new Set(strange)])}, which this model does not have; is it for another model?`,
+    )
+  }
+  if (adapters.size > 1)
+    throw new InputError(`${folder}: holds the adapters ${someOf([...adapters])} in one file; save one of them alone`)
+  if (adapted.size === 0) throw new InputError(`${folder}: adapter_model.safetensors holds no LoRA weights`)
+  if (unread.length > 0) onNote(`not read: ${someOf(unread)} (the pooler, which no classifier reads)`)
+  // With bias "all" PEFT writes a wrapped module's bias three times; where the plain name is there it reads that one.
+  const alone = wrapped.filter(({ name }) => !others.has(name))
+  for (const { name, key } of alone) others.set(name, key)
+  if (alone.length > 0)
+    onNote(
+      `${someOf(alone.map(({ key }) => key))}: names of a raw state dict, read as ${someOf(alone.map((w) => w.name))}`,
+    )
+  const stored = [...adapted.values()].map((entry) => entry.stored)
+  return { adapted, others, twins, spellings: spellingsOf([...stored, ...twinLayers(twins)], config) }
+}
+
+/** The layers of twins, as the file calls them: a file for both of transformers' spellings has every layer twice. */
+function twinLayers(twins: Places['twins']): string[] {
+  return twins.flatMap(([, key]) => {
+    const found = parse(key.slice(key.indexOf(root) + root.length))
+    return found.kind === 'part' ? [found.layer] : []
+  })
+}
