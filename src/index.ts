@@ -205,6 +205,7 @@ export {
 } from './train/experiment.ts'
 export { type Explanation, explain } from './train/explain.ts'
 export type { SharedImage } from './train/image-changes.ts'
+export { type ImageList, type RunImage, readImageList } from './train/image-list.ts'
 export { Replay, type ReplayOptions, type StepInput } from './train/replay.ts'
 export { fit } from './train/fit.ts'
 export type { EpochEvent, FitEvent, FitOptions, FitResult, FitState, StepEvent } from './train/fit-options.ts'
@@ -219,6 +220,7 @@ export { type MethodSummary, summarise } from './train/report/summarise.ts'
 export { summaryWords } from './train/report/summary-words.ts'
 export { renderTable } from './train/report/table.ts'
 export { type Metrics, multiclass, type Prediction, type Task } from './train/task.ts'
+export { type SeenImages, seenImages, type Tested, type TestImages, testedOf } from './train/seen-images.ts'
 export {
   type CheckEvent,
   type DoneEvent,

@@ -1,5 +1,5 @@
 // The verbs of vitune other than train, run as a program: results on standard output, notes on standard error, codes.
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -53,13 +53,68 @@ const near = (a: readonly number[], b: readonly number[], tolerance = 1e-5) => {
 }
 
 test('test prints accuracy, each class and the confusion matrix', async () => {
-  const text = await output('test', '--run', run, '--data', data, ...fast)
+  const text = await output('test', '--run', run, '--data', data, '--all', ...fast)
   assert.match(text, /^accuracy +100\.0 % \(18 of 18 images\)\nloss +\d\.\d{4}\n/)
+  assert.match(text, /\ntested +18 images, 15 of them trained on \(blue\/\S+, blue\/\S+, blue\/\S+, …\)/)
   assert.match(text, /\nred +100\.0 % +6\/6\n/)
   assert.match(
     text,
     /Confusion matrix\ntrue \\ predicted +blue +green +red\nblue +6 +0 +0\ngreen +0 +6 +0\nred +0 +0 +6\n$/,
   )
+})
+
+test('test takes the images that the run held out, and says of any others which were trained on', async () => {
+  for (const args of [[], ['--data', data]]) {
+    const text = await output('test', '--run', run, ...args, ...fast)
+    assert.match(text, /^accuracy +100\.0 % \(3 of 3 images\)\n/)
+    assert.match(text, /\ntested +the 3 images held out by the run; 15 were trained on: --all tests everything\n/)
+    assert.match(text, /\nnote +the held out images also chose the best epoch/)
+  }
+  const list = readFileSync(join(run, 'images.jsonl'), 'utf8').split('\n').slice(1, -1)
+  const held = list.map((line) => JSON.parse(line)).filter(([part]) => part === 'val')
+  const parts = async (...args: string[]) => JSON.parse(await output('test', '--run', run, '--json', ...args, ...fast))
+  const own = await parts()
+  assert.equal(
+    own.predictions.map(({ file }: { file: string }) => file).sort(),
+    held.map(([, , file]) => join(data, file)).sort(),
+  )
+  assert.equal([own.part, own.trained_on, own.validated_on, own.left_out], ['held-out', 0, 3, 15])
+
+  // A copy of the data is its data, by another way and with a new image.
+  const copy = join(folder, 'copy')
+  cpSync(data, copy, { recursive: true })
+  writeFileSync(join(copy, 'red', 'new.png'), await picture('red', 50).png().toBuffer())
+  const again = await output('test', '--run', run, '--data', copy, ...fast)
+  assert.match(again, /\ntested +the 3 images held out by the run and 1 image new to it; 15 were trained on/)
+  // Elsewhere what was trained on is tested too, and told whatever it is called there.
+  const other = join(folder, 'other')
+  mkdirSync(join(other, 'red'), { recursive: true })
+  const [, , trained] = list
+    .map((line) => JSON.parse(line))
+    .find(([part, label]) => part === 'train' && label === 'red')
+  cpSync(join(data, trained), join(other, 'red', 'known.png'))
+  for (const i of [60, 61]) writeFileSync(join(other, 'red', `${i}.png`), await picture('red', i).png().toBuffer())
+  const some = await parts('--data', other)
+  assert.equal(
+    [some.part, some.images, some.trained_on, some.trained_on_files, some.left_out],
+    ['all', 3, 1, ['red/known.png'], 0],
+  )
+  rmSync(join(other, 'red', 'known.png'))
+  assert.match(
+    await output('test', '--run', run, '--data', other, ...fast),
+    /\ntested +2 images, none of them trained on\n/,
+  )
+})
+
+test('test measures a model with an adapter as the run that made it, and a run of an earlier version as far as is known', async () => {
+  const adapted = await output('test', '--model', model, '--adapter', run, '--data', data, ...fast)
+  assert.is(adapted, await output('test', '--run', run, ...fast))
+  const old = join(folder, 'old')
+  cpSync(run, old, { recursive: true })
+  rmSync(join(old, 'images.jsonl'))
+  const text = await output('test', '--run', old, ...fast)
+  assert.match(text, /\(18 of 18 images\)/)
+  assert.match(text, /\ntested +18 images; which of them were trained on is not known, since the run keeps no list/)
 })
 
 test('test --json gives everything; a class in the wrong folder is counted where it belongs', async () => {
@@ -105,10 +160,8 @@ test('test --json gives everything; a class in the wrong folder is counted where
   const strange = await images(join(folder, 'strange'), 1, ['purple', 'red'])
   assert.match(await refusal('test', '--run', data, '--data', data), /must be a run folder that vitune train wrote/)
   assert.match(await refusal('test', '--run', run, '--data', strange), /its classes must be among those trained on/)
-  assert.match(
-    await refusal('test', '--data', data),
-    /^required option '--run <dir>' not specified; see vitune test --help$/,
-  )
+  assert.match(await refusal('test', '--data', data), /^which model\? give --run RUN, or --model DIR$/)
+  assert.match(await refusal('test', '--model', model), /^--data: is needed/)
 })
 
 test('predict --json --logits prints exactly files, labels, scores and logits', async () => {

@@ -24,7 +24,7 @@ export interface Opened {
   backend: Backend
   opened: OpenModel
   task: Task
-  /** The run's or the adapter's own record, where there is one. */
+  /** The run's, the adapter's or the model's own record, where there is one. */
   run: Record<string, unknown> | undefined
 }
 
@@ -56,7 +56,7 @@ async function recordOf(folder: string | undefined): Promise<Record<string, unkn
 export async function withModel<T>(flags: ModelFlags, ui: Ui, use: (opened: Opened) => Promise<T>): Promise<T> {
   checkModel(flags)
   const { run: folder, model, adapter } = flags
-  const run = folder === undefined ? await recordOf(adapter) : await readRun(folder)
+  const run = folder === undefined ? await recordOf(adapter ?? model) : await readRun(folder)
   const backend = await createBackend(flags)
   const hub = { onProgress: downloads(ui) }
   let opened: OpenModel | undefined

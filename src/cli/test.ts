@@ -1,18 +1,22 @@
-// vitune test: accuracy, loss and confusion matrix of a run on a folder of labelled images.
+// vitune test: accuracy, loss and confusion matrix of a run or a model on a folder of labelled images.
 import { Command } from 'commander'
+import { joined, subset } from '../data/dataset.ts'
 import { openTestFolder } from '../data/image-folder.ts'
 import { batchSource } from '../data/loader.ts'
 import { evalTransform } from '../data/transforms.ts'
+import { localFiles } from '../io/local-files.ts'
 import { InputError } from '../platform/errors.ts'
 import { type BatchSource, type Evaluation, evaluate } from '../train/evaluate.ts'
+import { seenImages, type Tested, type TestImages, testedOf } from '../train/seen-images.ts'
+import type { TrainSettings } from '../train/settings.ts'
 import { oneLine, percent, plural, table } from './format.ts'
-import { type ModelFlags, withModel } from './open.ts'
+import { addModel, type ModelFlags, type Opened, withModel } from './open.ts'
 import { addDevice, addOutput, examples, numberOption } from './options.ts'
-import { bar, createUi } from './ui.ts'
+import { bar, createUi, type Ui } from './ui.ts'
 
-interface Flags extends Omit<ModelFlags, 'model' | 'adapter'> {
-  run: string
-  data: string
+interface Flags extends ModelFlags {
+  data?: string
+  all?: boolean
   batchSize?: number
   strict?: boolean
   json?: boolean
@@ -46,15 +50,70 @@ function confusionText(matrix: readonly number[][], classes: readonly string[]):
   return `Most often confused\n${table(rows, [0])}\n(the whole matrix: --json)`
 }
 
+/** The images to test on: those of --data, else those of the run itself. */
+async function openImages(flags: Flags, run: Opened['run'], classes: readonly string[]): Promise<TestImages[]> {
+  const { all = false } = flags
+  const { data, val } = (run?.settings ?? {}) as Partial<TrainSettings>
+  const open = async (root: string): Promise<TestImages> => ({
+    dataset: await openTestFolder(root, { classes, all }),
+    root,
+    val: localFiles(root).resolve(root) === val,
+  })
+  if (flags.data !== undefined) return [await open(flags.data)]
+  if (data === undefined) throw new InputError('--data: is needed, a folder with a folder of images for each class')
+  if (val === undefined) return [await open(data)]
+  return all ? [await open(data), await open(val)] : [await open(val)]
+}
+
+/** What is tested, and what the run has seen of it; undefined where no run is known, or it keeps no list. */
+async function choose(flags: Flags, run: Opened['run'], images: readonly TestImages[], ui: Ui) {
+  const folder = flags.run ?? flags.adapter ?? flags.model
+  if (folder === undefined || !run) return undefined
+  const comparing = seenImages(folder, images)
+  let compared = await comparing.next()
+  for (; !compared.done; compared = await comparing.next()) {
+    const { done, total } = compared.value
+    ui.progress(() => `comparing images with the run's ${bar(done / total)} ${done}/${total}`)
+  }
+  const { data, val } = (run.settings ?? {}) as Partial<TrainSettings>
+  const own = images.every(({ root }) => [data, val].includes(localFiles(root).resolve(root)))
+  return compared.value && testedOf(compared.value, { all: flags.all ?? false, own })
+}
+
+/** What was tested, in words. */
+function testedText(tested: Tested | undefined, images: number): string {
+  const all = plural(images, 'image')
+  if (!tested)
+    return `${all}; which of them were trained on is not known, since the run keeps no list (an earlier version made it)`
+  const { part, validatedOn, trainedOn, leftOut } = tested
+  if (part === 'held-out') {
+    const others = images - validatedOn
+    const what = [
+      ...(validatedOn > 0 ? [`${plural(validatedOn, 'image')} held out by the run`] : []),
+      ...(others > 0 ? [`${plural(others, 'image')} new to it`] : []),
+    ]
+    return `the ${what.join(' and ')}; ${leftOut} ${leftOut === 1 ? 'was' : 'were'} trained on: --all tests everything`
+  }
+  const n = trainedOn.length
+  if (n === 0)
+    return validatedOn > 0 ? `${all}, ${validatedOn} of them held out by the run` : `${all}, none of them trained on`
+  const names = trainedOn.slice(0, 3).map(oneLine)
+  return `${all}, ${n} of them trained on (${names.join(', ')}${n > names.length ? ', …' : ''}): that flatters the accuracy`
+}
+
 async function run(flags: Flags): Promise<void> {
   const ui = createUi({ colour: flags.color ?? true })
-  const { data, batchSize = 16, strict = false } = flags
+  const { batchSize = 16, strict = false } = flags
   if (!(Number.isInteger(batchSize) && batchSize >= 1)) {
     throw new InputError(`--batch-size: must be a whole number from 1, got ${batchSize}`)
   }
   const skipped = new Map<string, string>()
-  const { result, classes } = await withModel(flags, ui, async ({ opened, task }) => {
-    const dataset = await openTestFolder(data, { classes: task.classes })
+  const { result, classes, about, tested } = await withModel(flags, ui, async ({ opened, task, run }) => {
+    const images = await openImages(flags, run, task.classes)
+    const whole = joined(images.map(({ dataset }) => dataset))
+    const tested = await choose(flags, run, images, ui)
+    ui.clear()
+    const dataset = tested ? subset(whole, tested.indices) : whole
     const onBroken = (file: string, reason: string) => {
       skipped.set(file, reason)
       ui.note(`${ui.err('yellow', 'skipped')} ${oneLine(file)}: ${oneLine(reason)}`)
@@ -71,7 +130,8 @@ async function run(flags: Flags): Promise<void> {
         }
       },
     }
-    return { result: await evaluate(opened.model, task, shown), classes: task.classes }
+    const result = await evaluate(opened.model, task, shown)
+    return { result, classes: task.classes, about: run && testedText(tested, dataset.length), tested }
   })
   ui.clear()
   const confusion = confusionMatrix(result.predictions, classes)
@@ -85,6 +145,15 @@ async function run(flags: Flags): Promise<void> {
       accuracy: result.accuracy,
       loss: result.loss,
       images: result.images,
+      ...(tested
+        ? {
+            part: tested.part,
+            trained_on: tested.trainedOn.length,
+            trained_on_files: tested.trainedOn,
+            validated_on: tested.validatedOn,
+            left_out: tested.leftOut,
+          }
+        : { part: 'all' }),
       classes,
       per_class: perClass,
       confusion,
@@ -97,6 +166,10 @@ async function run(flags: Flags): Promise<void> {
       table([
         ['accuracy', `${ui.out('bold', percent(result.accuracy))} (${right} of ${plural(result.images, 'image')})`],
         ['loss', result.loss.toFixed(4)],
+        ...(about === undefined ? [] : [['tested', about]]),
+        ...(tested && tested.validatedOn > 0
+          ? [['note', 'the held out images also chose the best epoch: expect a little less on new ones']]
+          : []),
       ]),
     )
     const rows = perClass.map((c) => [
@@ -112,15 +185,29 @@ async function run(flags: Flags): Promise<void> {
 
 /** The verb. */
 export function testCommand(): Command {
-  const command = new Command('test')
-    .description('measure a trained run on labelled images')
-    .requiredOption('--run <dir>', 'a folder that vitune train wrote')
-    .requiredOption('--data <dir>', 'images: CLASS/*.jpg, or with train/ beside test/ (or val/), which is used then')
+  const command = new Command('test').description(
+    'measure a run, or a model, on labelled images; of its own data a run is tested on what it held out',
+  )
+  addModel(command)
+    .optionsGroup('Options:')
+    .option(
+      '--data <dir>',
+      'images: CLASS/*.jpg, or with train/ beside test/ (or val/), which is used then (default: those of --run)',
+    )
+    .option('--all', 'test on every image, also on those that were trained on')
     .addOption(numberOption('--batch-size <n>', 'images computed at once (default: 16)'))
     .option('--strict', 'end at the first broken image with code 2 instead of skipping it')
   addDevice(command)
   addOutput(command, 'print everything as JSON, with the confusion matrix and each prediction')
   return command
-    .addHelpText('after', examples('vitune test --run RUN --data IMAGES', 'vitune test --run RUN --data IMAGES --json'))
+    .addHelpText(
+      'after',
+      examples(
+        'vitune test --run RUN',
+        'vitune test --run RUN --data IMAGES --json',
+        'vitune test --run RUN --all',
+        'vitune test --model MODEL --adapter ADAPTER --data IMAGES',
+      ),
+    )
     .action(run)
 }

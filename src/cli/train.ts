@@ -136,7 +136,7 @@ async function summary(start: StartEvent, done: DoneEvent, out: string, ui: Ui):
   ]
   const place = quoted(out)
   const next = [
-    `vitune test --run ${place} --data IMAGES`,
+    `vitune test --run ${place}`,
     `vitune predict --run ${place} IMAGE...`,
     ...(adapter ? [`vitune merge --run ${place} --out MERGED`] : []),
   ]

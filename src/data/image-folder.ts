@@ -3,7 +3,7 @@ import { platform } from '#platform'
 import { InputError } from '../platform/errors.ts'
 import type { Files } from '../platform/platform.ts'
 import { Rng } from '../tensor/philox.ts'
-import { type Dataset, fileDataset, subset } from './dataset.ts'
+import { type Dataset, fileDataset, joined, subset } from './dataset.ts'
 
 /** How a folder is opened. */
 export interface ImageFolderOptions {
@@ -183,20 +183,30 @@ export async function openImageFolder(dir: string, options: ImageFolderOptions =
 }
 
 /**
- * Opens a folder to test a trained model on: its test folder, else its validation folder, else the class folders in it.
- * `classes` are the model's own; throws an InputError on any other.
+ * Opens a folder to test a trained model on: its test folder, else its validation folder, else the class folders in it; with
+ * `all` everything that it holds, also what is there to train on. `classes` are the model's own; throws an InputError on any other.
  */
 export async function openTestFolder(
   dir: string,
-  options: { readonly classes: readonly string[]; readonly cacheBytes?: number },
+  options: { readonly classes: readonly string[]; readonly cacheBytes?: number; readonly all?: boolean },
 ): Promise<Dataset> {
   const files = localFiles(dir)
   await requireFolder(files, dir)
   const split = await splitFolder(files, dir, ['train'])
-  const part = split && (await splitFolder(files, dir, ['test', ...VAL_NAMES]))
-  if (split && !part) throw new InputError(`${dir}: has a train folder but no test or val folder to test on`)
-  const folder = part ?? dir
-  const found = await findClasses(files, folder)
-  checkSubset(found, options.classes, folder)
-  return toDataset(found, options.classes, options.cacheBytes)
+  const test = split && (await splitFolder(files, dir, ['test']))
+  const val = split && (await splitFolder(files, dir, VAL_NAMES))
+  if (split && !test && !val && !options.all) {
+    throw new InputError(
+      `${dir}: has a train folder but no test or val folder to test on; test it with all, or another`,
+    )
+  }
+  const folders = options.all ? [split ?? dir, val, test] : [test ?? val ?? dir]
+  const parts: Dataset[] = []
+  for (const folder of folders) {
+    if (folder === undefined) continue
+    const found = await findClasses(files, folder)
+    checkSubset(found, options.classes, folder)
+    parts.push(toDataset(found, options.classes, options.cacheBytes))
+  }
+  return parts.length === 1 ? parts[0]! : joined(parts)
 }
