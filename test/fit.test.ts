@@ -153,6 +153,48 @@ for (const [what, method, options, changes] of resumable) {
   }
 }
 
+test('a stop during validation saves what was trained and ends between batches; resumed, it validates from the first', async () => {
+  const backend = await createWasm({ threads: 1 })
+  const val = source(4, 6, 2)
+  const whole = await outcome(backend, { val, schedule: 'plateau' })
+  for (const stopped of [1, 2]) {
+    const stop = new AbortController()
+    let [given, validations] = [0, 0]
+    const stopping: BatchSource = {
+      batches: val.batches,
+      async *epoch(epoch, first) {
+        validations++
+        for await (const batch of val.epoch(epoch, first)) {
+          if (validations === stopped && ++given === 2) stop.abort()
+          yield batch
+        }
+      },
+    }
+    const part = prepared(backend)
+    const states: Awaited<ReturnType<typeof copied>>[] = []
+    const save = async (s: FitState) => void states.push(await copied(s))
+    const loop = fit({ model: part, task, ...usual, schedule: 'plateau', val: stopping, save, signal: stop.signal })
+    let next = await loop.next()
+    while (!next.done) next = await loop.next()
+    disposeModule(part)
+    assert.equal([next.value.ended, next.value.epochs, given], ['signal', stopped - 1, 2])
+    const state = states.at(-1)!
+    const numbers = JSON.parse(state.numbers) as FitState['numbers']
+    assert.equal([numbers.step, numbers.epoch, numbers.batch], [4 * stopped, stopped - 1, 4])
+
+    const again = prepared(backend)
+    const tensors = state.tensors.map(([key, data]): [string, Tensor] => [key, tensor(backend, data, [data.length])])
+    const rest = await run(again, { val, schedule: 'plateau', resume: { numbers, tensors } })
+    for (const [, t] of tensors) t.dispose()
+    assert.equal(await weightsOf(again), whole.weights)
+    assert.equal(rest.result, whole.result)
+    assert.equal(timeless(rest.events.filter(isEpoch)), whole.events.filter(isEpoch).slice(stopped - 1))
+    disposeModule(again)
+  }
+  assert.is(backend.memory().buffers, 0)
+  await backend.dispose()
+})
+
 test('a state of other weights is refused', async () => {
   const backend = createReference()
   const model = prepared(backend)

@@ -52,15 +52,22 @@ export async function logitsOf(
   }
 }
 
+export interface EvaluateOptions {
+  /** Most images computed at a time. */
+  microBatch?: number | undefined
+  /** Called after each of these; what it rejects with ends the evaluation. */
+  between?: () => Promise<void>
+}
+
 /**
- * Loss and metrics over one pass of a source, without label smoothing; `microBatch` is the most images at a time. Throws
+ * Loss and metrics over one pass of a source, without label smoothing. Throws
  * NotFiniteError where an output is no finite number, and InputError where not one image could be read.
  */
 export async function evaluate(
   model: Network,
   task: Task,
   source: BatchSource,
-  { microBatch = defaultMicroBatch(model) }: { microBatch?: number | undefined } = {},
+  { microBatch = defaultMicroBatch(model), between }: EvaluateOptions = {},
 ): Promise<Evaluation> {
   const metrics = task.metrics()
   const predictions: Evaluation['predictions'] = []
@@ -92,7 +99,10 @@ export async function evaluate(
   }
   for await (const batch of source.epoch(0, 0)) {
     if (batch.labels.length === 0) continue
-    for (const part of partsOf(batch, microBatch)) await add(part)
+    for (const part of partsOf(batch, microBatch)) {
+      await add(part)
+      await between?.()
+    }
   }
   if (images === 0) throw new InputError('evaluate: needs at least one image that can be read, got none')
   const result = metrics.result()

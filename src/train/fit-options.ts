@@ -47,7 +47,7 @@ export interface FitOptions {
   signal?: AbortSignal | undefined
   /** Continue from this state. */
   resume?: FitState | undefined
-  /** Called after every epoch, and where the signal or a `break` stops training, with all that a resume needs. */
+  /** Called after every epoch, where the signal or a `break` stops training, and in a long validation, with all that a resume needs. */
   save?: (state: FitState, epoch?: EpochEvent) => Promise<void>
   /** Call `save` after a step too, once this many seconds have passed since the last time. */
   saveEvery?: number | undefined

@@ -8,7 +8,7 @@ import { Plateau, rateFactor } from '../optim/schedules.ts'
 import { sgd } from '../optim/sgd.ts'
 import { InputError, NotFiniteError } from '../platform/errors.ts'
 import type { Parameter, Tensor } from '../tensor/tensor.ts'
-import { type Batch, type BatchSource, evaluate } from './evaluate.ts'
+import { type Batch, type BatchSource, type Evaluation, evaluate } from './evaluate.ts'
 import { diverged, notFiniteAmong } from './finite.ts'
 import {
   checkOptions,
@@ -89,11 +89,26 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
     if (options.save) savedStep = now.step
   }
 
-  const validate = async (source: BatchSource) => {
+  /**
+   * Undefined where the signal ended it. Before that the state is saved, and in any case once this has taken a second: so that no
+   * second signal loses the epoch, and no state is saved whose outputs are not finite.
+   */
+  const validate = async (source: BatchSource): Promise<Evaluation | undefined> => {
+    const begun = performance.now()
+    const stopped = new Error('stopped')
+    let kept = false
+    const between = async () => {
+      if (!kept && (signal?.aborted || performance.now() - begun > 1000)) {
+        kept = true
+        await save()
+      }
+      if (signal?.aborted) throw stopped
+    }
     try {
       const microBatch = options.microBatch ?? defaultMicroBatch(model, options.checkpointing)
-      return await evaluate(model, task, source, { microBatch })
+      return await evaluate(model, task, source, { microBatch, between })
     } catch (error) {
+      if (error === stopped) return undefined
       throw error instanceof NotFiniteError ? fail('an output on the validation images became NaN or infinite') : error
     }
   }
@@ -177,6 +192,7 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
       await checkState()
       const lr = rate(Math.max(0, now.step - 1))
       const result = val && (await validate(val))
+      if (val && !result) return end('signal')
       now.epoch++
       now.batch = 0
       const raised = !result || result.accuracy > now.best
