@@ -3,7 +3,14 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 // platform
-export { DeviceLostError, InputError, NotFiniteError, OutOfMemoryError, WriteError } from './platform/errors.ts'
+export {
+  DeviceLostError,
+  InputError,
+  NotFiniteError,
+  OutOfMemoryError,
+  ReadError,
+  WriteError,
+} from './platform/errors.ts'
 export type { ImageObject, ImageSource, RgbImage } from './platform/platform.ts'
 
 // backend
@@ -211,7 +218,8 @@ export { fit } from './train/fit.ts'
 export type { EpochEvent, FitEvent, FitOptions, FitResult, FitState, StepEvent } from './train/fit-options.ts'
 export { checkFits } from './train/fits.ts'
 export { type FrozenFeaturesOptions, frozenFeatures } from './train/frozen-features.ts'
-export { type OpenModel, type OpenModelOptions, openModel, openRun, type RunFile, readRun } from './train/open-model.ts'
+export { type OpenModel, type OpenModelOptions, openModel, openRun } from './train/open-model.ts'
+export { type RunFile, readRun } from './train/run-file.ts'
 export { type ImagePrediction, type PredictOptions, predict, taskOf } from './train/predict.ts'
 export { defaultRates, type Prepared, prepare } from './train/prepare.ts'
 export type { ExperimentResult, ExperimentRun } from './train/report/experiment-result.ts'

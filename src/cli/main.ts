@@ -36,11 +36,24 @@ function build(): Command {
   ]) {
     program.addCommand(make())
   }
+  program.hook('preAction', (_, acting) => checkFilled(acting))
   for (const command of [program, ...program.commands]) {
     // What commander would print about an error is printed by `report`.
     command.exitOverride().configureOutput({ writeOut: terminal.out, writeErr: () => {} })
   }
   return program
+}
+
+/** An empty name is a shell variable that was not set, and would mean the folder that one stands in. */
+function checkFilled(command: Command): void {
+  for (const option of command.options) {
+    const value: unknown = command.getOptionValue(option.attributeName())
+    if (typeof value === 'string' && value.trim() === '')
+      throw new InputError(`${option.long}: must be given a value, got ${JSON.stringify(value)}`)
+  }
+  const at = command.args.findIndex((arg) => arg.trim() === '')
+  if (at >= 0)
+    throw new InputError(`argument ${at + 1}: must be given a value, got ${JSON.stringify(command.args[at])}`)
 }
 
 /** The flag of a setting that the library calls by another name: `batchSize` is `--batch-size` here. */
@@ -61,9 +74,8 @@ function report(error: unknown, command: Command | undefined): number {
       .replace(/\.$/, '')
       .split('\n')
     const help = `see vitune ${command ? `${command.name()} ` : ''}--help`
-    say(
-      `${first}; ${/\(Did you mean (.*)\?\)/.test(second) ? second.replace(/[()]/g, '').replace('Did', 'did') : help}`,
-    )
+    const remedy = /\(Did you mean (.*)\?\)/.test(second) ? second.replace(/[()]/g, '').replace('Did', 'did') : help
+    say(new InputError(`${first}; ${remedy}`).message)
     return 2
   }
   const known = error instanceof InputError

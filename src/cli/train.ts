@@ -1,6 +1,7 @@
 // vitune train: fine-tuning from the command line. The work is done by train(); this shows it and stops it cleanly.
 import { Command } from 'commander'
 import { localFiles } from '../io/local-files.ts'
+import { interpolations } from '../models/vit-config.ts'
 import { InputError } from '../platform/errors.ts'
 import { terminal } from '../platform/terminal-node.ts'
 import { onDeviceLost } from '../train/settings.ts'
@@ -190,14 +191,7 @@ export function trainCommand(): Command {
     .addOption(
       numberOption('--input-size <px>', "side of the input; positions are interpolated (default: the model's own)"),
     )
-    .addOption(
-      choiceOption(
-        '--interpolation <name>',
-        'of positions',
-        ['bicubic', 'bilinear', 'bicubic-antialias'],
-        'as Hugging Face',
-      ),
-    )
+    .addOption(choiceOption('--interpolation <name>', 'of positions', interpolations, 'as Hugging Face'))
     .addOption(numberOption('--dropout <x>', "default: as in the model's config.json"))
     .addOption(numberOption('--drop-path <x>', "default: as in the model's config.json"))
     .option('--checkpointing', 'recompute in the backward pass: less memory, about a third more time')

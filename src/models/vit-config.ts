@@ -5,7 +5,8 @@ import { labelsOf } from './labels.ts'
 export type Family = 'vit' | 'dinov2' | 'dinov2_with_registers' | 'deit'
 /** What the classifier reads: the class token, class token with the mean of the patches, or DeiT's two tokens. */
 export type Pooling = 'cls' | 'cls+mean' | 'mean' | 'distilled'
-export type Interpolation = 'bicubic' | 'bilinear' | 'bicubic-antialias'
+export const interpolations = ['bicubic', 'bilinear', 'bicubic-antialias'] as const
+export type Interpolation = (typeof interpolations)[number]
 
 export interface VitConfig {
   family: Family

@@ -36,6 +36,18 @@ export class NotFiniteError extends InputError {
   override name = 'NotFiniteError'
 }
 
+/** Something could not be read: it is not there, a folder, not this user's. The message is one sentence that names the file. */
+export class ReadError extends InputError {
+  override name = 'ReadError'
+  constructor(
+    message: string,
+    /** What the system calls it: EACCES and the like. */
+    readonly code: string,
+  ) {
+    super(message)
+  }
+}
+
 /** Something could not be written: the disk is full, read-only or gone. The message is one sentence that names the file. */
 export class WriteError extends InputError {
   override name = 'WriteError'

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { WriteError } from './errors.ts'
+import { InputError, ReadError, WriteError } from './errors.ts'
 import type { Data, Files } from './platform.ts'
 
 const RANGE_LIMIT = 2 ** 31 - 1
@@ -12,14 +12,16 @@ export function codeOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 }
 
+const nothing = ['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ELOOP', 'ERR_INVALID_ARG_VALUE']
+
 /** What is at a path; undefined where there is nothing. */
 export async function statOrNothing(path: string) {
   try {
     return await stat(path)
   } catch (error) {
-    const code = codeOf(error)
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
-    throw error
+    // A name that no file can have, and a link that leads to itself, lead to nothing.
+    if (nothing.includes(codeOf(error) ?? '')) return undefined
+    throw readError(error, path)
   }
 }
 
@@ -28,13 +30,15 @@ async function readRange(path: string, offset: number, length: number): Promise<
   try {
     const { size } = await file.stat()
     if (!(offset >= 0 && length >= 0 && offset + length <= size)) {
-      throw new Error(`${path}: bytes ${offset} to ${offset + length} asked for, the file has ${size}`)
+      throw new InputError(
+        `${path}: bytes ${offset} to ${offset + length} are asked for, the file has ${size}; is it cut short?`,
+      )
     }
     const out = new Uint8Array(length)
     let done = 0
     while (done < length) {
       const { bytesRead } = await file.read(out, done, Math.min(length - done, RANGE_LIMIT), offset + done)
-      if (bytesRead === 0) throw new Error(`${path}: became shorter while it was read`)
+      if (bytesRead === 0) throw new InputError(`${path}: became shorter while it was read; try again`)
       done += bytesRead
     }
     return out
@@ -75,11 +79,34 @@ export function writeError(error: unknown, what: string): unknown {
   return new WriteError(`${what}: cannot be written, ${reasons[code] ?? `the system says ${code}`}`, code)
 }
 
-async function naming<T>(path: string, body: () => Promise<T>): Promise<T> {
+const unread: Record<string, string> = {
+  ENOENT: 'it is not there (ENOENT)',
+  ENOTDIR: 'a part of the path is a file (ENOTDIR)',
+  EISDIR: 'it is a folder (EISDIR)',
+  ENAMETOOLONG: 'the name is too long (ENAMETOOLONG)',
+  ELOOP: 'a link leads to itself (ELOOP)',
+  EACCES: 'this user may not read it (EACCES); change its permissions',
+  EPERM: 'this user may not read it (EPERM); change its permissions',
+  EIO: 'the disk does not give it (EIO); look whether it still works',
+  EMFILE: reasons.EMFILE!,
+  ENFILE: reasons.ENFILE!,
+  ERR_FS_FILE_TOO_LARGE: 'it is too large to be read whole',
+  ERR_INVALID_ARG_VALUE: 'no file has such a name',
+}
+
+/** An error of the system while something was read, as one sentence that names it; other errors as they are. */
+export function readError(error: unknown, what: string): unknown {
+  const code = codeOf(error)
+  if (code === undefined || error instanceof InputError) return error
+  const reason = unread[code] ?? (/^E[A-Z0-9]+$/.test(code) ? `the system says ${code}` : undefined)
+  return reason === undefined ? error : new ReadError(`${what}: cannot be read, ${reason}`, code)
+}
+
+async function naming<T>(path: string, body: () => Promise<T>, say = writeError): Promise<T> {
   try {
     return await body()
   } catch (error) {
-    throw writeError(error, path)
+    throw say(error, path)
   }
 }
 
@@ -157,10 +184,10 @@ async function list(path: string): Promise<string[]> {
 /** The files of this machine. */
 export const files: Files = {
   async read(path) {
-    const bytes = await readFile(path)
+    const bytes = await naming(path, () => readFile(path), readError)
     return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   },
-  readRange,
+  readRange: (path, offset, length) => naming(path, () => readRange(path, offset, length), readError),
   async size(path) {
     return (await statOrNothing(path))?.size
   },
@@ -169,7 +196,7 @@ export const files: Files = {
     if (found?.isDirectory()) return 'folder'
     return found?.isFile() ? 'file' : undefined
   },
-  list,
+  list: (path) => naming(path, () => list(path), readError),
   async makeFolder(path) {
     await naming(path, () => mkdir(path, { recursive: true }))
   },
@@ -177,7 +204,7 @@ export const files: Files = {
   writeTogether,
   append: (path, text, flush = false) => naming(path, () => append(path, text, flush)),
   move: (from, to) => naming(to, () => move(from, to)),
-  remove: (path) => rm(path, { recursive: true, force: true }),
+  remove: (path) => naming(path, () => rm(path, { recursive: true, force: true })),
   join: (...parts) => join(...parts),
   baseName: (path) => basename(path),
   resolve: (path) => resolve(path),

@@ -9,7 +9,7 @@ import { readFileSync, readlinkSync, unlinkSync } from 'node:fs'
 import { link, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
-import { codeOf, writeError } from './files-node.ts'
+import { codeOf, readError, writeError } from './files-node.ts'
 import type { Lock, LockHolder } from './platform.ts'
 
 /** Who has a lock. What a system does not tell is an empty text. */
@@ -77,7 +77,7 @@ async function readOwner(path: string): Promise<Owner | string | undefined> {
     text = await readFile(path, 'utf8')
   } catch (error) {
     if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined
-    throw error
+    throw readError(error, path)
   }
   try {
     const owner = JSON.parse(text) as Owner

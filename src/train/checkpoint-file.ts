@@ -2,6 +2,7 @@
 // run that it belongs to, and a checksum of all this. One file, written whole: a run is never left half saved.
 import { platform } from '#platform'
 import type { Backend } from '../backend/backend.ts'
+import { isRecord, parseJson } from '../io/json.ts'
 import { openSafetensors, type SafetensorsFile } from '../io/safetensors.ts'
 import { type TensorToWrite, writeSafetensors } from '../io/safetensors-write.ts'
 import { InputError } from '../platform/errors.ts'
@@ -60,6 +61,28 @@ async function openCheckpointFile(path: string): Promise<SafetensorsFile> {
   }
 }
 
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) >= 0
+const areNumbers = (values: readonly unknown[]): boolean => values.every((value) => Number.isFinite(value))
+
+/** The counters that a checkpoint's metadata hold as text; throws an InputError on any other text. */
+export function parseNumbers(text: string | undefined, path: string): FitState['numbers'] {
+  if (text === undefined) {
+    throw new InputError(`${path}: must be a training checkpoint that vitune wrote, got no state in it`)
+  }
+  const state = parseJson(text, `${path} state`)
+  const { plateau = {}, ...numbers } = isRecord(state) ? state : {}
+  const counts = [numbers.step, numbers.epoch, numbers.batch ?? 0, numbers.optimizerSteps ?? 0]
+  if (
+    !counts.every(isCount) ||
+    !areNumbers(Object.values(numbers)) ||
+    !isRecord(plateau) ||
+    !areNumbers(Object.values(plateau))
+  ) {
+    throw new InputError(`${path}: must have counters for its state, got ${text.slice(0, 60)}; ${remedy}`)
+  }
+  return state as FitState['numbers']
+}
+
 /**
  * The state with its notes, its tensors new on the backend; the caller disposes them. Throws InputError on a file that is
  * none, is damaged, or where `run` is given belongs to another run.
@@ -71,13 +94,7 @@ export async function readCheckpoint(
 ): Promise<FitState & { notes: CheckpointNotes }> {
   const file = await openCheckpointFile(path)
   const { metadata } = file
-  let numbers: FitState['numbers'] | undefined
-  try {
-    numbers = JSON.parse(metadata.state ?? '')
-  } catch {}
-  if (typeof numbers?.step !== 'number' || typeof numbers.epoch !== 'number') {
-    throw new InputError(`${path}: must be a training checkpoint that vitune wrote, got no state in it`)
-  }
+  const numbers = parseNumbers(metadata.state, path)
   if (run !== undefined && metadata.run !== run) {
     const other = metadata.run === undefined ? 'one of no name' : metadata.run.slice(0, 8)
     throw new InputError(`${path}: belongs to another run, ${other} where run.json says ${run.slice(0, 8)}; ${remedy}`)

@@ -5,7 +5,6 @@ import type { Backend } from '../backend/backend.ts'
 import { type Preprocess, parsePreprocessor, parseTimmPreprocessor, withInputSize } from '../data/preprocess.ts'
 import { type Checkpoint, openCheckpoint } from '../io/checkpoint.ts'
 import { type ResolveOptions, resolveModel } from '../io/hub.ts'
-import { readJsonObject } from '../io/json.ts'
 import { localFiles } from '../io/local-files.ts'
 import { loadVit } from '../models/load.ts'
 import type { Dialect } from '../models/names.ts'
@@ -15,6 +14,7 @@ import type { Interpolation } from '../models/vit-config.ts'
 import { disposeModule } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import { adapterFingerprint, type Fingerprint, fingerprint, hashed } from './fingerprint.ts'
+import { readRun } from './run-file.ts'
 
 export interface OpenModelOptions extends ResolveOptions {
   /** Input side in pixels; default: what the checkpoint's preprocessor makes. */
@@ -105,35 +105,6 @@ export async function openModel(
     throw error
   }
   return opened
-}
-
-/** What train.ts writes to run.json, as far as others read it. */
-export interface RunFile {
-  /** What its checkpoints must carry; absent in runs of earlier versions. */
-  id?: string
-  method: string
-  model: string
-  classes: string[]
-  /** Of a model by name: the commit that was trained on. */
-  commit?: string
-  inputSize?: number
-  interpolation?: Interpolation
-}
-
-/** Reads run.json of a run folder; throws InputError when there is none or it is not one of ours. */
-export async function readRun(folder: string): Promise<RunFile & Record<string, unknown>> {
-  const files = localFiles(folder)
-  const path = files.join(folder, 'run.json')
-  if ((await files.kind(path)) !== 'file')
-    throw new InputError(`${folder}: must be a run folder that vitune train wrote, got no run.json in it`)
-  const run = await readJsonObject(path)
-  const fine =
-    typeof run.method === 'string' &&
-    typeof run.model === 'string' &&
-    Array.isArray(run.classes) &&
-    (run.id === undefined || typeof run.id === 'string')
-  if (!fine) throw new InputError(`${path}: must have method, model and classes`)
-  return run as unknown as RunFile & Record<string, unknown>
 }
 
 /** Opens the trained model of a run: its own weights, or its base model with its adapter. */

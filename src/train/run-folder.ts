@@ -7,7 +7,7 @@ import { InputError } from '../platform/errors.ts'
 import type { SavedState } from './checkpoints.ts'
 import type { EpochEvent, StepEvent } from './fit-options.ts'
 import { imagesFile } from './image-list.ts'
-import { readRun } from './open-model.ts'
+import { readRun } from './run-file.ts'
 import type { TrainSettings } from './settings.ts'
 
 export const files = {

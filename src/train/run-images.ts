@@ -4,7 +4,7 @@ import { localFiles } from '../io/local-files.ts'
 import { InputError } from '../platform/errors.ts'
 import { type Change, compareImages, describeChanges } from './image-changes.ts'
 import { divided, findDigests, keepList, type ListKeeper, listImages, readImageList, wholeOf } from './image-list.ts'
-import { readRun } from './open-model.ts'
+import { readRun } from './run-file.ts'
 import { checkClasses, files } from './run-folder.ts'
 import { defaults, type TrainSettings } from './settings.ts'
 

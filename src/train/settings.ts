@@ -3,7 +3,7 @@ import type { LoraConfig } from '../adapters/config.ts'
 import { type Method, methods } from '../adapters/inject.ts'
 import type { Device } from '../backend/create.ts'
 import { localFiles } from '../io/local-files.ts'
-import type { Interpolation } from '../models/vit-config.ts'
+import { type Interpolation, interpolations } from '../models/vit-config.ts'
 import { InputError } from '../platform/errors.ts'
 
 /** What `onDeviceLost` may be. */
@@ -109,7 +109,7 @@ export function checkSettings(s: TrainSettings): void {
     optimizer: ['adamw', 'sgd'],
     onDeviceLost,
     schedule: ['constant', 'cosine', 'plateau'],
-    interpolation: ['bicubic', 'bilinear', 'bicubic-antialias'],
+    interpolation: interpolations,
   } as const
   for (const name of Object.keys(choices) as (keyof typeof choices)[]) {
     const value = s[name]

@@ -1,11 +1,13 @@
 // Runs that a session keeps: the run folders that `train` writes, trained by one tab at a time, and their files to take away.
 import type { Method } from '../adapters/inject.ts'
+import { isRecord, parseJson } from '../io/json.ts'
 import { openSafetensors } from '../io/safetensors.ts'
 import { holdLock } from '../platform/browser-locks.ts'
 import { InputError } from '../platform/errors.ts'
 import type { Files } from '../platform/platform.ts'
+import { parseNumbers } from '../train/checkpoint-file.ts'
 import type { FitState } from '../train/fit-options.ts'
-import { readRun } from '../train/open-model.ts'
+import { readRun } from '../train/run-file.ts'
 import { type DoneEvent, type TrainEvent, type TrainOptions, type TrainSettings, train } from '../train/train.ts'
 import { originOf } from './models.ts'
 import { checkName, foldersIn, places } from './store.ts'
@@ -32,7 +34,7 @@ type Numbers = FitState['numbers']
 async function savedAt(files: Files, folder: string): Promise<Numbers | undefined> {
   const path = files.join(folder, 'checkpoint.safetensors')
   if ((await files.kind(path)) !== 'file') return undefined
-  return JSON.parse((await openSafetensors(path)).metadata.state ?? '{}') as Numbers
+  return parseNumbers((await openSafetensors(path)).metadata.state, path)
 }
 
 async function describeRun(files: Files, name: string): Promise<StoredRun> {
@@ -134,14 +136,27 @@ export async function startRun(files: Files, options: SessionTrainOptions): Prom
   return stream(run, full)
 }
 
+type Line = Record<'step' | 'epoch' | 'train_accuracy' | 'val_loss' | 'val_accuracy', number> & { loss?: number }
+
+/** A line as the object that it is; undefined where the last one was not written whole. */
+function lineOf(line: string): Line | undefined {
+  try {
+    const entry = parseJson(line, 'metrics.jsonl')
+    return isRecord(entry) ? (entry as Line) : undefined
+  } catch {
+    return undefined
+  }
+}
+
 /** What a run's steps and epochs measured so far, in the order in which it was. */
 export async function runHistory(files: Files, name: string): Promise<HistoryEntry[]> {
   const path = files.join(places.runs, checkName('run', name), 'metrics.jsonl')
   if ((await files.kind(path)) !== 'file') return []
   const lines = new TextDecoder().decode(await files.read(path)).split('\n')
   return lines.flatMap((line): HistoryEntry[] => {
-    if (line === '') return []
-    const { step, epoch, loss, train_accuracy, val_loss, val_accuracy } = JSON.parse(line)
+    const entry = lineOf(line)
+    if (!entry) return []
+    const { step, epoch, loss, train_accuracy, val_loss, val_accuracy } = entry
     if (loss !== undefined) return [{ step, epoch, loss }]
     return [{ step, epoch, trainAccuracy: train_accuracy, valLoss: val_loss, valAccuracy: val_accuracy }]
   })

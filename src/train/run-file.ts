@@ -1,0 +1,51 @@
+// run.json as others read it: whoever wrote it, what is used of it is what it should be.
+import { methods } from '../adapters/inject.ts'
+import { isRecord, readJsonObject } from '../io/json.ts'
+import { localFiles } from '../io/local-files.ts'
+import { type Interpolation, interpolations } from '../models/vit-config.ts'
+import { InputError } from '../platform/errors.ts'
+
+/** What train.ts writes to run.json, as far as others read it. */
+export interface RunFile {
+  /** What its checkpoints must carry; absent in runs of earlier versions. */
+  id?: string
+  method: string
+  model: string
+  classes: string[]
+  /** Of a model by name: the commit that was trained on. */
+  commit?: string
+  inputSize?: number
+  interpolation?: Interpolation
+}
+
+const isText = (v: unknown) => typeof v === 'string' && v !== ''
+const isTexts = (v: unknown) => Array.isArray(v) && v.length > 0 && v.every((one) => typeof one === 'string')
+const absentOr = (fine: (v: unknown) => boolean) => (v: unknown) => v === undefined || fine(v)
+
+/** What is read of run.json, whoever wrote it. */
+const runRules: [string, (value: unknown) => boolean, string][] = [
+  ['method', (v) => methods.some((one) => one === v), `one of ${methods.join(', ')}`],
+  ['model', isText, 'the name or folder of a model'],
+  ['classes', isTexts, 'a list of names'],
+  ['id', absentOr(isText), 'text'],
+  ['commit', absentOr((v) => typeof v === 'string' && /^[0-9a-f]{40}$/.test(v)), 'a commit of 40 digits'],
+  ['inputSize', absentOr((v) => Number.isInteger(v) && Number(v) >= 1 && Number(v) <= 8192), 'pixels from 1 to 8192'],
+  ['interpolation', absentOr((v) => interpolations.some((one) => one === v)), `one of ${interpolations.join(', ')}`],
+  ['settings', absentOr(isRecord), 'an object'],
+  ['images', absentOr(isRecord), 'an object'],
+  ['changes', absentOr(Array.isArray), 'a list'],
+]
+
+/** Reads run.json of a run folder; throws InputError when there is none or it is not one of ours. */
+export async function readRun(folder: string): Promise<RunFile & Record<string, unknown>> {
+  const files = localFiles(folder)
+  const path = files.join(folder, 'run.json')
+  if ((await files.kind(path)) !== 'file')
+    throw new InputError(`${folder}: must be a run folder that vitune train wrote, got no run.json in it`)
+  const run = await readJsonObject(path)
+  for (const [name, fine, rule] of runRules) {
+    if (!fine(run[name]))
+      throw new InputError(`${path}: ${name} must be ${rule}, got ${JSON.stringify(run[name])?.slice(0, 60)}`)
+  }
+  return run as unknown as RunFile & Record<string, unknown>
+}
