@@ -1,5 +1,5 @@
 // Adapter folders: what PEFT wrote is written again as it was, what we write reads back bit for bit, what is refused.
-import { cpSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { cpSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -21,15 +21,11 @@ import {
   removeAdapters,
   saveAdapter,
   setTrainable,
-  type TensorToWrite,
   truncatedNormal,
   type Vit,
-  writeSafetensors,
 } from 'vitune'
+import { type Change, type Json, readJson, renamed, resized, rewrite, without } from './adapter-changes.ts'
 import { check, fixtures, folders, json, load, logitsFor, pixels, smallVit, weightsOf } from './small-vit.ts'
-
-type Json = Record<string, unknown>
-const readJson = (path: string): Json => JSON.parse(readFileSync(path, 'utf8'))
 
 /** Images for the model's own size. */
 const imagesFor = ({ config }: Vit) => pixels(2 * config.imageSize[0] * config.imageSize[1], 3, 1)
@@ -78,6 +74,8 @@ check('an adapter that PEFT wrote is written again with the same bytes and setti
     const [got, want] = await compare(`adapters/${name}`, out)
     // This one was written by hand with the fewest fields.
     if (name === 'vit-lora-minimal-config') continue
+    // How EVA looks at the data matters to a fresh adapter only, which is begun in PEFT.
+    if (name === 'vit-lora-eva') want.eva_config = null
     assert.equal(comparable(got), comparable(want), name)
     assert.equal(Object.keys(got), Object.keys(want), name)
   }
@@ -248,38 +246,6 @@ check('an adapter goes on once only, and again after it was taken off', async ({
 })
 
 // Hostile folders.
-
-type Change = {
-  config?: Json | string
-  tensors?: (all: TensorToWrite[]) => TensorToWrite[]
-  cut?: number
-  drop?: string
-}
-
-/** Copies a stored adapter with changes. */
-async function rewrite(name: string, folder: string, { config, tensors, cut, drop }: Change): Promise<void> {
-  cpSync(fixtures + name, folder, { recursive: true })
-  const [settings, weights] = [join(folder, 'adapter_config.json'), join(folder, 'adapter_model.safetensors')]
-  if (typeof config === 'string') writeFileSync(settings, config)
-  else if (config) writeFileSync(settings, JSON.stringify({ ...readJson(settings), ...config }))
-  if (tensors) {
-    const file = await openSafetensors(weights)
-    const all: TensorToWrite[] = []
-    for (const key of file.names()) all.push({ name: key, shape: file.info(key).shape, data: await file.read(key) })
-    await writeSafetensors(weights, tensors(all))
-  }
-  if (cut) truncateSync(weights, readFileSync(weights).length - cut)
-  if (drop) rmSync(join(folder, drop))
-}
-
-const without = (pattern: RegExp) => (all: TensorToWrite[]) => all.filter((t) => !pattern.test(t.name))
-const renamed = (from: string | RegExp, to: string) => (all: TensorToWrite[]) =>
-  all.map((t) => ({ ...t, name: t.name.replace(from, to) }))
-const resized = (pattern: RegExp, shape: number[]) => (all: TensorToWrite[]) =>
-  all.map((t) => {
-    const size = shape.reduce((a, b) => a * b, 1)
-    return pattern.test(t.name) ? { ...t, shape, data: new Float32Array(size) } : t
-  })
 
 const lora = 'adapters/vit-lora'
 const dora = 'adapters/vit-dora'

@@ -56,7 +56,7 @@ export function withHead(config: LoraConfig, model: Vit): LoraConfig {
 
 /** Names for a message: some of them, and how many more there are. */
 export function someOf(names: readonly string[], most = 3): string {
-  const shown = names.slice(0, most).map((name) => (name.length > 60 ? `${name.slice(0, 57)}...` : name))
+  const shown = names.slice(0, most).map((name) => (name.length > 100 ? `${name.slice(0, 97)}...` : name))
   return names.length > most ? `${shown.join(', ')} and ${names.length - most} more` : shown.join(', ')
 }
 

@@ -24,6 +24,8 @@ export interface Adapter {
   /** Class names, where vitune wrote the folder. */
   readonly classes: string[] | undefined
   readonly baseModel: string | undefined
+  /** The fingerprint of the base's weights, where vitune wrote the folder. */
+  readonly baseWeights: string | undefined
   /** Hugging Face's model_type of the base, where the adapter says it. */
   readonly family: string | undefined
   readonly tensors: SafetensorsFile
@@ -81,6 +83,7 @@ export async function openAdapter(folder: string): Promise<Adapter> {
     config,
     classes,
     baseModel: text(json.base_model_name_or_path),
+    baseWeights: text((run.fingerprint as Record<string, unknown> | undefined)?.weights),
     family: /^transformers\.models\.(\w+)\./.exec(text(mapping?.parent_library) ?? '')?.[1],
     tensors: await openSafetensors(files.join(folder, weightsFile)),
     notes:

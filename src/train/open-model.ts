@@ -14,6 +14,7 @@ import type { Interpolation } from '../models/vit-config.ts'
 import { disposeModule } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import { adapterFingerprint, type Fingerprint, fingerprint, hashed } from './fingerprint.ts'
+import { otherBase } from './other-base.ts'
 import { readRun } from './run-file.ts'
 
 export interface OpenModelOptions extends ResolveOptions {
@@ -74,7 +75,7 @@ export async function openModel(
   const adapter = options.adapter === undefined ? undefined : await openAdapter(options.adapter)
   const preprocess = preprocessOf(checkpoint, options.inputSize)
   const size = preprocess.crop ?? (preprocess.resize && 'height' in preprocess.resize ? preprocess.resize : undefined)
-  const read = options.fingerprint ? hashed(checkpoint) : undefined
+  const read = options.fingerprint || adapter?.baseWeights ? hashed(checkpoint) : undefined
   const { model, dialect, notes } = await loadVit(backend, read?.checkpoint ?? checkpoint, {
     ...(options.allowNonFinite ? { allowNonFinite: true } : {}),
     ...(size ? { inputSize: [size.height, size.width] as [number, number] } : {}),
@@ -92,9 +93,13 @@ export async function openModel(
   try {
     const { channels } = model.config
     if (channels !== 3) throw new InputError(`${nameOrFolder}: must take images of 3 channels, got ${channels}`)
-    if (read) opened.fingerprint = await fingerprint(model.config, await read.digest())
+    const weights = await read?.digest()
+    if (options.fingerprint) opened.fingerprint = await fingerprint(model.config, weights)
     if (adapter) {
       const { allowNonFinite } = options
+      const origin = checkpoint.config._name_or_path
+      const other = otherBase(adapter, { source: nameOrFolder, origin, family: model.config.family, weights })
+      if (other) opened.notes.push(other)
       opened.lora = await applyAdapter(model, adapter, { allowNonFinite, onNote: (note) => opened.notes.push(note) })
       if (opened.fingerprint) {
         opened.fingerprint = { ...opened.fingerprint, ...(await adapterFingerprint(adapter.folder)) }
