@@ -340,7 +340,7 @@ const bad: [string, (out: string) => string[], RegExp][] = [
   [
     'a number that makes no sense',
     () => ['--data', data, '--model', model, '--batch-size', '0'],
-    /^--batch-size: must be a whole number from 1, got 0$/,
+    /^--batch-size: must be a whole number from 1 to 1000000, got 0$/,
   ],
   ['an unknown method', () => ['--peft', 'prompt'], /^--peft: must be one of full, linear, lora, dora, got "prompt"$/],
   [
@@ -356,8 +356,8 @@ const bad: [string, (out: string) => string[], RegExp][] = [
   ['targets that match nothing', () => ['--data', data, '--model', model, '--targets', 'qkv'], /^--targets: .*query/],
   [
     'an adapter flag without an adapter',
-    () => ['--data', data, '--model', model, '--peft', 'full', '--rank', '4'],
-    /^--rank: for --peft lora or dora only, got full$/,
+    () => ['--data', data, '--model', model, '--peft', 'full', '--rank', '4', '--rslora', '--transformers', '5'],
+    /^--rank, --rslora, --transformers: for peft lora or dora only, got full$/,
   ],
   ['a resume without a run', () => ['--resume'], /must be a run folder that vitune train wrote/],
   ['one argument too many', () => ['extra'], /^too many arguments for 'train'/],

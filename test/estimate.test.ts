@@ -133,7 +133,7 @@ test('an estimate of no images is refused', async () => {
       assert.unreachable()
     } catch (error) {
       assert.instance(error, InputError)
-      assert.match((error as Error).message, /^estimate: batchSize must be a whole number from 1/)
+      assert.match((error as Error).message, /^batchSize: must be a whole number from 1 to 1000000, got /)
     }
   }
 })

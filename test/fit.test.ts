@@ -634,18 +634,30 @@ test('evaluation gives loss, accuracy and a prediction for each image, the same 
   assert.is(backend.memory().buffers, 0)
 })
 
+test('0 switches clipping off, and so does nothing', async () => {
+  const backend = createReference()
+  const off = await outcome(backend, { clip: 0 })
+  assert.equal(off, await outcome(backend, {}))
+  assert.ok(off.events.filter(isStep).every((e) => e.gradNorm === undefined))
+  assert.is(backend.memory().buffers, 0)
+})
+
 test('options that cannot be are refused before anything runs', async () => {
   const backend = createReference()
   const model = prepared(backend)
   const bad: [Partial<Own>, RegExp][] = [
-    [{ epochs: 0 }, /^fit: epochs must be above 0, got 0$/],
-    [{ lr: -1 }, /^fit: lr must be above 0, got -1$/],
-    [{ lr: Number.NaN }, /^fit: lr must be above 0, got NaN$/],
-    [{ accumulate: 0 }, /^fit: accumulate must be above 0, got 0$/],
-    [{ microBatch: 1.5 }, /^fit: microBatch must be a whole number from 1, got 1.5$/],
-    [{ clip: 0 }, /^fit: clip must be above 0, got 0$/],
-    [{ patchKeep: 0 }, /^fit: patchKeep must be in \(0, 1\], got 0$/],
-    [{ patchKeep: 1.5 }, /^fit: patchKeep must be in \(0, 1\], got 1\.5$/],
+    [{ epochs: 0 }, /^epochs: must be a whole number from 1, got 0$/],
+    [{ lr: -1 }, /^lr: must be above 0, got -1$/],
+    [{ lr: Number.NaN }, /^lr: must be above 0, got NaN$/],
+    [{ accumulate: 0 }, /^accumulate: must be a whole number from 1 to 1000000, got 0$/],
+    [{ microBatch: 1.5 }, /^microBatch: must be a whole number from 1 to 1000000, got 1\.5$/],
+    [{ clip: -1 }, /^clip: must be at least 0, where 0 clips nothing, got -1$/],
+    [{ patience: 2 }, /^patience: needs validation data, got none; give val or leave patience out$/],
+    [{ schedule: 'plateau' }, /^schedule: plateau needs validation data, got none; give val$/],
+    [{ learningRate: 1 } as Partial<Own>, /^learningRate: is no option here; did you mean lr\?$/],
+    [{ epochs: '2' as unknown as number }, /^epochs: must be a whole number from 1, got "2"$/],
+    [{ patchKeep: 0 }, /^patchKeep: must be in \(0, 1\], got 0$/],
+    [{ patchKeep: 1.5 }, /^patchKeep: must be in \(0, 1\], got 1\.5$/],
   ]
   const refusal = async (options: Partial<Own>) => {
     let said = 'ran'

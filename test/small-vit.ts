@@ -33,7 +33,8 @@ export const folders = (path: string) =>
 /** Every stored checkpoint, Hugging Face's and timm's. */
 export const checkpoints = ['checkpoints', 'timm'].flatMap((kind) => folders(kind).map((name) => `${kind}/${name}`))
 
-const plain: VitConfig = {
+/** The configuration of `smallVit`. */
+export const smallConfig: VitConfig = {
   family: 'vit',
   hidden: 16,
   layers: 3,
@@ -61,7 +62,7 @@ const plain: VitConfig = {
 /** A random ViT of 3 blocks, 16 wide, for images of 8 x 8 pixels and 3 classes. The same on each call. */
 export function smallVit(backend: Backend, changes: Partial<VitConfig> = {}): Vit {
   const init = truncatedNormal(new Rng(3), 0.2)
-  const model = new Vit(backend, { ...plain, ...changes }, init)
+  const model = new Vit(backend, { ...smallConfig, ...changes }, init)
   // Biases and norms off their starting values, so that a mix-up shows.
   const rng = new Rng(4)
   for (const [, p] of namedParameters(model)) {

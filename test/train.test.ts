@@ -422,7 +422,6 @@ const everything: Given = {
   clip: 0.5,
   dropout: 0.1,
   dropPath: 0.2,
-  loraDropout: 0.1,
   schedule: 'cosine',
   warmup: 2,
   labelSmoothing: 0.1,
@@ -430,11 +429,15 @@ const everything: Given = {
   lr: 3e-3,
 }
 const recipes: [string, string, Given][] = [
-  ['LoRA with AdamW and a cosine', 'adapter_model.safetensors', { ...everything, peft: 'lora', threads: 2 }],
+  [
+    'LoRA with AdamW and a cosine',
+    'adapter_model.safetensors',
+    { ...everything, loraDropout: 0.1, peft: 'lora', threads: 2 },
+  ],
   [
     'DoRA with recomputation',
     'adapter_model.safetensors',
-    { ...everything, peft: 'dora', checkpointing: true, bias: 'all' },
+    { ...everything, loraDropout: 0.1, peft: 'dora', checkpointing: true, bias: 'all' },
   ],
   [
     'full with SGD on a plateau',

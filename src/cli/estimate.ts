@@ -3,10 +3,10 @@ import { Command } from 'commander'
 import { type Method, methods } from '../adapters/inject.ts'
 import { type BackendOptions, createBackend } from '../backend/create.ts'
 import { createPlanner } from '../backend/wasm/planner.ts'
-import { InputError } from '../platform/errors.ts'
-import { estimate } from '../train/estimate.ts'
+import { checkEstimate, estimate } from '../train/estimate.ts'
 import { fitsIn, memoryLimit } from '../train/fits.ts'
 import { openModel } from '../train/open-model.ts'
+import { checkAdapter } from '../train/setting-rules.ts'
 import { pick } from '../train/settings.ts'
 import { downloads } from './downloads.ts'
 import { bytes, table } from './format.ts'
@@ -29,17 +29,14 @@ interface Flags extends BackendOptions {
 
 async function run(flags: Flags): Promise<void> {
   const ui = createUi({ colour: flags.color ?? true })
-  const { batchSize = 16, classes = 10, accumulate = 1, microBatch = 1, rank, targets } = flags
-  for (const [name, value] of Object.entries({
-    'batch-size': batchSize,
-    classes,
-    accumulate,
-    'micro-batch': microBatch,
-  })) {
-    if (!(Number.isInteger(value) && value >= 1)) {
-      throw new InputError(`--${name}: must be a whole number from 1, got ${value}`)
-    }
+  const { batchSize = 16, classes = 10, rank, targets } = flags
+  const asked = { batchSize, classes, ...pick(flags, 'accumulate', 'microBatch', 'optimizer') }
+  const lora = {
+    ...(rank === undefined ? {} : { r: rank }),
+    ...(targets === undefined ? {} : { targetModules: targets }),
   }
+  checkEstimate({ ...asked, ...pick(flags, 'threads') })
+  checkAdapter('lora', lora)
   const backend = await createBackend(flags)
   const { name: device, caps } = backend
   await backend.dispose()
@@ -50,16 +47,12 @@ async function run(flags: Flags): Promise<void> {
   })
   ui.clear()
   const { config } = model
-  const lora = {
-    ...(rank === undefined ? {} : { r: rank }),
-    ...(targets === undefined ? {} : { targetModules: targets }),
-  }
   const found: (Awaited<ReturnType<typeof estimate>> & { method: Method; checkpointing: boolean; fits: boolean })[] = []
   for (const method of methods) {
     for (const checkpointing of [false, true]) {
-      const { optimizer } = flags
-      const wanted = { config, classes, batchSize, method, lora, checkpointing, accumulate, optimizer, device }
-      const need = await estimate({ ...wanted, ...pick(flags, 'microBatch'), threads: caps.threads })
+      const adapted = method === 'lora' || method === 'dora' ? { lora } : {}
+      const machine = { device, threads: caps.threads }
+      const need = await estimate({ ...asked, ...adapted, ...machine, config, method, checkpointing })
       found.push({ method, checkpointing, fits: fitsIn(need, device, caps), ...need })
     }
   }

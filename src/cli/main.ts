@@ -1,5 +1,5 @@
 // The program `vitune`: its verbs, and what happens to errors. Bad input ends with code 2 and one sentence.
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, type Option } from 'commander'
 import { platform } from '#platform'
 import { InputError } from '../platform/errors.ts'
 import { terminal } from '../platform/terminal-node.ts'
@@ -56,11 +56,15 @@ function checkFilled(command: Command): void {
     throw new InputError(`argument ${at + 1}: must be given a value, got ${JSON.stringify(command.args[at])}`)
 }
 
-/** The flag of a setting that the library calls by another name: `batchSize` is `--batch-size` here. */
+/** The flags of settings that the library calls by other names: `batchSize` is `--batch-size` here. */
 function asFlag(message: string, command: Command | undefined): string {
-  return message.replace(/^(\w+):/, (whole, name: string) => {
-    const option = command?.options.find((o) => o.attributeName() === name && o.parseArg)
-    return option?.long ? `${option.long}:` : whole
+  return message.replace(/^\w+(, \w+)*(?=:)/, (all) => {
+    const names = all.split(', ')
+    // One word alone may be what the message is about, as in `resume: ...`.
+    const isFlag = (o: Option) => o.parseArg !== undefined || (names.length > 1 && o.isBoolean())
+    return names
+      .map((name) => command?.options.find((o) => o.attributeName() === name && isFlag(o))?.long ?? name)
+      .join(', ')
   })
 }
 

@@ -22,26 +22,15 @@ import {
 import { trainProgress } from './train-progress.ts'
 import { createUi, type Ui } from './ui.ts'
 
-/** Flags that only mean something where adapters are trained. */
-const adapterFlags = ['rank', 'alpha', 'targets', 'loraDropout', 'rslora', 'bias', 'modulesToSave'] as const
-
 type Runnable = TrainOptions & { out: string }
 
-function check(options: Partial<TrainOptions>, command: Command): asserts options is Runnable {
-  const flag = (name: string) => command.options.find((o) => o.attributeName() === name)?.long ?? name
+function check(options: Partial<TrainOptions>): asserts options is Runnable {
   if (options.out === undefined) throw new InputError('--out: is needed, the folder that keeps the run')
   if (options.resume) return
   if (options.data === undefined)
     throw new InputError('--data: is needed, a folder with a folder of images for each class')
   if (options.model === undefined)
     throw new InputError('--model: is needed, a model folder or a name like facebook/dinov2-small')
-  const given = adapterFlags.filter((name) => options[name] !== undefined).map(flag)
-  if (given.length > 0 && options.adapter !== undefined) {
-    throw new InputError(`${given.join(', ')}: cannot be chosen together with --adapter, which brings its own`)
-  }
-  if (given.length > 0 && (options.peft === 'full' || options.peft === 'linear')) {
-    throw new InputError(`${given.join(', ')}: for --peft lora or dora only, got ${options.peft}`)
-  }
 }
 
 /** 128 and the signal's number, as a shell has it. */
@@ -71,7 +60,7 @@ async function run(_: unknown, command: Command): Promise<void> {
   const { json = false, color = true } = command.opts<{ json?: boolean; color?: boolean }>()
   const ui = createUi({ colour: color })
   const options: Partial<TrainOptions> = typed(command)
-  check(options, command)
+  check(options)
   let start: StartEvent | undefined
   let done: DoneEvent | undefined
   const skipped: SkipEvent[] = []
@@ -168,7 +157,9 @@ export function trainCommand(): Command {
       choiceOption('--schedule <name>', 'learning rate over time', ['constant', 'cosine', 'plateau'], 'constant'),
     )
     .addOption(numberOption('--warmup <steps>', 'steps in which the rate rises from 0 (default: 0)'))
-    .addOption(numberOption('--clip <norm>', 'largest norm of all gradients together (default: none)'))
+    .addOption(
+      numberOption('--clip <norm>', 'largest norm of all gradients together (default: 0, which clips nothing)'),
+    )
     .addOption(numberOption('--accumulate <n>', 'batches whose gradients make one step (default: 1)'))
     .addOption(numberOption('--micro-batch <n>', 'most images computed at a time (default: by device and input size)'))
     .addOption(numberOption('--label-smoothing <x>', 'default: 0'))

@@ -1,16 +1,17 @@
 // How fast a model runs and trains here, on random images: the training step measured is the one that train() takes.
 import type { LoraConfig } from '../adapters/config.ts'
-import { type Method, methods } from '../adapters/inject.ts'
+import type { Method } from '../adapters/inject.ts'
 import { type BackendOptions, createBackend } from '../backend/create.ts'
 import { outputSize } from '../data/preprocess.ts'
 import type { ResolveOptions } from '../io/hub.ts'
 import { countParameters, disposeModule } from '../nn/module.ts'
-import { InputError } from '../platform/errors.ts'
 import { Rng } from '../tensor/philox.ts'
 import { type Batch, type BatchSource, logitsOf } from './evaluate.ts'
 import { fit } from './fit.ts'
 import { type OpenModel, openModel } from './open-model.ts'
 import { prepare } from './prepare.ts'
+import { checkRules, flag, func, object, type RulesOf, whole } from './rules.ts'
+import { checkAdapter, settingRules } from './setting-rules.ts'
 import { multiclass } from './task.ts'
 
 export interface BenchmarkOptions extends BackendOptions {
@@ -66,19 +67,25 @@ function spread(milliseconds: readonly number[]): Spread {
   return { median: at(0.5), p10: at(0.1), p90: at(0.9) }
 }
 
-function whole(name: string, value: number, most: number): void {
-  if (!(Number.isInteger(value) && value >= 1 && value <= most)) {
-    throw new InputError(`${name}: must be a whole number from 1 to ${most}, got ${value}`)
-  }
+const rules: RulesOf<BenchmarkOptions> = {
+  model: settingRules.model,
+  peft: settingRules.peft,
+  batch: whole(1, 4096),
+  size: settingRules.inputSize,
+  steps: whole(1, 100_000),
+  lora: object,
+  checkpointing: flag,
+  hub: object,
+  device: settingRules.device,
+  threads: settingRules.threads,
+  onProgress: func,
 }
 
 /** Measures one model with one method. Throws an InputError on bad options or an unreadable model. */
 export async function benchmark(options: BenchmarkOptions): Promise<BenchmarkResult> {
+  checkRules(options, rules)
   const { peft = 'lora', batch = 8, steps = 10, size, onProgress } = options
-  if (!methods.includes(peft)) throw new InputError(`peft: must be one of ${methods.join(', ')}, got ${peft}`)
-  whole('batch', batch, 4096)
-  whole('steps', steps, 100_000)
-  if (size !== undefined) whole('size', size, 8192)
+  checkAdapter(peft, options.lora)
   const backend = await createBackend(options)
   let opened: OpenModel | undefined
   try {

@@ -14,6 +14,8 @@ import { fit } from './fit.ts'
 import type { FitOptions } from './fit-options.ts'
 import { defaultMicroBatch } from './micro-batch.ts'
 import { prepare } from './prepare.ts'
+import { checkRules, choice, either, flag, list, object, type RulesOf, whole } from './rules.ts'
+import { checkAdapter, settingRules } from './setting-rules.ts'
 import { pick } from './settings.ts'
 import { multiclass } from './task.ts'
 
@@ -58,19 +60,45 @@ export interface MemoryEstimate {
   trainable: number
 }
 
+const s = settingRules
+const rules: RulesOf<EstimateOptions> = {
+  config: object,
+  classes: either(whole(1, 100_000), list('a list of names')),
+  batchSize: s.batchSize,
+  method: choice(methods),
+  lora: object,
+  optimizer: s.optimizer,
+  validates: flag,
+  device: choice(['webgpu', 'wasm', 'reference']),
+  threads: s.threads,
+  accumulate: s.accumulate,
+  microBatch: s.microBatch,
+  checkpointing: flag,
+  clip: s.clip,
+  nesterov: flag,
+  patchKeep: s.patchKeep,
+}
+
+/** Throws InputError on an option of `estimate` that is unknown, of another type or out of range; all may be absent. */
+export const checkEstimate = (options: Partial<EstimateOptions>): void => checkRules(options, rules)
+
+/** How many images have parts of the sizes that a batch has, so need its memory: what is computed in parts is like two. */
+function fewerImages(batchSize: number, microBatch: number): number {
+  const parts = Math.ceil(batchSize / microBatch)
+  return parts <= 2 ? batchSize : Math.floor(batchSize / parts) + Math.ceil(batchSize / parts)
+}
+
 /**
  * What training will need, of one method. Exact on the wasm device for the number of threads; on WebGPU buffers are up
- * to a fifth larger than what they hold. Takes milliseconds and none of that memory. Throws InputError on a batch size or
- * a configuration that cannot be.
+ * to a fifth larger than what they hold. Takes milliseconds, however large the batch, and none of that memory. Throws InputError
+ * on options or a configuration that cannot be.
  */
 export async function estimate(options: EstimateOptions): Promise<MemoryEstimate> {
+  checkEstimate(options)
   const { config, batchSize, method = 'lora', optimizer = 'adamw', threads = 1, validates = true } = options
-  if (!(Number.isInteger(batchSize) && batchSize >= 1)) {
-    throw new InputError(`estimate: batchSize must be a whole number from 1, got ${batchSize}`)
-  }
-  if (!methods.includes(method)) {
-    throw new InputError(`estimate: method must be one of ${methods.join(', ')}, got ${method}`)
-  }
+  checkAdapter(method, options.lora)
+  // Planning takes the thread for itself: here others have their turn, a stop signal among them.
+  await new Promise<void>((resolve) => setTimeout(resolve))
   const planner = createPlanner({ threads })
   const model = new Vit(planner as Backend, structuredClone(config), zeros)
   try {
@@ -80,15 +108,23 @@ export async function estimate(options: EstimateOptions): Promise<MemoryEstimate
     prepare(model, names, method, { seed: 0, lora: { ...options.lora, initLoraWeights: true } })
     const weights = planner.memory().used
     const on = { backend: { name: options.device ?? 'wasm' }, patches: model.patches } as const
-    const microBatch = options.microBatch ?? Math.min(batchSize, defaultMicroBatch(on, options.checkpointing))
+    const microBatch = Math.min(options.microBatch ?? defaultMicroBatch(on, options.checkpointing), batchSize)
     const [height, width] = config.imageSize
+    const images = fewerImages(batchSize, microBatch)
+    const values = images * config.channels * height * width
+    if (values > 2 ** 30) {
+      throw new InputError(
+        `batchSize: ${images} images of ${height} x ${width} pixels at a time must fit into one buffer, got ${(values / 2 ** 28).toFixed(0)} GiB; choose a smaller batch or microBatch`,
+      )
+    }
     const batch: Batch = {
-      images: new Float32Array(batchSize * config.channels * height * width),
-      shape: [batchSize, config.channels as 3, height, width],
-      labels: new Int32Array(batchSize),
+      images: new Float32Array(values),
+      shape: [images, config.channels as 3, height, width],
+      labels: new Int32Array(images),
       files: [],
     }
-    const accumulate = options.accumulate ?? 1
+    // The third batch of a step needs what the second does.
+    const accumulate = Math.min(options.accumulate ?? 1, 2)
     const source = (batches: number): BatchSource => ({
       batches,
       async *epoch() {

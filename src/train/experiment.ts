@@ -22,6 +22,8 @@ import { frozenFeatures } from './frozen-features.ts'
 import { openModel } from './open-model.ts'
 import { defaultRates, prepare } from './prepare.ts'
 import type { ExperimentResult, ExperimentRun } from './report/experiment-result.ts'
+import { checkRules, choice, either, flag, func, number, object, type RulesOf, someOf, string } from './rules.ts'
+import { checkAdapter, settingRules } from './setting-rules.ts'
 import { multiclass } from './task.ts'
 
 /** A fine-tuning method, or the control: the same architecture with fresh weights, trained whole. */
@@ -120,7 +122,50 @@ export type ExperimentEvent = RunStartEvent | RunProgressEvent | RunTestEvent | 
 /** Random numbers of fresh weights; prepare.ts uses 900 for the head. */
 const scratchStream = 901
 
+const s = settingRules
+const runRules: RulesOf<RunSettings> = {
+  epochs: s.epochs,
+  lr: s.lr,
+  batchSize: s.batchSize,
+  warmup: number('a share of the steps, from 0 to 1', (share) => share >= 0 && share <= 1),
+  lora: object,
+  augment: object,
+  optimizer: either(s.optimizer, func),
+  weightDecay: s.weightDecay,
+  decayVectors: flag,
+  // There are no images to validate on, so there is no plateau.
+  schedule: choice(['constant', 'cosine']),
+  clip: s.clip,
+  labelSmoothing: s.labelSmoothing,
+}
+const rules: RulesOf<ExperimentOptions> = {
+  ...runRules,
+  model: s.model,
+  modelName: string,
+  modelSource: string,
+  datasets: someOf('a list of data sets'),
+  methods: someOf('a list of methods'),
+  perMethod: object,
+  seeds: someOf('a list of seeds'),
+  backend: object,
+  device: s.device,
+  threads: s.threads,
+  signal: object,
+  hub: object,
+  title: string,
+  remark: string,
+  command: string,
+}
+const anyMethod = Object.fromEntries(experimentMethods.map((method) => [method, object]))
+
 function checkOptions(options: ExperimentOptions): void {
+  checkRules(options, rules)
+  checkAdapter('lora', options.lora)
+  checkRules(options.perMethod ?? {}, anyMethod, 'perMethod.')
+  for (const [method, own] of Object.entries(options.perMethod ?? {})) {
+    checkRules(own, runRules, `perMethod.${method}.`)
+    checkAdapter(method === 'scratch' ? 'full' : (method as Method), own.lora)
+  }
   const { datasets, methods = experimentMethods, seeds = [0] } = options
   const lists = { datasets: datasets.map((d) => d.name), methods, seeds }
   for (const [name, values] of Object.entries(lists) as [string, readonly (string | number)[]][]) {

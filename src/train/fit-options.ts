@@ -1,8 +1,11 @@
 // What a training loop is given and what it tells: options, state, events. The loop is fit.ts.
 
 import type { Optimizer } from '../optim/optimizer.ts'
+import { InputError } from '../platform/errors.ts'
 import type { Parameter, Tensor } from '../tensor/tensor.ts'
 import type { BatchSource, Network } from './evaluate.ts'
+import { checkRules, either, flag, func, object, type RulesOf } from './rules.ts'
+import { settingRules } from './setting-rules.ts'
 import type { Task } from './task.ts'
 
 export interface FitOptions {
@@ -22,7 +25,7 @@ export interface FitOptions {
   schedule?: 'constant' | 'cosine' | 'plateau'
   /** Steps of linear warm-up. */
   warmup?: number
-  /** Largest global gradient norm; no clipping without it. */
+  /** Largest global gradient norm; no clipping without it, or with 0. */
   clip?: number | undefined
   /** Batches whose gradients are averaged into one step. */
   accumulate?: number
@@ -132,16 +135,40 @@ export interface FitResult {
   ended: 'epochs' | 'patience' | 'signal'
 }
 
-/** Throws on an option that is out of range. */
+const s = settingRules
+const rules: RulesOf<FitOptions> = {
+  epochs: s.epochs,
+  lr: s.lr,
+  optimizer: either(s.optimizer, func),
+  nesterov: flag,
+  weightDecay: s.weightDecay,
+  decayVectors: flag,
+  schedule: s.schedule,
+  warmup: s.warmup,
+  clip: s.clip,
+  accumulate: s.accumulate,
+  microBatch: s.microBatch,
+  labelSmoothing: s.labelSmoothing,
+  seed: s.seed,
+  patience: s.patience,
+  checkpointing: flag,
+  patchKeep: s.patchKeep,
+  replay: flag,
+  saveEvery: s.saveEvery,
+  model: object,
+  task: object,
+  train: object,
+  val: object,
+  signal: object,
+  resume: object,
+  save: func,
+  saveBest: func,
+}
+
+/** Throws InputError on an option that is unknown, of another type, out of range, or without effect. */
 export function checkOptions(o: FitOptions): void {
-  const positive = { epochs: o.epochs, lr: o.lr, accumulate: o.accumulate ?? 1, clip: o.clip ?? 1 }
-  const { microBatch = 1 } = o
-  if (!(Number.isInteger(microBatch) && microBatch >= 1)) {
-    throw new Error(`fit: microBatch must be a whole number from 1, got ${microBatch}`)
-  }
-  for (const [name, value] of Object.entries(positive)) {
-    if (!(value > 0) || !Number.isFinite(value)) throw new Error(`fit: ${name} must be above 0, got ${value}`)
-  }
-  const keep = o.patchKeep ?? 1
-  if (!(keep > 0 && keep <= 1)) throw new Error(`fit: patchKeep must be in (0, 1], got ${keep}`)
+  checkRules(o, rules)
+  if (o.val) return
+  if (o.patience) throw new InputError('patience: needs validation data, got none; give val or leave patience out')
+  if (o.schedule === 'plateau') throw new InputError('schedule: plateau needs validation data, got none; give val')
 }

@@ -36,7 +36,9 @@ function makeOptimizer(options: FitOptions, params: [string, Parameter][]): Opti
 export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitResult> {
   checkOptions(options)
   const { model, task, train, val, epochs, schedule = 'constant', warmup = 0, signal } = options
-  const { accumulate = 1, patience = 0, resume } = options
+  const { patience = 0, resume } = options
+  // More batches than an epoch has make one step of it.
+  const accumulate = Math.max(1, Math.min(options.accumulate ?? 1, train.batches))
   const seed = resume?.numbers.seed ?? options.seed ?? 0
   const params = trainableParameters(model)
   if (params.length === 0) throw new Error('fit: the model has nothing to train; choose a method first')
@@ -72,7 +74,7 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
       ...prefixed(optimizer.state().tensors),
     ],
   })
-  const stepper = createStepper(options, params, optimizer, seed)
+  const stepper = createStepper({ ...options, accumulate }, params, optimizer, seed)
   const looks = new Replay(model.backend, { record: typeof options.optimizer !== 'function' })
 
   let saved = performance.now()

@@ -1,10 +1,10 @@
-// The settings of a run as plain JSON, their defaults and rules. Not here: where a run is kept (run-folder.ts).
+// The settings of a run as plain JSON, and their defaults. Not here: what they must be (setting-rules.ts), where a run is
+// kept (run-folder.ts).
 import type { LoraConfig } from '../adapters/config.ts'
-import { type Method, methods } from '../adapters/inject.ts'
+import type { Method } from '../adapters/inject.ts'
 import type { Device } from '../backend/create.ts'
 import { localFiles } from '../io/local-files.ts'
-import { type Interpolation, interpolations } from '../models/vit-config.ts'
-import { InputError } from '../platform/errors.ts'
+import type { Interpolation } from '../models/vit-config.ts'
 
 /** What `onDeviceLost` may be. */
 export const onDeviceLost = ['restart', 'fallback', 'throw'] as const
@@ -31,6 +31,7 @@ export interface TrainSettings {
   schedule?: 'constant' | 'cosine' | 'plateau'
   /** Steps. */
   warmup?: number
+  /** Largest global gradient norm; none and 0 clip nothing. */
   clip?: number
   accumulate?: number
   /** Most images computed at a time; default by device and input size. */
@@ -77,53 +78,6 @@ export interface TrainSettings {
 }
 
 export const defaults = { peft: 'lora', epochs: 20, batchSize: 16, weightDecay: 0.05, seed: 0, saveEvery: 120 } as const
-
-/** Throws InputError naming the first setting that is out of range. */
-export function checkSettings(s: TrainSettings): void {
-  const rules: [keyof TrainSettings, (v: number) => boolean, string][] = [
-    ['epochs', (v) => Number.isInteger(v) && v >= 1, 'a whole number from 1'],
-    ['batchSize', (v) => Number.isInteger(v) && v >= 1, 'a whole number from 1'],
-    ['microBatch', (v) => Number.isInteger(v) && v >= 1, 'a whole number from 1'],
-    ['accumulate', (v) => Number.isInteger(v) && v >= 1, 'a whole number from 1'],
-    ['lr', (v) => v > 0, 'above 0'],
-    ['saveEvery', (v) => v >= 0, 'seconds from 0'],
-    ['weightDecay', (v) => v >= 0, 'at least 0'],
-    ['warmup', (v) => Number.isInteger(v) && v >= 0, 'a whole number of steps from 0'],
-    ['clip', (v) => v > 0, 'above 0'],
-    ['labelSmoothing', (v) => v >= 0 && v < 1, 'in [0, 1)'],
-    ['patience', (v) => Number.isInteger(v) && v >= 0, 'a whole number of epochs from 0'],
-    ['patchKeep', (v) => v > 0 && v <= 1, 'in (0, 1]'],
-    ['dropout', (v) => v >= 0 && v < 1, 'in [0, 1)'],
-    ['dropPath', (v) => v >= 0 && v < 1, 'in [0, 1)'],
-    ['seed', (v) => Number.isInteger(v) && v >= 0 && v < 2 ** 31, 'a whole number from 0 to 2147483647'],
-    ['inputSize', (v) => Number.isInteger(v) && v >= 1 && v <= 8192, 'a whole number of pixels from 1 to 8192'],
-  ]
-  for (const [name, fine, rule] of rules) {
-    const value = s[name]
-    if (value !== undefined && !(typeof value === 'number' && Number.isFinite(value) && fine(value))) {
-      throw new InputError(`${name}: must be ${rule}, got ${value}`)
-    }
-  }
-  const choices = {
-    peft: methods,
-    optimizer: ['adamw', 'sgd'],
-    onDeviceLost,
-    schedule: ['constant', 'cosine', 'plateau'],
-    interpolation: interpolations,
-  } as const
-  for (const name of Object.keys(choices) as (keyof typeof choices)[]) {
-    const value = s[name]
-    const known: readonly string[] = choices[name]
-    if (value !== undefined && !known.includes(value))
-      throw new InputError(`${name}: must be one of ${known.join(', ')}, got ${value}`)
-  }
-  if (s.transformers !== undefined && s.transformers !== 4 && s.transformers !== 5) {
-    throw new InputError(`transformers: must be 4 or 5, got ${s.transformers}`)
-  }
-  if (s.adapter !== undefined && s.peft !== undefined && s.peft !== 'lora' && s.peft !== 'dora') {
-    throw new InputError(`adapter: goes with peft lora or dora, got ${s.peft}`)
-  }
-}
 
 /** Paths in full, so that run.json means the same from any folder. A model that is no folder here is a name. */
 export async function inFull(settings: TrainSettings): Promise<TrainSettings> {

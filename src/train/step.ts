@@ -58,13 +58,13 @@ const zerosLike = (tensors: readonly Tensor[]) =>
 
 /** The steps of `fit` on these parameters; `seed` governs what is random in them. Whoever made it disposes it. */
 export function createStepper(
-  options: FitOptions,
+  options: FitOptions & { accumulate: number },
   params: readonly [string, Parameter][],
   optimizer: Optimizer,
   seed: number,
 ): Stepper {
   const { model, task } = options
-  const { accumulate = 1, labelSmoothing = 0, patchKeep = 1 } = options
+  const { labelSmoothing = 0, patchKeep = 1 } = options
   const { backend } = model
   const weights = params.map(([, p]) => p)
   const dropoutSeed = tensor(backend, new Int32Array(2), [2])
@@ -104,7 +104,7 @@ export function createStepper(
   const update = (key: string, grads: readonly Tensor[], lr: number) => {
     if (split) optimizer.prepare!(lr)
     return updates.run(key, {}, () => {
-      const clip = options.clip === undefined ? undefined : clipFactor(grads, options.clip)
+      const clip = options.clip ? clipFactor(grads, options.clip) : undefined
       const named = new Map(params.map(([name], i) => [name, grads[i]!]))
       if (split) optimizer.update!(named, clip?.factor)
       else optimizer.step(named, lr, clip?.factor)
@@ -123,7 +123,7 @@ export function createStepper(
       let grads: readonly Tensor[] = []
       try {
         for (const [place, batch] of batches.entries()) {
-          const draw = number * accumulate + place
+          const draw = number * options.accumulate + place
           const rng = new Rng(seed, 2 ** 31 + draw)
           const parts = partsOf(batch, most)
           passes.keep = new Set(parts.map(({ labels }) => labels.length)).size

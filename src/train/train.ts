@@ -21,11 +21,13 @@ import { checkFits } from './fits.ts'
 import { describeChanges, sharedImages } from './image-changes.ts'
 import { type OpenModel, openModel, preprocessorJson } from './open-model.ts'
 import { defaultRates, prepare } from './prepare.ts'
+import { checkRules, flag, func, object, type RulesOf } from './rules.ts'
 import { readRun } from './run-file.ts'
 import { checkUnused, files, hasRun, type Metrics, openMetrics, runId, settingsToResume } from './run-folder.ts'
 import { openRunImages, type RunImages, refuseChanges } from './run-images.ts'
 import { checkFree, holdRun, type RunHold } from './run-lock.ts'
-import { checkSettings, defaults, defined, inFull, pick, type TrainSettings } from './settings.ts'
+import { checkSettings, loraOf, settingRules } from './setting-rules.ts'
+import { defaults, defined, inFull, pick, type TrainSettings } from './settings.ts'
 import { multiclass } from './task.ts'
 import type { DoneEvent, DuplicatesEvent, TrainEvent } from './train-events.ts'
 
@@ -43,6 +45,15 @@ export interface TrainOptions extends TrainSettings {
   hub?: ResolveOptions
 }
 
+const optionRules: RulesOf<TrainOptions> = {
+  ...settingRules,
+  resume: flag,
+  acceptChanges: flag,
+  startBackend: func,
+  signal: object,
+  hub: object,
+}
+
 /** Losses in a row after which a run gives up. */
 const mostLosses = 3
 
@@ -55,14 +66,16 @@ const mostLosses = 3
  * memory, before anything is written; DeviceLostError where it is not to go on, or cannot.
  */
 export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, DoneEvent> {
-  checkSettings(options)
+  checkRules(options, optionRules)
   const { resume, acceptChanges = false, signal: _signal, hub: _hub, startBackend: _start, ...rest } = options
+  if (acceptChanges && !resume) throw new InputError('acceptChanges: goes with resume, a new run has nothing to accept')
+  checkSettings(rest)
   const given = await inFull(rest)
   const settings: TrainSettings = {
     ...defaults,
     ...defined(resume ? await settingsToResume(given, acceptChanges) : given),
   }
-  checkSettings(settings)
+  checkSettings(settings, resume ? `${settings.out}/run.json: settings.` : '')
   for (const name of ['data', 'model'] as const) {
     if (typeof settings[name] !== 'string')
       throw new InputError(`${name}: must be given, a ${name === 'data' ? 'folder of images' : 'model folder or name'}`)
@@ -221,16 +234,7 @@ async function* trainOn(
         `adapter: ${settings.adapter} is a ${method} adapter, got peft ${options.peft}; leave peft out`,
       )
     }
-    const lora = defined({
-      ...settings.lora,
-      r: settings.rank,
-      alpha: settings.alpha,
-      targetModules: settings.targets,
-      dropout: settings.loraDropout,
-      useRslora: settings.rslora,
-      bias: settings.bias,
-      modulesToSave: settings.modulesToSave,
-    })
+    const lora = loraOf(settings)
     model.setDropout(settings)
     const prepared = prepare(model, folder.classes, method, { seed, lora, adapter: opened.lora })
     const lr = settings.lr ?? defaultRates[method]
@@ -242,10 +246,12 @@ async function* trainOn(
         config: model.config,
         classes: folder.classes,
         method,
-        batchSize,
+        // As large as the data makes them.
+        batchSize: Math.min(batchSize, Math.max(folder.train.length, folder.val?.length ?? 0)),
+        accumulate: Math.min(settings.accumulate ?? 1, Math.ceil(folder.train.length / batchSize)),
         lora: prepared.lora && { ...prepared.lora, targetModules: adaptedLayers(model).map(({ name }) => name) },
         validates: folder.val !== undefined,
-        ...pick(settings, 'optimizer', 'accumulate', 'microBatch', 'checkpointing', 'clip', 'patchKeep'),
+        ...pick(settings, 'optimizer', 'microBatch', 'checkpointing', 'clip', 'patchKeep'),
       },
       backend,
     )

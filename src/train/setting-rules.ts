@@ -1,0 +1,161 @@
+// What the settings of a run must be: each by itself, and together. Nothing that was given is left out in silence.
+import { type LoraConfig, loraConfig } from '../adapters/config.ts'
+import { type Method, methods } from '../adapters/inject.ts'
+import { devices } from '../backend/create.ts'
+import { interpolations } from '../models/vit-config.ts'
+import { InputError } from '../platform/errors.ts'
+import {
+  checkRules,
+  choice,
+  either,
+  flag,
+  list,
+  number,
+  numbers,
+  object,
+  part,
+  type RulesOf,
+  shown,
+  text,
+  textOrList,
+  whole,
+  wholes,
+} from './rules.ts'
+import { defaults, defined, onDeviceLost, type TrainSettings } from './settings.ts'
+
+const names = "names, or one regular expression over a layer's whole name"
+
+/** What the fields of PEFT's LoraConfig must be. */
+export const loraRules: RulesOf<LoraConfig> = {
+  r: whole(1, 4096),
+  alpha: number('above 0', (v) => v > 0),
+  dropout: part,
+  targetModules: textOrList(names),
+  excludeModules: textOrList(names),
+  useDora: flag,
+  doraNormGradient: flag,
+  useRslora: flag,
+  bias: choice(['none', 'all', 'lora_only']),
+  loraBias: flag,
+  rankPattern: numbers('ranks by pattern'),
+  alphaPattern: numbers('alphas by pattern'),
+  layersToTransform: either(whole(0), wholes('a list of them')),
+  layersPattern: textOrList('names or patterns'),
+  modulesToSave: list('a list of names'),
+  initLoraWeights: either(flag, text('a name')),
+}
+
+/** The most images of a batch, and batches of a step: more than anyone has, so that a slip is told from a wish. */
+export const MOST = 1_000_000
+
+/** What each setting must be. */
+export const settingRules: RulesOf<TrainSettings> = {
+  data: text('a folder of images'),
+  model: text('a model folder or name'),
+  peft: choice(methods),
+  out: text('a folder'),
+  val: text('a folder of class folders'),
+  epochs: whole(1),
+  batchSize: whole(1, MOST),
+  lr: number('above 0', (v) => v > 0),
+  weightDecay: number('at least 0', (v) => v >= 0),
+  optimizer: choice(['adamw', 'sgd']),
+  schedule: choice(['constant', 'cosine', 'plateau']),
+  warmup: whole(0, Number.MAX_SAFE_INTEGER, 'a whole number of steps'),
+  clip: number('at least 0, where 0 clips nothing', (v) => v >= 0),
+  accumulate: whole(1, MOST),
+  microBatch: whole(1, MOST),
+  labelSmoothing: part,
+  patience: whole(0, Number.MAX_SAFE_INTEGER, 'a whole number of epochs'),
+  checkpointing: flag,
+  patchKeep: number('in (0, 1]', (v) => v > 0 && v <= 1),
+  dropout: part,
+  dropPath: part,
+  seed: whole(0, 2 ** 31 - 1),
+  device: choice(devices),
+  onDeviceLost: choice(onDeviceLost),
+  saveEvery: number('seconds from 0', (v) => v >= 0),
+  threads: whole(1, 64),
+  rank: loraRules.r,
+  alpha: loraRules.alpha,
+  targets: loraRules.targetModules,
+  loraDropout: loraRules.dropout,
+  rslora: loraRules.useRslora,
+  bias: loraRules.bias,
+  modulesToSave: loraRules.modulesToSave,
+  lora: object,
+  transformers: number('4 or 5', (v) => v === 4 || v === 5),
+  adapter: text('an adapter folder'),
+  inputSize: whole(1, 8192, 'a whole number of pixels'),
+  interpolation: choice(interpolations),
+  augment: flag,
+  shuffle: flag,
+  strict: flag,
+}
+
+/** Settings that say what a field of `lora` says. */
+const sameAs = {
+  rank: 'r',
+  alpha: 'alpha',
+  targets: 'targetModules',
+  loraDropout: 'dropout',
+  rslora: 'useRslora',
+  bias: 'bias',
+  modulesToSave: 'modulesToSave',
+} as const satisfies Partial<Record<keyof TrainSettings, keyof LoraConfig>>
+
+/** LoRA's and DoRA's settings as one. */
+export function loraOf(s: Partial<TrainSettings>): Partial<LoraConfig> {
+  const short = Object.entries(sameAs).map(([name, field]) => [field, s[name as keyof typeof sameAs]])
+  return { ...defined(s.lora ?? {}), ...defined(Object.fromEntries(short)) }
+}
+
+/** Throws InputError where settings of adapters are given to a method without, twice, or against each other. */
+function checkAdapterSettings(s: Partial<TrainSettings>, where: string): void {
+  const fail = (text: string): never => {
+    throw new InputError(`${where}${text}`)
+  }
+  const { peft, lora = {} } = s
+  const fields = Object.keys(defined(lora)) as (keyof LoraConfig)[]
+  const given: string[] = (Object.keys(sameAs) as (keyof typeof sameAs)[]).filter((name) => s[name] !== undefined)
+  if (fields.length > 0) given.push('lora')
+  if (given.length > 0 && s.adapter !== undefined) {
+    fail(`${given.join(', ')}: cannot be chosen together with adapter, which brings its own`)
+  }
+  if (s.transformers !== undefined) given.push('transformers')
+  if (given.length > 0 && (peft === 'full' || peft === 'linear')) {
+    fail(`${given.join(', ')}: for peft lora or dora only, got ${peft}`)
+  }
+  for (const [name, field] of Object.entries(sameAs) as [keyof typeof sameAs, keyof LoraConfig][]) {
+    const [short, long] = [s[name], lora[field]]
+    if (short === undefined || long === undefined || JSON.stringify(short) === JSON.stringify(long)) continue
+    fail(`${name}: must be what lora.${field} is, got ${shown(short)} and ${shown(long)}; give one of them`)
+  }
+  // Whether it is DoRA is the method's to say.
+  const method = peft ?? defaults.peft
+  if (lora.useDora !== undefined && lora.useDora !== (method === 'dora')) {
+    fail(`lora.useDora: must agree with peft, got ${lora.useDora} with peft ${method}; choose peft lora or dora`)
+  }
+  if (lora.doraNormGradient && method !== 'dora') {
+    fail(`lora.doraNormGradient: for peft dora only, got peft ${method}`)
+  }
+}
+
+/** Throws InputError on LoRA and DoRA settings that cannot be, or are not for the method. */
+export function checkAdapter(method: Method, lora: Partial<LoraConfig> = {}): void {
+  checkSettings({ peft: method, lora })
+}
+
+/**
+ * Throws InputError naming the first setting that is unknown, of another type, out of range, or against another. `where`
+ * comes before its name.
+ */
+export function checkSettings(s: Partial<TrainSettings>, where = ''): void {
+  checkRules(s, settingRules, where)
+  checkRules(s.lora ?? {}, loraRules, `${where}lora.`)
+  if (s.adapter !== undefined && s.peft !== undefined && s.peft !== 'lora' && s.peft !== 'dora') {
+    throw new InputError(`${where}adapter: goes with peft lora or dora, got ${s.peft}`)
+  }
+  checkAdapterSettings(s, where)
+  if (s.peft !== 'full' && s.peft !== 'linear') loraConfig({ ...loraOf(s), useDora: s.peft === 'dora' })
+}

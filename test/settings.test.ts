@@ -1,0 +1,170 @@
+// Settings, wherever they come from: what is unknown, of another type, out of range or against another is refused in one
+// sentence before anything is read or written.
+import { existsSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import {
+  type BenchmarkOptions,
+  benchmark,
+  type EstimateOptions,
+  type ExperimentOptions,
+  estimate,
+  experiment,
+  InputError,
+  type TrainOptions,
+  train,
+} from 'vitune'
+import { smallConfig } from './small-vit.ts'
+
+/** What is wrong is given as JavaScript would, whose types nobody checks. */
+type Loose<T> = { [K in keyof T]?: unknown } & Record<string, unknown>
+
+async function refusal(run: () => Promise<unknown>): Promise<string> {
+  try {
+    await run()
+  } catch (error) {
+    assert.instance(error, InputError, String(error))
+    const { message } = error as Error
+    assert.not.match(message, /\n/)
+    assert.ok(message.length <= 300, message)
+    return message
+  }
+  return 'was not refused'
+}
+
+const out = join(tmpdir(), `vitune-settings-${process.pid}`)
+/** Neither data nor model is there: had the settings been fine, that would be said. */
+const places = { data: join(out, 'no data'), model: join(out, 'no model'), out }
+const trained = (given: Loose<TrainOptions>) =>
+  refusal(() => train({ ...places, ...given } as unknown as TrainOptions).next())
+
+const refused: [Loose<TrainOptions>, RegExp][] = [
+  // Names.
+  [{ learningRate: 1e-3 }, /^learningRate: is no option here; did you mean lr\?$/],
+  [{ learning_rate: 1e-3 }, /did you mean lr\?$/],
+  [{ batch_size: 4 }, /^batch_size: .*did you mean batchSize\?$/],
+  [{ bacthSize: 4 }, /did you mean batchSize\?$/],
+  [{ gradient_clip_val: 1 }, /did you mean clip\?$/],
+  [{ target_modules: ['query'] }, /did you mean targets\?$/],
+  [{ method: 'dora' }, /did you mean peft\?$/],
+  [{ constructor: 1 }, /^constructor: is no option here; take it out$/],
+  [{ quiteAnother: 1 }, /^quiteAnother: is no option here; take it out$/],
+  [{ lora: { lora_alpha: 16 } }, /^lora\.lora_alpha: is no option here; did you mean alpha\?$/],
+  [{ lora: { rank: 4 } }, /^lora\.rank: .*did you mean r\?$/],
+  // Types.
+  [{ epochs: '3' }, /^epochs: must be a whole number from 1, got "3"$/],
+  [{ epochs: null }, /^epochs: must be a whole number from 1, got null$/],
+  [{ batchSize: [16] }, /^batchSize: .*got \[16\]$/],
+  [{ lr: Number.NaN }, /^lr: must be above 0, got NaN$/],
+  [{ lr: true }, /^lr: .*got true$/],
+  [{ strict: 'false' }, /^strict: must be true or false, got "false"$/],
+  [{ augment: 0 }, /^augment: must be true or false, got 0$/],
+  [{ checkpointing: 1 }, /^checkpointing/],
+  [{ resume: 'yes' }, /^resume: must be true or false, got yes$/],
+  [{ targets: 5 }, /^targets: must be names, or one regular expression .*, got 5$/],
+  [{ targets: ['query', 5] }, /^targets/],
+  [{ modulesToSave: 'norm' }, /^modulesToSave: must be a list of names, got norm$/],
+  [{ lora: 8 }, /^lora: must be an object, got 8$/],
+  [{ lora: [] }, /^lora: must be an object, got \[\]$/],
+  [{ lora: { rankPattern: { query: '4' } } }, /^lora\.rankPattern: must be ranks by pattern/],
+  [{ lora: { layersToTransform: ['1'], targetModules: ['query'] } }, /^lora\.layersToTransform/],
+  [{ data: 7 }, /^data: must be a folder of images, got 7$/],
+  [{ model: '' }, /^model: must be a model folder or name, got ""$/],
+  [{ out: '' }, /^out: must be a folder, got ""$/],
+  [{ val: {} }, /^val/],
+  [{ adapter: ['a'] }, /^adapter/],
+  [{ device: 3 }, /^device: must be one of auto, wasm, webgpu, reference, got 3$/],
+  [{ startBackend: 'wasm' }, /^startBackend: must be a function, got wasm$/],
+  [{ lr: 'x'.repeat(1000) }, /^lr: .*\.\.\.$/],
+  // Ranges.
+  [{ threads: 0 }, /^threads: must be a whole number from 1 to 64, got 0$/],
+  [{ threads: -1 }, /^threads/],
+  [{ threads: 1.5 }, /^threads/],
+  [{ threads: 65 }, /^threads/],
+  [{ batchSize: 1e9 }, /^batchSize: must be a whole number from 1 to 1000000, got 1000000000$/],
+  [{ accumulate: 0 }, /^accumulate/],
+  [{ microBatch: 0 }, /^microBatch/],
+  [{ clip: -1 }, /^clip: must be at least 0, where 0 clips nothing, got -1$/],
+  [{ saveEvery: -1 }, /^saveEvery/],
+  [{ labelSmoothing: 1 }, /^labelSmoothing/],
+  [{ transformers: 6 }, /^transformers: must be 4 or 5, got 6$/],
+  // One against another.
+  [{ peft: 'lora', lora: { useDora: true } }, /^lora\.useDora: must agree with peft, got true with peft lora; /],
+  [{ lora: { useDora: true } }, /^lora\.useDora: must agree with peft, got true with peft lora; choose peft/],
+  [{ peft: 'dora', lora: { useDora: false } }, /^lora\.useDora: must agree with peft, got false with peft dora/],
+  [{ peft: 'full', lora: { r: 4 } }, /^lora: for peft lora or dora only, got full$/],
+  [{ peft: 'linear', rank: 4, alpha: 8 }, /^rank, alpha: for peft lora or dora only, got linear$/],
+  [{ peft: 'full', transformers: 5 }, /^transformers: for peft lora or dora only, got full$/],
+  [{ rank: 4, lora: { r: 8 } }, /^rank: must be what lora\.r is, got 4 and 8; give one of them$/],
+  [{ targets: ['query'], lora: { targetModules: ['key'] } }, /^targets: must be what lora\.targetModules is/],
+  [{ rslora: true, lora: { useRslora: false } }, /^rslora: must be what lora\.useRslora is/],
+  [{ adapter: 'a', rank: 4 }, /^rank: cannot be chosen together with adapter, which brings its own$/],
+  [{ adapter: 'a', lora: { dropout: 0.1 } }, /^lora: cannot be chosen together with adapter/],
+  [{ adapter: 'a', peft: 'full' }, /^adapter: goes with peft lora or dora, got full$/],
+  [{ lora: { doraNormGradient: true } }, /^lora\.doraNormGradient: for peft dora only, got peft lora$/],
+  [
+    { lora: { layersToTransform: 1, targetModules: 'all-linear' } },
+    /^layersToTransform: needs targetModules as a list/,
+  ],
+  [{ acceptChanges: true }, /^acceptChanges: goes with resume/],
+]
+
+test('settings of train that are unknown, of another type, out of range or contradict each other are refused', async () => {
+  for (const [given, message] of refused) assert.match(await trained(given), message, JSON.stringify(given))
+  assert.not.ok(existsSync(out))
+})
+
+test('what agrees is no contradiction, 0 is off where it may be, and undefined is not given', async () => {
+  const fine: Loose<TrainOptions>[] = [
+    { rank: 4, lora: { r: 4 } },
+    { targets: ['query'], lora: { targetModules: ['query'], useDora: false } },
+    { peft: 'dora', lora: { useDora: true, doraNormGradient: true } },
+    { peft: 'full', lora: {}, rank: undefined, learningRate: undefined },
+    { adapter: out, peft: 'dora', transformers: 5 },
+    { clip: 0, patience: 0, labelSmoothing: 0, warmup: 0, loraDropout: 0, weightDecay: 0, dropout: 0, saveEvery: 0 },
+    { batchSize: 1e6, accumulate: 1e6, microBatch: 1e6 },
+  ]
+  for (const given of fine) assert.match(await trained(given), /no data: must be a folder of images/)
+})
+
+const config = smallConfig
+const estimated: [Loose<EstimateOptions>, RegExp][] = [
+  [{ batchSize: 1e9 }, /^batchSize: must be a whole number from 1 to 1000000, got 1000000000$/],
+  [{ accumulate: 1.5 }, /^accumulate/],
+  [{ method: 'prompt' }, /^method: must be one of full, linear, lora, dora, got prompt$/],
+  [{ classes: 0 }, /^classes: must be a whole number from 1 to 100000, or a list of names, got 0$/],
+  [{ method: 'full', lora: { r: 4 } }, /^lora: for peft lora or dora only, got full$/],
+  [{ method: 'lora', lora: { useDora: true } }, /^lora\.useDora: must agree with peft/],
+  [{ batchsize: 4 }, /^batchsize: is no option here; did you mean batchSize\?$/],
+  [{ device: 'cuda' }, /^device: must be one of webgpu, wasm, reference, got cuda$/],
+  [
+    { device: 'webgpu', batchSize: 1e6, config: { ...config, imageSize: [224, 224] } },
+    /^batchSize: 1000000 images of 224 x 224 pixels at a time must fit into one buffer, got 561 GiB; choose a smaller batch or microBatch$/,
+  ],
+]
+test('an estimate refuses what no run could have', async () => {
+  for (const [given, message] of estimated) {
+    const options = { config, classes: 3, batchSize: 4, ...given } as unknown as EstimateOptions
+    assert.match(await refusal(() => estimate(options)), message, JSON.stringify(given))
+  }
+})
+
+test('benchmarks and experiments refuse unknown names and wrong values too', async () => {
+  const measured = (given: Loose<BenchmarkOptions>) =>
+    refusal(() => benchmark({ model: places.model, ...given } as unknown as BenchmarkOptions))
+  assert.match(await measured({ batchSize: 4 }), /^batchSize: is no option here; did you mean batch\?$/)
+  assert.match(await measured({ steps: '5' }), /^steps: must be a whole number from 1 to 100000, got "5"$/)
+  assert.match(await measured({ peft: 'full', lora: { r: 4 } }), /^lora: for peft lora or dora only, got full$/)
+  assert.match(await measured({ threads: 0 }), /^threads/)
+  const compared = (given: Loose<ExperimentOptions>) =>
+    refusal(() => experiment({ model: places.model, datasets: [], ...given } as unknown as ExperimentOptions).next())
+  assert.match(await compared({ epochs: 0 }), /^epochs: must be a whole number from 1, got 0$/)
+  assert.match(await compared({ schedule: 'plateau' }), /^schedule: must be one of constant, cosine, got plateau$/)
+  assert.match(await compared({ perMethod: { lora: { learningRate: 1 } } }), /^perMethod\.lora\.learningRate: .*lr\?$/)
+  assert.match(await compared({ perMethod: { LoRA: {} } }), /^perMethod\.LoRA: is no option here; did you mean lora\?$/)
+  assert.match(await compared({ lora: { useDora: true } }), /^lora\.useDora/)
+})
+
+test.run()
