@@ -2,6 +2,7 @@
 // found in image-folder.ts.
 import { platform } from '#platform'
 import { InputError } from '../platform/errors.ts'
+import { withBytes } from '../platform/image-budget.ts'
 import type { ImageSource, RgbImage } from '../platform/platform.ts'
 
 /** Labelled images by index. */
@@ -63,14 +64,18 @@ const firstLine = (error: unknown): string =>
  * told the SHA-256 of what was read, also where that is no image.
  */
 export async function decodeFile(file: string | File, onDigest?: (digest: string) => void): Promise<RgbImage> {
-  if (typeof file === 'string' && !platform.files) {
+  const { files } = platform
+  if (typeof file === 'string' && !files) {
     throw new InputError(`${file}: paths cannot be read in a browser; pass File objects instead`)
   }
   try {
-    const bytes = typeof file === 'string' ? await platform.files!.read(file) : new Uint8Array(await file.arrayBuffer())
-    const digest = onDigest && (await platform.digest(bytes))
-    if (digest !== undefined) onDigest?.(digest)
-    return await platform.decodeImage(bytes)
+    const size = typeof file === 'string' ? await files!.size(file) : file.size
+    return await withBytes(size ?? 0, async () => {
+      const bytes = typeof file === 'string' ? await files!.read(file) : new Uint8Array(await file.arrayBuffer())
+      const digest = onDigest && (await platform.digest(bytes))
+      if (digest !== undefined) onDigest?.(digest)
+      return platform.decodeImage(bytes)
+    })
   } catch (error) {
     if (error instanceof InputError) throw error
     throw new BrokenImage(nameOf(file), firstLine(error))

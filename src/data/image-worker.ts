@@ -1,6 +1,7 @@
 // What runs in an image worker: one message names an image and a transform, the answer has the finished pixels.
 // rollup makes it one text (`worker:image-worker`) that image-workers.ts starts; nothing else imports it.
 import { InputError } from '../platform/errors.ts'
+import { shareCount, type Taken } from '../platform/image-budget.ts'
 import { BrokenImage, decodeFile, isImage } from './dataset.ts'
 import type { ImageAnswer, ImageJob } from './image-workers.ts'
 import { sampleRng } from './sampler.ts'
@@ -46,7 +47,9 @@ async function run(): Promise<void> {
   running--
 }
 
-self.onmessage = ({ data }: MessageEvent<ImageJob>) => {
+self.onmessage = ({ data }: MessageEvent<ImageJob | Taken>) => {
+  // First comes the count of what all threads decode together, where they can share it.
+  if (!('id' in data)) return shareCount(data)
   waiting.push(data)
   if (running < AT_ONCE) run()
 }

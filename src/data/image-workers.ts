@@ -4,6 +4,7 @@
 import { source } from 'worker:image-worker'
 import { platform } from '#platform'
 import { InputError } from '../platform/errors.ts'
+import { renewCount, sharedCount } from '../platform/image-budget.ts'
 import type { RgbImage, WorkerHandle } from '../platform/platform.ts'
 import { BrokenImage } from './dataset.ts'
 import type { Recipe } from './transforms.ts'
@@ -84,6 +85,8 @@ function startPool(count: number): Pool {
   }
   const workers = Array.from({ length: count }, (): WorkerHandle => {
     const worker = platform.startWorker(source)
+    const count = sharedCount()
+    if (count) worker.post(count)
     worker.onError(lose)
     worker.onMessage((message) => {
       const answer = message as ImageAnswer
@@ -110,15 +113,19 @@ function startPool(count: number): Pool {
     stop() {
       for (const id of [...pending.keys()]) take(id)?.reject(new Error('images: no longer wanted'))
       for (const worker of workers) worker.stop().catch(() => {})
+      renewCount()
     },
   }
 }
 
-/** A share of the workers, which start with the first; undefined where there are none to be had. One for four cores. */
+/** One for four cores; where they could not count together what they decode, only one. */
+const most = () => (sharedCount() ? Math.max(1, Math.min(4, Math.floor(platform.cores / 4))) : 1)
+
+/** A share of the workers, which start with the first; undefined where there are none to be had. */
 export function imageWorkers(): ImageWorkers | undefined {
   if (lost) return undefined
   try {
-    pool ??= startPool(Math.max(1, Math.min(4, Math.floor(platform.cores / 4))))
+    pool ??= startPool(most())
   } catch (error) {
     lost = new NoWorkers(`images: no worker can be started, ${error}`)
     return undefined

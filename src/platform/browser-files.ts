@@ -202,6 +202,11 @@ export const files: Files = {
       }
       return names.sort((a, b) => (a < b ? -1 : 1))
     }),
+  entries: async (path) =>
+    (await files.list(path)).map((name) =>
+      name.endsWith('/') ? { name: name.slice(0, -1), kind: 'folder' } : { name, kind: 'file' },
+    ),
+  realPath: async (path) => resolve(path),
   makeFolder: (path) =>
     guarded(path, async () => {
       await folderAt(partsOf(path), true)

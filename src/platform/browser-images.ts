@@ -1,5 +1,7 @@
 // Pixels in a browser, from whatever shows a picture there. Decoding is the browser's; what is undone here is the alpha
 // that a 2D canvas multiplies in, since Node drops alpha and a model should see the same pixels everywhere.
+import { decodeWith } from './decode.ts'
+import { checkPixels, withBytes } from './image-budget.ts'
 import type { ImageObject, RgbImage } from './platform.ts'
 
 /** What createImageBitmap takes, and bytes. */
@@ -7,8 +9,6 @@ type Picture = ImageBitmapSource | ImageBitmap
 
 /** Rows that are drawn at once: phones allow a canvas of 16 million pixels. */
 const STRIP = 2 ** 22
-/** A picture beyond this is taken for an attack on memory; 3 bytes a pixel. */
-const MOST_PIXELS = 2 ** 28
 
 const options: ImageBitmapOptions = {
   imageOrientation: 'from-image',
@@ -49,7 +49,7 @@ function unblended(bitmap: ImageBitmap): Uint8Array | undefined {
 
 function pixelsOf(bitmap: ImageBitmap): RgbImage {
   const { width, height } = bitmap
-  if (width * height > MOST_PIXELS) throw new Error(`${width} x ${height} pixels are more than ${MOST_PIXELS}`)
+  checkPixels(width, height)
   const rows = Math.max(1, Math.min(height, Math.floor(STRIP / width)))
   const context = new OffscreenCanvas(width, rows).getContext('2d', { willReadFrequently: true })
   if (!context) throw new Error('this browser gives no 2D canvas to decode on')
@@ -95,7 +95,14 @@ async function decode(picture: Picture): Promise<RgbImage> {
 
 /** Decodes a file's bytes. */
 export function decodeImage(bytes: Uint8Array): Promise<RgbImage> {
-  return decode(new Blob([bytes as Uint8Array<ArrayBuffer>]))
+  return decodeWith(bytes, (plain, { format }) =>
+    decode(new Blob([plain as Uint8Array<ArrayBuffer>], { type: `image/${format.toLowerCase()}` })).catch(() => {
+      // Not every browser has these.
+      if (format === 'TIFF') throw new Error('it is TIFF, which this browser does not decode; convert it to PNG')
+      if (format === 'AVIF') throw new Error('it is broken, or this browser decodes no AVIF; convert it to PNG')
+      throw new Error(`it is a broken ${format}`)
+    }),
+  )
 }
 
 /** Decodes or reads whatever shows a picture: a Blob, an address, an element, a canvas, a camera's frame. */
@@ -106,7 +113,9 @@ export async function readImage(source: ImageObject): Promise<RgbImage> {
     toRgb(data as Uint8ClampedArray, rgb, 0)
     return { width, height, data: rgb }
   }
-  return decode(source instanceof URL ? await fetchImage(source) : source)
+  const file = source instanceof URL ? await fetchImage(source) : source
+  if (!(file instanceof Blob)) return decode(file)
+  return withBytes(file.size, async () => decodeImage(new Uint8Array(await file.arrayBuffer())))
 }
 
 /** The file at an address. */

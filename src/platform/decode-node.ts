@@ -1,7 +1,9 @@
 // Image decoding under Node with sharp, which is loaded at the first image: nothing else needs it. Pixels are those that
 // Pillow's convert('RGB') gives (what models are trained on): ICC profiles are not applied, alpha is dropped.
 import { createRequire } from 'node:module'
+import { decodeWith } from './decode.ts'
 import { InputError } from './errors.ts'
+import { MOST_PIXELS } from './image-budget.ts'
 import type { RgbImage } from './platform.ts'
 
 type Sharp = typeof import('sharp').default
@@ -44,11 +46,13 @@ function fromCmyk(data: Uint8Array, pixels: number): Uint8Array {
   return rgb
 }
 
-/** Decodes one image file's bytes as `Platform.decodeImage` says; throws when sharp is missing or the bytes are broken. */
-export async function decodeImage(bytes: Uint8Array): Promise<RgbImage> {
+/** Decodes one image file's bytes as `Platform.decodeImage` says; throws an InputError where sharp is missing. */
+export const decodeImage = (bytes: Uint8Array): Promise<RgbImage> => decodeWith(bytes, decode)
+
+async function decode(bytes: Uint8Array): Promise<RgbImage> {
   loading ??= loadSharp()
   const sharp = await loading
-  const source = sharp(bytes, { failOn: 'error', autoOrient: true, ignoreIcc: true })
+  const source = sharp(bytes, { failOn: 'error', autoOrient: true, ignoreIcc: true, limitInputPixels: MOST_PIXELS })
   const inks = (await source.metadata()).space === 'cmyk'
   const pipeline = inks
     ? source.pipelineColourspace('cmyk').toColourspace('cmyk')

@@ -1,7 +1,8 @@
 // Files under Node: reading, and writing that leaves each file whole or as it was and says in one sentence what failed.
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
+import { entries, read } from './entries-node.ts'
 import { InputError, ReadError, WriteError } from './errors.ts'
 import type { Data, Files } from './platform.ts'
 
@@ -183,10 +184,7 @@ async function list(path: string): Promise<string[]> {
 
 /** The files of this machine. */
 export const files: Files = {
-  async read(path) {
-    const bytes = await naming(path, () => readFile(path), readError)
-    return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  },
+  read: (path) => naming(path, () => read(path), readError),
   readRange: (path, offset, length) => naming(path, () => readRange(path, offset, length), readError),
   async size(path) {
     return (await statOrNothing(path))?.size
@@ -197,6 +195,8 @@ export const files: Files = {
     return found?.isFile() ? 'file' : undefined
   },
   list: (path) => naming(path, () => list(path), readError),
+  entries: (path) => naming(path, () => entries(path), readError),
+  realPath: (path) => naming(path, () => realpath(path), readError),
   async makeFolder(path) {
     await naming(path, () => mkdir(path, { recursive: true }))
   },

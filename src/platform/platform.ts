@@ -38,11 +38,23 @@ export type ImageSource = RgbImage | string | ImageObject
 /** What a file is written from: text, bytes, or parts of it one after the other. */
 export type Data = string | Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>
 
+/** One thing in a folder. */
+export interface FolderEntry {
+  readonly name: string
+  /** What it is, or what a link leads to; `other` is nothing to be opened. */
+  readonly kind: 'file' | 'folder' | 'other'
+  /** Where a link leads to, without any link on the way. */
+  readonly target?: string
+  /** What `other` is, in words: `pipes`, `links to nowhere`. */
+  readonly what?: string
+}
+
 /**
  * Local files: the disk, or a browser's own storage for this site. Paths are absolute or relative to the working directory.
  * Errors keep Node's `code`; what cannot be written is a WriteError that names the file.
  */
 export interface Files {
+  /** All bytes of a file; throws where the path is a pipe, a socket or a device, which may have no end. */
   read(path: string): Promise<Uint8Array>
   /** `length` bytes from byte `offset`; throws when the file is shorter. */
   readRange(path: string, offset: number, length: number): Promise<Uint8Array>
@@ -51,6 +63,10 @@ export interface Files {
   kind(path: string): Promise<'file' | 'folder' | undefined>
   /** Names in a folder, sorted by code unit; folders end in '/'. */
   list(path: string): Promise<string[]>
+  /** What is in a folder, sorted by code unit, with links told apart. */
+  entries(path: string): Promise<FolderEntry[]>
+  /** The path without any link on the way. */
+  realPath(path: string): Promise<string>
   makeFolder(path: string): Promise<void>
   /** Writes to a temporary name beside it, fsyncs, renames: the file is whole or as it was. */
   writeAtomic(path: string, data: Data): Promise<void>
@@ -133,8 +149,9 @@ export interface Platform {
   /** SHA-256 of bytes in hex; undefined on a page that is not secure (neither https nor localhost), which has none. */
   digest(bytes: Uint8Array): Promise<string | undefined>
   /**
-   * Decodes JPEG, PNG, WebP and whatever else the platform knows: the first frame, turned as its EXIF orientation says,
-   * alpha dropped (not blended), grey and deeper pixels as 8-bit RGB. Rejects when the bytes are broken.
+   * Decodes what image-formats.ts lists and the platform knows: the first frame, turned as its EXIF orientation says,
+   * alpha dropped (not blended), grey and deeper pixels as 8-bit RGB. Rejects with the reason where the bytes are
+   * anything else or broken, and before decoding where they hold more pixels than image-budget.ts allows.
    */
   decodeImage(bytes: Uint8Array): Promise<RgbImage>
   /** Pixels of what shows a picture here: in Node a Blob. Rejects as `decodeImage` does. */
