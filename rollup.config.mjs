@@ -1,5 +1,5 @@
 // Builds dist/: index.js, cli.js and start.js for Node (shared chunks), browser.js with nothing left to import, demo/.
-// `#platform` becomes platform/node.ts or platform/browser.ts; `wasm:<variant>` the compiled kernels, packed in base64;
+// `#platform` becomes platform/node.ts or platform/browser.ts; `wasm:kernels` the compiled kernels, packed in base64;
 // `worker:image-worker` the text of what makes images there.
 // Type declarations are not made here (.ci/tsconfig.types.json).
 import { createHash } from 'node:crypto'
@@ -38,14 +38,11 @@ function keyOf(args) {
   return hash.digest('hex').slice(0, 24)
 }
 
-// Before base64: gzip finds little to shorten in base64 itself.
-const packed = (wasm) => deflateRawSync(wasm, { level: 9 }).toString('base64')
-
-/** One variant, deflated, in base64, from the cache where nothing has changed. */
+/** One variant, from the cache where nothing has changed. */
 async function compile(variant) {
   const args = [...flags, ...variants[variant]]
   const file = join(cache, variant, `${keyOf(args)}.wasm`)
-  if (existsSync(file)) return packed(readFileSync(file))
+  if (existsSync(file)) return readFileSync(file)
   let wasm
   const { error, stderr } = await asc.main(['assembly/index.ts', ...args, '--baseDir', root, '--outFile', 'out.wasm'], {
     writeFile: (_, contents) => {
@@ -57,20 +54,28 @@ async function compile(variant) {
   mkdirSync(join(cache, variant), { recursive: true })
   writeFileSync(`${file}.${process.pid}`, wasm)
   renameSync(`${file}.${process.pid}`, file)
-  return packed(wasm)
+  return wasm
+}
+
+const parts = 8
+/** All variants: deflated before base64, in which gzip finds little, and in turns, so that what they share lies close enough. */
+async function kernels() {
+  const all = []
+  for (const variant of Object.keys(variants)) all.push(await compile(variant))
+  const cut = (bytes, part) =>
+    bytes.subarray(Math.floor((bytes.length * part) / parts), Math.floor((bytes.length * (part + 1)) / parts))
+  const turns = Array.from({ length: parts }, (_, part) => all.map((bytes) => cut(bytes, part))).flat()
+  const packed = deflateRawSync(Buffer.concat(turns), { level: 9 }).toString('base64')
+  return { packed, parts, sizes: all.map((bytes) => bytes.length) }
 }
 
 const wasm = {
   name: 'wasm',
-  resolveId: (id) => (id.startsWith('wasm:') ? `\0${id}` : undefined),
-  load(id) {
-    if (!id.startsWith('\0wasm:')) return undefined
-    const variant = id.slice('\0wasm:'.length)
-    if (!Object.hasOwn(variants, variant)) {
-      this.error(`wasm: the variant must be one of ${Object.keys(variants).join(', ')}, got ${variant}`)
-    }
+  resolveId: (id) => (id === 'wasm:kernels' ? `\0${id}` : undefined),
+  async load(id) {
+    if (id !== '\0wasm:kernels') return undefined
     for (const name of assemblyFiles()) this.addWatchFile(join(root, 'assembly', name))
-    return compile(variant).then((base64) => `export default '${base64}'`)
+    return `export default ${JSON.stringify(await kernels())}`
   },
 }
 
@@ -80,7 +85,7 @@ const textsOfPage = {
   resolveId: (id) => (/^(wasm|worker):/.test(id) ? `\0${id}` : undefined),
   load(id) {
     if (id === '\0worker:image-worker') return 'export const source = VITUNE_TEXTS.imageWorker'
-    return id.startsWith('\0wasm:') ? `export default VITUNE_TEXTS['${id.slice('\0wasm:'.length)}']` : undefined
+    return id === '\0wasm:kernels' ? 'export default VITUNE_TEXTS.kernels' : undefined
   },
 }
 
@@ -128,16 +133,17 @@ const addressOfStarter = {
   resolveImportMeta: (property) => (property === 'url' ? 'moduleAddress' : null),
 }
 
-/** `worker:image-worker`: what makes images beside the training, as text. */
+/** `worker:image-worker`: what makes images beside the training, as text; in a page the session's worker, without texts. */
 const imageWorker = (name) => ({
   name: 'image-worker',
   resolveId: (id) => (id === 'worker:image-worker' ? `\0${id}` : undefined),
   async load(id) {
     if (id !== '\0worker:image-worker') return undefined
-    const own = name === 'node' ? addressOfStarter : refusePackages
-    const plugins = [platform(name), compiler({ minify: true }), own]
-    const text = await textOf(this, 'data/image-worker.ts', name === 'node' ? 'cjs' : 'iife', plugins)
-    return `export const source = ${text}`
+    if (name === 'browser') {
+      return "import { workerText } from 'web:worker'\nexport const source = 'const VITUNE_TEXTS={};' + workerText"
+    }
+    const plugins = [platform(name), compiler({ minify: true }), addressOfStarter]
+    return `export const source = ${await textOf(this, 'data/image-worker-node.ts', 'cjs', plugins)}`
   },
 })
 

@@ -1,5 +1,5 @@
 // What runs in an image worker: one message names an image and a transform, the answer has the finished pixels.
-// rollup makes it one text (`worker:image-worker`) that image-workers.ts starts; nothing else imports it.
+// rollup makes it one text (`worker:image-worker`) that image-workers.ts starts: in a page that of the session's worker.
 import { InputError } from '../platform/errors.ts'
 import { shareCount, type Taken } from '../platform/image-budget.ts'
 import { BrokenImage, decodeFile, isImage } from './dataset.ts'
@@ -47,9 +47,12 @@ async function run(): Promise<void> {
   running--
 }
 
-self.onmessage = ({ data }: MessageEvent<ImageJob | Taken>) => {
-  // First comes the count of what all threads decode together, where they can share it.
-  if (!('id' in data)) return shareCount(data)
-  waiting.push(data)
-  if (running < AT_ONCE) run()
+/** Makes this thread an image worker. */
+export function makeImages(): void {
+  self.onmessage = ({ data }: MessageEvent<ImageJob | Taken>) => {
+    // First comes the count of what all threads decode together, where they can share it.
+    if (!('id' in data)) return shareCount(data)
+    waiting.push(data)
+    if (running < AT_ONCE) run()
+  }
 }

@@ -3,3 +3,6 @@
 declare module 'web:worker' {
   export const workerText: string
 }
+
+/** What the page puts before that text. */
+declare const VITUNE_TEXTS: { readonly imageWorker?: string }

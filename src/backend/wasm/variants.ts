@@ -1,9 +1,6 @@
 // Which of the four compiled kernel sets this engine can run, and why not a faster one.
 
-import relaxed from 'wasm:relaxed'
-import relaxedThreads from 'wasm:relaxed-threads'
-import simd from 'wasm:simd'
-import simdThreads from 'wasm:simd-threads'
+import kernels from 'wasm:kernels'
 import { platform } from '#platform'
 import { InputError } from '../../platform/errors.ts'
 
@@ -18,7 +15,7 @@ export interface Variant {
 export type Feature = 'relaxed-simd' | 'threads'
 
 /** The kernels as text, for a worker whose code comes without them. */
-export const compiled = { simd, relaxed, 'simd-threads': simdThreads, 'relaxed-threads': relaxedThreads } as const
+export const compiled = kernels
 
 function inflater(): DecompressionStream {
   try {
@@ -28,12 +25,24 @@ function inflater(): DecompressionStream {
   }
 }
 
-async function decode(base64: string): Promise<Uint8Array<ArrayBuffer>> {
-  const text = atob(base64)
+/** The variant at `place`, of all that rollup.config.mjs has cut and packed together. */
+async function unpack(place: 0 | 1 | 2 | 3): Promise<Uint8Array<ArrayBuffer>> {
+  const { packed, sizes, parts } = kernels
+  const text = atob(packed)
   const bytes = new Uint8Array(text.length)
   for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i)
   const inflated = new Blob([bytes]).stream().pipeThrough(inflater())
-  return new Uint8Array(await new Response(inflated).arrayBuffer())
+  const all = new Uint8Array(await new Response(inflated).arrayBuffer())
+  const out = new Uint8Array(sizes[place]!)
+  let from = 0
+  for (let part = 0; part < parts; part++) {
+    for (const [i, size] of sizes.entries()) {
+      const [start, end] = [Math.floor((size * part) / parts), Math.floor((size * (part + 1)) / parts)]
+      if (i === place) out.set(all.subarray(from, from + end - start), start)
+      from += end - start
+    }
+  }
+  return out
 }
 
 /** The best variant for `threads` threads; throws where there is no WebAssembly SIMD. */
@@ -52,11 +61,11 @@ export async function chooseVariant(threads: number, disable: readonly Feature[]
     notes.push('relaxed SIMD is switched off by option')
   } else {
     platform.enableRelaxedSimd()
-    const bytes = await decode(shared ? relaxedThreads : relaxed)
+    const bytes = await unpack(shared ? 3 : 1)
     if (WebAssembly.validate(bytes)) return { bytes, relaxedSimd: true, shared, notes }
     notes.push('relaxed SIMD is not known to this engine')
   }
-  const bytes = await decode(shared ? simdThreads : simd)
+  const bytes = await unpack(shared ? 2 : 0)
   if (WebAssembly.validate(bytes)) return { bytes, relaxedSimd: false, shared, notes }
   throw new Error('wasm: this engine has no WebAssembly SIMD; use the reference backend')
 }

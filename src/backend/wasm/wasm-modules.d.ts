@@ -1,18 +1,11 @@
-// The kernels of assembly/, compiled by rollup.config.mjs, one module each way of building them: deflated, in base64.
+// The kernels of assembly/, compiled by rollup.config.mjs in four ways: plain and relaxed SIMD, then both with threads.
 
-declare module 'wasm:simd' {
-  const base64: string
-  export default base64
-}
-declare module 'wasm:relaxed' {
-  const base64: string
-  export default base64
-}
-declare module 'wasm:simd-threads' {
-  const base64: string
-  export default base64
-}
-declare module 'wasm:relaxed-threads' {
-  const base64: string
-  export default base64
+declare module 'wasm:kernels' {
+  const kernels: {
+    /** All four, each cut into so many `parts` and the parts in turn, deflated together, in base64. */
+    readonly packed: string
+    readonly parts: number
+    readonly sizes: readonly number[]
+  }
+  export default kernels
 }
