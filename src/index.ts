@@ -123,6 +123,7 @@ export {
   openImageFolder,
   openTestFolder,
   stratifiedSplit,
+  type TestFolderOptions,
 } from './data/image-folder.ts'
 export {
   type BatchOptions,
@@ -133,6 +134,7 @@ export {
   loadBatch,
   loadBatches,
 } from './data/loader.ts'
+export type { PassedOver } from './data/passed-over.ts'
 export {
   outputSize,
   type Preprocess,

@@ -47,7 +47,7 @@ const started: StartEvent = {
   train: 160,
   val: 40,
   valSource: 'split',
-  ignored: 0,
+  ignored: [],
   trainable: 1e5,
   total: 2.21e7,
   lr: 1e-3,

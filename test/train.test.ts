@@ -209,7 +209,7 @@ for (const family of families) {
       )
       const [start, epoch, done] = [last(events, 'start'), last(events, 'epoch'), last(events, 'done')]
       assert.equal([start.method, start.classes, start.train, start.val], [peft, ['ant', 'bee', 'cat'], 18, 6])
-      assert.equal([start.valSource, start.ignored, start.step, start.threads], ['split', 0, 0, threads])
+      assert.equal([start.valSource, start.ignored, start.step, start.threads], ['split', [], 0, threads])
       const steps = only(events, 'step')
       assert.equal(
         steps.map((s) => [s.step, s.steps, s.epoch, s.images]),

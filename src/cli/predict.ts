@@ -1,6 +1,6 @@
 // vitune predict: labels of image files.
 import { Command } from 'commander'
-import { isImageName } from '../data/image-folder.ts'
+import { isImageName } from '../data/candidates.ts'
 import { localFiles } from '../io/local-files.ts'
 import { InputError } from '../platform/errors.ts'
 import { type ImagePrediction, predict } from '../train/predict.ts'

@@ -51,11 +51,12 @@ function confusionText(matrix: readonly number[][], classes: readonly string[]):
 }
 
 /** The images to test on: those of --data, else those of the run itself. */
-async function openImages(flags: Flags, run: Opened['run'], classes: readonly string[]): Promise<TestImages[]> {
+async function openImages(flags: Flags, run: Opened['run'], classes: readonly string[], ui: Ui): Promise<TestImages[]> {
   const { all = false } = flags
+  const onNote = (note: string) => ui.note(`note: ${oneLine(note)}`)
   const { data, val } = (run?.settings ?? {}) as Partial<TrainSettings>
   const open = async (root: string): Promise<TestImages> => ({
-    dataset: await openTestFolder(root, { classes, all }),
+    dataset: await openTestFolder(root, { classes, all, onNote }),
     root,
     val: localFiles(root).resolve(root) === val,
   })
@@ -109,7 +110,7 @@ async function run(flags: Flags): Promise<void> {
   }
   const skipped = new Map<string, string>()
   const { result, classes, about, tested } = await withModel(flags, ui, async ({ opened, task, run }) => {
-    const images = await openImages(flags, run, task.classes)
+    const images = await openImages(flags, run, task.classes, ui)
     const whole = joined(images.map(({ dataset }) => dataset))
     const tested = await choose(flags, run, images, ui)
     ui.clear()

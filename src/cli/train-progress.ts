@@ -1,4 +1,5 @@
 // What training says while it runs: one live line on a terminal, one plain line an epoch anywhere.
+import { passedOverText } from '../data/passed-over.ts'
 import type { EpochEvent, StepEvent } from '../train/fit-options.ts'
 import type { CheckEvent, DuplicatesEvent, SkipEvent, StartEvent } from '../train/train.ts'
 import { count, duration, oneLine, percent, plural } from './format.ts'
@@ -65,11 +66,7 @@ export function trainProgress(ui: Ui, clock: () => number = () => performance.no
       ui.note(
         `trains ${count(e.trainable)} of ${count(e.total)} parameters (${share}), lr ${e.lr}, ${e.device} with ${threads}`,
       )
-      if (e.ignored > 0) {
-        ui.note(
-          `passed over ${count(e.ignored)} ${e.ignored === 1 ? 'entry' : 'entries'} of the data that are no images`,
-        )
-      }
+      for (const kind of e.ignored) ui.note(oneLine(passedOverText(kind)))
       for (const note of e.notes) ui.note(`note: ${oneLine(note)}`)
       if (e.changes !== undefined) ui.note(`since the run began ${oneLine(e.changes)}: accepted, run.json keeps it`)
       if (e.step > 0) ui.note(`continues after step ${e.step}`)

@@ -1,7 +1,7 @@
 // Labelled images, on disk or in memory, and their decoding with a cache. Batches are made in loader.ts, folders are
 // found in image-folder.ts.
 import { platform } from '#platform'
-import { InputError } from '../platform/errors.ts'
+import { InputError, ReadError } from '../platform/errors.ts'
 import { withBytes } from '../platform/image-budget.ts'
 import type { ImageSource, RgbImage } from '../platform/platform.ts'
 
@@ -77,8 +77,10 @@ export async function decodeFile(file: string | File, onDigest?: (digest: string
       return platform.decodeImage(bytes)
     })
   } catch (error) {
-    if (error instanceof InputError) throw error
-    throw new BrokenImage(nameOf(file), firstLine(error))
+    // One file that cannot be read is no reason to end.
+    if (error instanceof InputError && !(error instanceof ReadError)) throw error
+    const name = nameOf(file)
+    throw new BrokenImage(name, firstLine(error).replace(`${name}: `, ''))
   }
 }
 

@@ -3,7 +3,11 @@ import { platform } from '#platform'
 import { InputError } from '../platform/errors.ts'
 import type { Files } from '../platform/platform.ts'
 import { Rng } from '../tensor/philox.ts'
+import { type ClassFolders, findClasses, sameText } from './class-folders.ts'
 import { type Dataset, fileDataset, joined, subset } from './dataset.ts'
+import { collector, named, type PassedOver, passedOverText } from './passed-over.ts'
+import { checkStrange, findSplits, onlySplit } from './split-folders.ts'
+import type { WalkOptions } from './walk.ts'
 
 /** How a folder is opened. */
 export interface ImageFolderOptions {
@@ -26,22 +30,13 @@ export interface ImageFolder {
   readonly test: Dataset | undefined
   /** Where `val` comes from. */
   readonly valSource: 'folder' | 'split' | 'none'
-  /** Files and folders that were passed over: hidden, of another kind, or class folders without images. */
-  readonly ignored: number
+  /** Files and folders that were passed over, by kind and name: hidden, of another kind, links that leave the folder. */
+  readonly ignored: readonly PassedOver[]
+  /** What was taken for a split, what is not read beside it, and names that were joined. */
+  readonly notes: readonly string[]
 }
 
-const IMAGE = /\.(jpe?g|png|webp)$/i
-/** Whether a file is taken for an image, by its name. */
-export const isImageName = (name: string): boolean => IMAGE.test(name)
-
-const VAL_NAMES = ['val', 'valid', 'validation']
 const SPLIT_STREAM = 0x59117
-
-interface Found {
-  readonly classes: string[]
-  readonly files: string[][]
-  readonly ignored: number
-}
 
 function localFiles(dir: string): Files {
   if (platform.files) return platform.files
@@ -53,35 +48,11 @@ async function requireFolder(files: Files, dir: string): Promise<void> {
   if (kind !== 'folder') throw new InputError(`${dir}: must be a folder of images, got ${kind ?? 'nothing there'}`)
 }
 
-const isHidden = (name: string): boolean => name.startsWith('.')
-const folderName = (name: string): string => name.slice(0, -1)
+const layout = 'expected CLASS/*.jpg or train/CLASS/*.jpg (JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF)'
 
-/** The class folders of `dir` that hold images, and those images, all sorted by name. */
-async function findClasses(files: Files, dir: string): Promise<Found> {
-  await requireFolder(files, dir)
-  const classes: string[] = []
-  const found: string[][] = []
-  let ignored = 0
-  for (const entry of await files.list(dir)) {
-    if (isHidden(entry) || !entry.endsWith('/')) {
-      ignored++
-      continue
-    }
-    const folder = files.join(dir, folderName(entry))
-    const names = await files.list(folder)
-    const images = names.filter((name) => !isHidden(name) && isImageName(name))
-    ignored += names.length - images.length
-    if (images.length === 0) ignored++
-    else {
-      classes.push(folderName(entry))
-      found.push(images.map((name) => files.join(folder, name)))
-    }
-  }
-  return { classes, files: found, ignored }
-}
-
-function toDataset(found: Found, classes: readonly string[], cacheBytes: number | undefined): Dataset {
-  const labels = found.files.flatMap((list, i) => list.map(() => classes.indexOf(found.classes[i]!)))
+function toDataset(found: ClassFolders, classes: readonly string[], cacheBytes: number | undefined): Dataset {
+  const index = new Map(classes.map((name, i) => [sameText(name), i]))
+  const labels = found.files.flatMap((list, i) => list.map(() => index.get(sameText(found.classes[i]!))!))
   return fileDataset({
     files: found.files.flat(),
     labels,
@@ -90,35 +61,33 @@ function toDataset(found: Found, classes: readonly string[], cacheBytes: number 
   })
 }
 
-function checkSubset(found: Found, classes: readonly string[], dir: string): void {
-  const unknown = found.classes.filter((name) => !classes.includes(name))
+/** Throws an InputError on classes of a part that are not trained on; says which are only stored in other bytes. */
+function checkSubset(found: ClassFolders, classes: readonly string[], dir: string, { over }: WalkOptions): string[] {
+  const known = new Set(classes.map(sameText))
+  const unknown = found.classes.filter((name) => !known.has(sameText(name)))
   if (unknown.length > 0) {
+    const twin = classes.find((name) => unknown.some((other) => other.toLowerCase() === name.toLowerCase()))
+    const hint = twin === undefined ? '' : `; "${twin}" has other upper and lower case`
+    throw new InputError(`${dir}: its classes must be among those trained on, got also ${named(unknown)}${hint}`)
+  }
+  if (found.classes.length === 0) {
+    throw new InputError(`${dir}: has no class folders with images${alsoThere(over.list())}`)
+  }
+  const other = found.classes.filter((name) => !classes.includes(name))
+  return other.length > 0 ? [`${dir}: ${named(other)} is spelled in other bytes than the class of the same name`] : []
+}
+
+const alsoThere = ([first]: readonly PassedOver[]): string => (first ? `; ${passedOverText(first)}` : '')
+
+function checkTrain(found: ClassFolders, dir: string, { over }: WalkOptions): void {
+  if (found.classes.length === 0) {
+    throw new InputError(`${dir}: has no images in class folders, ${layout}${alsoThere(over.list())}`)
+  }
+  if (found.classes.length === 1) {
     throw new InputError(
-      `${dir}: its classes must be among those trained on, got also ${unknown.slice(0, 5).join(', ')}`,
+      `${dir}: needs at least two classes, got only "${found.classes[0]}", ${layout}${alsoThere(over.list())}`,
     )
   }
-  if (found.classes.length === 0) throw new InputError(`${dir}: has no class folders with jpg, png or webp images`)
-}
-
-function checkTrain(found: Found, dir: string): void {
-  const layout = 'expected CLASS/*.jpg or train/CLASS/*.jpg (jpg, jpeg, png or webp)'
-  if (found.classes.length === 0) throw new InputError(`${dir}: has no images in class folders, ${layout}`)
-  if (found.classes.length === 1) {
-    throw new InputError(`${dir}: needs at least two classes, got only "${found.classes[0]}", ${layout}`)
-  }
-}
-
-/** The subfolder of `dir` with one of these names, in their order and any case, if it holds folders itself. */
-async function splitFolder(files: Files, dir: string, names: readonly string[]): Promise<string | undefined> {
-  const entries = (await files.list(dir)).filter((entry) => entry.endsWith('/')).map(folderName)
-  for (const name of names) {
-    const entry = entries.find((candidate) => candidate.toLowerCase() === name)
-    if (entry === undefined) continue
-    const folder = files.join(dir, entry)
-    // A class may be called "train" too; then there are images in it, and no folders.
-    if ((await files.list(folder)).some((inner) => inner.endsWith('/') && !isHidden(inner))) return folder
-  }
-  return undefined
 }
 
 /** Indices for training and validation: a part of every class with two images or more, at least one and never all. */
@@ -155,58 +124,95 @@ export async function openImageFolder(dir: string, options: ImageFolderOptions =
     throw new InputError(`validation part: must be from 0 to below 1, got ${valFraction}`)
   }
   await requireFolder(files, dir)
-  const trainDir = await splitFolder(files, dir, ['train'])
-  const found = await findClasses(files, trainDir ?? dir)
-  checkTrain(found, trainDir ?? dir)
+  const over = collector()
+  const whole = { within: await files.realPath(dir), over }
+  const splits = await findSplits(files, dir, whole)
+  const trainName = onlySplit(dir, 'train', splits)
+  checkStrange(dir, splits)
+  const at = (name: string) => ({ folder: files.join(dir, name), options: { ...whole, prefix: `${name}/` } })
+  const top = trainName === undefined ? { folder: dir, options: whole } : at(trainName)
+  const found = await findClasses(files, top.folder, top.options)
+  checkTrain(found, top.folder, whole)
   const { classes } = found
-  let { ignored } = found
+  const notes = [...splits.notes, ...found.notes]
 
-  const other = async (folder: string | undefined): Promise<Dataset | undefined> => {
-    if (folder === undefined) return undefined
-    const part = await findClasses(files, folder)
-    checkSubset(part, classes, folder)
-    ignored += part.ignored
-    return toDataset(part, classes, cacheBytes)
+  const other = async (part: ReturnType<typeof at> | undefined): Promise<Dataset | undefined> => {
+    if (part === undefined) return undefined
+    await requireFolder(files, part.folder)
+    const found = await findClasses(files, part.folder, part.options)
+    notes.push(...found.notes, ...checkSubset(found, classes, part.folder, part.options))
+    return toDataset(found, classes, cacheBytes)
+  }
+  const split = (name: 'val' | 'test') => {
+    const folder = trainName === undefined ? undefined : onlySplit(dir, name, splits)
+    return folder === undefined ? undefined : at(folder)
   }
   const all = toDataset(found, classes, cacheBytes)
-  const val = await other(options.val ?? (trainDir && (await splitFolder(files, dir, VAL_NAMES))))
-  const test = await other(trainDir && (await splitFolder(files, dir, ['test'])))
-  const rest = { classes, test, ignored }
+  const given = options.val
+  if (given !== undefined) await requireFolder(files, given)
+  if (given !== undefined && trainName !== undefined && splits.val.length > 0) {
+    notes.push(`${named(splits.val)} in the data is not read, since another folder is given to validate on`)
+  }
+  const val = await other(
+    given === undefined
+      ? split('val')
+      : { folder: given, options: { within: await files.realPath(given), over, prefix: `${given}/` } },
+  )
+  const test = await other(split('test'))
+  const rest = { classes, test, ignored: over.list(), notes }
   if (val) return { ...rest, train: all, val, valSource: 'folder' }
   if (valFraction === 0) return { ...rest, train: all, val: undefined, valSource: 'none' }
   const labels = Array.from({ length: all.length }, (_, i) => all.label(i))
-  const split = stratifiedSplit(labels, valFraction, seed)
-  if (split.val.length === 0) {
+  const halves = stratifiedSplit(labels, valFraction, seed)
+  if (halves.val.length === 0) {
     throw new InputError(`${dir}: no class has two images, so none can be set aside to validate on; give a val folder`)
   }
-  return { ...rest, train: subset(all, split.train), val: subset(all, split.val), valSource: 'split' }
+  return { ...rest, train: subset(all, halves.train), val: subset(all, halves.val), valSource: 'split' }
+}
+
+/** How a folder to test on is opened. */
+export interface TestFolderOptions {
+  /** The model's own. */
+  readonly classes: readonly string[]
+  readonly cacheBytes?: number
+  /** Everything that the folder holds. */
+  readonly all?: boolean
+  /** Told what was taken for a split, what is not read and what was passed over, in sentences. */
+  readonly onNote?: (note: string) => void
 }
 
 /**
  * Opens a folder to test a trained model on: its test folder, else its validation folder, else the class folders in it; with
- * `all` everything that it holds, also what is there to train on. `classes` are the model's own; throws an InputError on any other.
+ * `all` everything that it holds, also what is there to train on. Throws an InputError on any class that is not the model's.
  */
-export async function openTestFolder(
-  dir: string,
-  options: { readonly classes: readonly string[]; readonly cacheBytes?: number; readonly all?: boolean },
-): Promise<Dataset> {
+export async function openTestFolder(dir: string, options: TestFolderOptions): Promise<Dataset> {
   const files = localFiles(dir)
   await requireFolder(files, dir)
-  const split = await splitFolder(files, dir, ['train'])
-  const test = split && (await splitFolder(files, dir, ['test']))
-  const val = split && (await splitFolder(files, dir, VAL_NAMES))
-  if (split && !test && !val && !options.all) {
+  const { classes, cacheBytes, onNote, all = false } = options
+  const over = collector()
+  const within = await files.realPath(dir)
+  const splits = await findSplits(files, dir, { within, over })
+  const [train, val, test] = (['train', 'val', 'test'] as const).map((split) => onlySplit(dir, split, splits))
+  let parts = all ? [train, val, test].filter((part) => part !== undefined) : [test ?? val]
+  if (train === undefined) {
+    // Then they may be classes.
+    const own = new Set(classes.map(sameText))
+    if (parts.every((part) => part !== undefined && own.has(sameText(part)))) parts = [undefined]
+  } else if (!all && parts[0] === undefined) {
     throw new InputError(
       `${dir}: has a train folder but no test or val folder to test on; test it with all, or another`,
     )
   }
-  const folders = options.all ? [split ?? dir, val, test] : [test ?? val ?? dir]
-  const parts: Dataset[] = []
-  for (const folder of folders) {
-    if (folder === undefined) continue
-    const found = await findClasses(files, folder)
-    checkSubset(found, options.classes, folder)
-    parts.push(toDataset(found, options.classes, options.cacheBytes))
+  const notes: string[] = []
+  const datasets: Dataset[] = []
+  for (const part of parts) {
+    const folder = part === undefined ? dir : files.join(dir, part)
+    const inner = { within, over, prefix: part === undefined ? '' : `${part}/` }
+    const found = await findClasses(files, folder, inner)
+    if (part !== undefined) notes.push(`tests on ${part} in ${dir}`)
+    notes.push(...checkSubset(found, classes, folder, inner), ...found.notes)
+    datasets.push(toDataset(found, classes, cacheBytes))
   }
-  return parts.length === 1 ? parts[0]! : joined(parts)
+  for (const note of [...notes, ...over.list().map(passedOverText)]) onNote?.(note)
+  return datasets.length === 1 ? datasets[0]! : joined(datasets)
 }

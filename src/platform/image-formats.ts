@@ -54,13 +54,12 @@ const begins = (text: string, start: string): boolean =>
 const brands = (text: string): string => text.slice(8, (text.charCodeAt(2) << 8) | text.charCodeAt(3))
 
 /** What text is: a drawing, a page or words. */
-function textKind(text: string): [name: string, remedy: string] | undefined {
+function textKind(text: string): [name: string, remedy: string, known?: true] | undefined {
   const plain = text.replace(/^\xef\xbb\xbf/, '').trimStart()
   if (/^<(!doctype\s+html|html)/i.test(plain)) return ['a web page, no picture', 'fetch the picture again']
   if (plain.startsWith('<')) {
-    return /<([\w-]+:)?svg[\s>]/i.test(plain)
-      ? ['an SVG drawing, no pixels', drawing]
-      : ['XML, no picture', 'remove it']
+    const drawn = /<([\w-]+:)?svg[\s/>]/i.test(plain)
+    return drawn ? ['an SVG drawing, no pixels', drawing, true] : ['XML, no picture', 'remove it']
   }
   if (/^[\s\x20-\x7e]+$/.test(plain)) return ['text, no picture', 'fetch the picture again']
   return /[^\0]/.test(text)
@@ -68,13 +67,16 @@ function textKind(text: string): [name: string, remedy: string] | undefined {
     : ['nothing but zeros, as a download that broke off leaves it', 'fetch it again']
 }
 
-/** What a file is by its first `SNIFFED` bytes: a format that is read, or why it is not. */
-export function sniff(bytes: Uint8Array): { readonly format: ImageFormat } | { readonly reason: string } {
-  if (bytes.length === 0) return { reason: 'it is empty' }
+/** What the first bytes of a file say: a format that is read, or why it is not; `known` for what may be meant as a picture. */
+export type Sniffed = { readonly format: ImageFormat } | { readonly reason: string; readonly known: boolean }
+
+/** What a file is by its first `SNIFFED` bytes. */
+export function sniff(bytes: Uint8Array): Sniffed {
+  if (bytes.length === 0) return { reason: 'it is empty', known: false }
   const text = String.fromCharCode(...bytes.subarray(0, SNIFFED))
   if (begins(text, '····ftyp') && /avi[fs]/.test(brands(text))) return { format: 'AVIF' }
   const kind = kinds.find(([, starts]) => starts.some((start) => begins(text, start)))
   if (kind && kind[2] === undefined) return { format: kind[0] as ImageFormat }
-  const [name, remedy] = kind ? [kind[0], kind[2]] : (textKind(text) ?? [])
-  return { reason: name ? `it is ${name}; ${remedy}` : 'it is of no known image format' }
+  const [name, remedy, known] = kind ? [kind[0], kind[2], true] : (textKind(text) ?? [])
+  return { reason: name ? `it is ${name}; ${remedy}` : 'it is of no known image format', known: known === true }
 }

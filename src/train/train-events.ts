@@ -1,5 +1,6 @@
 // What train() yields, but for steps and epochs (fit-options.ts).
 import type { Method } from '../adapters/inject.ts'
+import type { PassedOver } from '../data/passed-over.ts'
 import type { EpochEvent, FitResult, StepEvent } from './fit-options.ts'
 import type { SharedImage } from './image-changes.ts'
 import type { CheckEvent } from './run-images.ts'
@@ -15,8 +16,8 @@ export interface StartEvent {
   train: number
   val: number
   valSource: 'folder' | 'split' | 'none'
-  /** Files in the data folder that are no images. */
-  ignored: number
+  /** What was passed over in the data folder, by kind and name. */
+  ignored: readonly PassedOver[]
   trainable: number
   total: number
   lr: number

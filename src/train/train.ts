@@ -312,7 +312,13 @@ async function* trainOn(
       await list.save()
     }
     const { threads } = backend.caps
-    const notes = [...backend.caps.notes, ...opened.notes, ...images.notes, ...(metrics?.note ? [metrics.note] : [])]
+    const notes = [
+      ...run.images.folder.notes,
+      ...backend.caps.notes,
+      ...opened.notes,
+      ...images.notes,
+      ...(metrics?.note ? [metrics.note] : []),
+    ]
     const done = state?.numbers.step ?? 0
     if (lost) yield { kind: 'restart', reason: lost.message, device: backend.name, threads, notes, step: done }
     else

@@ -1,6 +1,7 @@
 // Images that a session keeps, as files in class folders: JPEG, PNG and WebP as they came, all else as PNG.
+
+import { isImageName } from '../data/candidates.ts'
 import { BrokenImage, decodeSource, nameOf } from '../data/dataset.ts'
-import { isImageName } from '../data/image-folder.ts'
 import { encodePng, fetchImage } from '../platform/browser-images.ts'
 import { InputError } from '../platform/errors.ts'
 import type { Files, ImageObject, ImageSource, RgbImage } from '../platform/platform.ts'

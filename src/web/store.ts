@@ -1,5 +1,5 @@
 // What a session keeps, as plain folders: models/NAME, images/NAME/CLASS/FILE, runs/NAME. Here: names, listing, removing.
-import { isImageName } from '../data/image-folder.ts'
+import { isImageName } from '../data/candidates.ts'
 import { InputError } from '../platform/errors.ts'
 import type { Files } from '../platform/platform.ts'
 import type { StoredDataset } from './types.ts'

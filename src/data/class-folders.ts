@@ -1,0 +1,102 @@
+// The class folders of one folder: their images at any depth, what else lies there by name, and classes that hold no image
+// that can be read, which are refused rather than left out.
+import { InputError } from '../platform/errors.ts'
+import type { Files } from '../platform/platform.ts'
+import { candidates, eachOf, endingKind, headOf, sniffWith } from './candidates.ts'
+import { named } from './passed-over.ts'
+import { isHidden, type WalkedFile, type WalkOptions, walk } from './walk.ts'
+
+/** Classes sorted by code unit, and the paths of their images. */
+export interface ClassFolders {
+  readonly classes: readonly string[]
+  readonly files: readonly (readonly string[])[]
+  /** What was done with names, in sentences. */
+  readonly notes: readonly string[]
+}
+
+/** The same for names that show the same text, however its accents are stored. */
+export const sameText = (name: string): string => name.normalize('NFC')
+
+/** Names that differ only in what `key` takes away. */
+function alike(names: readonly string[], key: (name: string) => string): string[][] {
+  const groups = new Map<string, string[]>()
+  for (const name of names) groups.set(key(name), [...(groups.get(key(name)) ?? []), name])
+  return [...groups.values()].filter((group) => group.length > 1)
+}
+
+/** The first image of a class that begins like one, or why there is none. */
+async function firstReason(files: Files, images: readonly WalkedFile[]): Promise<string | undefined> {
+  let reason: string | undefined
+  for (const { path, name } of images) {
+    const what = await sniffWith(path, (at) => headOf(files, at))
+    if ('format' in what) return undefined
+    reason ??= `${name}: ${what.reason}`
+  }
+  return reason
+}
+
+/** Finds the classes in `dir`; throws an InputError that names those of which no image can be read. */
+export async function findClasses(files: Files, dir: string, options: WalkOptions): Promise<ClassFolders> {
+  const { over, prefix = '' } = options
+  const all = await walk(files, dir, options)
+  const told = ({ folders, name }: WalkedFile) => `${prefix}${[...folders, name].join('/')}`
+  const byFolder = new Map<string, WalkedFile[]>()
+  for (const file of all) {
+    const [folder] = file.folders
+    if (folder === undefined) continue
+    const list = byFolder.get(folder)
+    if (list) list.push(file)
+    else byFolder.set(folder, [file])
+  }
+  const loose = await candidates(
+    all.filter(({ folders }) => folders.length === 0),
+    ({ path }) => headOf(files, path),
+  )
+  for (const file of loose.images) over.add('images outside the class folders', told(file))
+  for (const { file } of loose.unread) over.add(endingKind(file.name), told(file))
+  for (const file of loose.others) over.add(endingKind(file.name), told(file))
+  for (const { name, kind, target } of await files.entries(dir)) {
+    if (kind === 'folder' && !isHidden(name) && target === undefined && !byFolder.has(name)) byFolder.set(name, [])
+  }
+
+  const broken: string[] = []
+  let reason = ''
+  const images = new Map<string, WalkedFile[]>()
+  await eachOf([...byFolder], async ([folder, inside]) => {
+    const found = await candidates(inside, ({ path }) => headOf(files, path))
+    for (const file of found.others) over.add(endingKind(file.name), told(file))
+    const first = found.unread[0]
+    const why =
+      found.images.length > 0 ? await firstReason(files, found.images) : first && `${first.file.name}: ${first.reason}`
+    if (why !== undefined) {
+      broken.push(folder)
+      if (reason === '') reason = why
+    } else if (found.images.length === 0) over.add('folders without images', `${prefix}${folder}`)
+    else {
+      for (const { file, reason } of found.unread) over.add(`files that are not read (${reason})`, told(file))
+      images.set(folder, found.images)
+    }
+  })
+  if (broken.length > 0) {
+    throw new InputError(`${dir}: no image of ${named(broken.sort())} can be read, ${reason}; or remove the folder`)
+  }
+
+  const names = [...images.keys()]
+  const notes = [
+    ...alike(names, sameText).map(
+      (group) =>
+        `${group.length} folders are called "${sameText(group[0]!)}", spelled in other bytes: they are one class`,
+    ),
+    ...alike([...new Set(names.map(sameText))], (name) => name.toLowerCase()).map(
+      (group) => `${named(group)} differ only in upper and lower case: they are ${group.length} classes`,
+    ),
+  ]
+  const joined = new Map<string, WalkedFile[]>()
+  const twins = new Set(alike(names, sameText).flat())
+  for (const name of names) {
+    const label = twins.has(name) ? sameText(name) : name
+    joined.set(label, [...(joined.get(label) ?? []), ...images.get(name)!])
+  }
+  const classes = [...joined.keys()].sort((a, b) => (a < b ? -1 : 1))
+  return { classes, files: classes.map((name) => joined.get(name)!.map(({ path }) => path)), notes }
+}

@@ -1,0 +1,41 @@
+// What was passed over in a folder of images, by kind and by name: nothing is left unread in silence.
+
+/** Entries of one kind that were passed over. */
+export interface PassedOver {
+  /** What they are: `files ending in .txt`, `links that leave the folder`. */
+  readonly kind: string
+  readonly count: number
+  /** The first of them, at most five, by their place below the folder. */
+  readonly names: readonly string[]
+}
+
+const shown = 5
+
+/** Collects what is passed over. */
+export interface Collector {
+  add(kind: string, name: string): void
+  list(): PassedOver[]
+}
+
+export function collector(): Collector {
+  const kinds = new Map<string, { count: number; names: string[] }>()
+  return {
+    add(kind, name) {
+      const found = kinds.get(kind) ?? { count: 0, names: [] }
+      kinds.set(kind, found)
+      if (found.count++ < shown) found.names.push(name)
+    },
+    list: () => [...kinds].map(([kind, { count, names }]) => ({ kind, count, names })),
+  }
+}
+
+/** Names in a sentence: the first five, and how many more there are. */
+export function named(names: readonly string[], count = names.length): string {
+  const first = names.slice(0, shown)
+  const more = count - first.length
+  return `${first.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
+}
+
+/** One line a kind: `passed over 2 pipes: rose/p.png, q`. */
+export const passedOverText = ({ kind, count, names }: PassedOver): string =>
+  `passed over ${count} ${kind}: ${named(names, count)}`
