@@ -313,7 +313,7 @@ const bad: [string, (out: string) => string[], RegExp][] = [
   ],
   [
     'one class only',
-    () => ['--data', makeFolder('one', { 'a/1.png': 'x' }), '--model', model],
+    () => ['--data', makeFolder('one', { 'a/1.png': 'GIF89a' }), '--model', model],
     /needs at least two classes, got only "a"/,
   ],
   [
@@ -412,10 +412,15 @@ function damaged(): string {
 
 test('images of which not one can be decoded end the run with code 2', async () => {
   const files = ['a/1.png', 'a/2.png', 'b/1.png', 'b/2.png']
-  const lies = makeFolder('lies', Object.fromEntries(files.map((name) => [name, 'x'])))
-  const { code, err } = await vitune('train', '--data', lies, '--model', model, '--out', fresh())
-  assert.is(code, 2)
-  assert.match(err, /^vitune: images: not one of \d could be decoded/m)
+  for (const [content, expected] of [
+    ['x', /^vitune: .*: no image of a, b can be read, 1\.png: it is text, no picture/m],
+    ['GIF89a\x09\0\x09\0\0\0\0', /^vitune: images: not one of \d could be decoded, .*\.png: it is a broken GIF/m],
+  ] as const) {
+    const lies = makeFolder(`lies-${content.length}`, Object.fromEntries(files.map((name) => [name, content])))
+    const { code, err } = await vitune('train', '--data', lies, '--model', model, '--out', fresh())
+    assert.is(code, 2)
+    assert.match(err, expected)
+  }
 })
 
 test('an existing run, other settings on resume, and an unwritable place are refused and left as they were', async () => {

@@ -158,10 +158,15 @@ export async function* loadBatches(
   const wanted = options.workers !== false && options.transform.recipe !== undefined && dataset.stored !== undefined
   const large = options.transform.height * options.transform.width >= LARGE
   const makers: Makers = { workers: wanted && large ? imageWorkers() : undefined, wanted, stopped: false }
+  let first: string | undefined
+  const onBroken = (file: string, reason: string): void => {
+    first ??= `${file}: ${reason}`
+    options.onBroken?.(file, reason)
+  }
   const load = (i: number): Promise<ImageBatch> | undefined => {
     const indices = batches[i]
     if (!indices) return undefined
-    const promise = makeBatch(dataset, indices, options, makers)
+    const promise = makeBatch(dataset, indices, { ...options, onBroken }, makers)
     // The consumer may stop before it gets here; a failure then is nobody's, and awaiting it later still throws.
     promise.catch(() => {})
     return promise
@@ -182,7 +187,7 @@ export async function* loadBatches(
   }
   // After a start in the middle, the images before it have been read.
   if (batches.length > 0 && seen === 0 && !options.start) {
-    throw new InputError(`images: not one of ${batches.flat().length} could be decoded; are they JPEG, PNG or WebP?`)
+    throw new InputError(`images: not one of ${batches.flat().length} could be decoded, ${first}`)
   }
 }
 
