@@ -216,6 +216,17 @@ test('wrong lists and models are refused in one sentence', async () => {
   await rejects({ ...small, datasets: [dataset, dataset] }, /^datasets: must differ, got colours, colours$/)
   await rejects({ ...small, methods: ['lorra' as 'lora'] }, /^methods: must be among linear, lora, .* got lorra$/)
   await rejects({ ...small, model: join(root, 'missing') }, /missing/)
+  const swapped = { ...images(5, 99), classes: ['ant', 'cow', 'bee'] }
+  const other = { ...dataset, test: swapped }
+  await rejects(
+    { ...small, datasets: [other] },
+    /^datasets: colours must have the same classes to train and to test, in the same order, got bee and cow as number 2$/,
+  )
+  const fewer = {
+    ...dataset,
+    train: (seed: number) => (seed === 1 ? { ...images(7, 1), classes: ['ant'] } : images(7, 0)),
+  }
+  await rejects({ ...small, datasets: [fewer] }, /^datasets: colours .*, got none and bee as number 2$/)
 })
 
 test.run()

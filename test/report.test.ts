@@ -35,7 +35,7 @@ function experiment(given: Given[], more: Partial<ExperimentResult> = {}): Exper
   }
 }
 
-const lora = { trainable: 25_866, peakBytes: 171e6, seconds: 8.25, lr: 0.01 }
+const lora = { trainable: 25_866, total: 1_228_032, peakBytes: 171e6, seconds: 8.25, lr: 0.01 }
 const full = { trainable: 1_203_456, peakBytes: 1.46e9, seconds: 132, lr: 0.001 }
 const curve = (to: number) => [1, 2, 3].map((epoch) => ({ epoch, loss: 2 / epoch, accuracy: (to * epoch) / 3 }))
 const sample = experiment([
@@ -192,7 +192,7 @@ test('the summary follows the numbers: opposite results give opposite sentences'
   assert.match(won, 'Full came next with 50.1 ± 0.1 %, 10.0 points behind, which is more than their spread.')
   assert.match(
     won,
-    'LoRA trained 2.1 % of the parameters (25,866 of 1,203,456) and was 10.0 points more accurate, at 88 % less peak memory.',
+    'LoRA trained 2.1 % of its parameters (25,866 of 1,228,032) and was 10.0 points more accurate, at 88 % less peak memory.',
   )
   const lost = two([0.5, 0.502], [0.6, 0.602])
   assert.match(lost, /^On digits, Full was the most accurate/)
@@ -201,6 +201,17 @@ test('the summary follows the numbers: opposite results give opposite sentences'
   assert.match(helped, 'Pre-training was worth 40.0 points')
   const harmed = two([0.2, 0.202], [0.6, 0.602], ['lora', 'scratch'])
   assert.match(harmed, 'Pre-training did not help here')
+})
+
+test('the share of parameters that train has one basis in words and tables: all there are, the adapter among them', () => {
+  const dora = { ...lora, trainable: 27_402, total: 1_229_568 }
+  const result = experiment([
+    { method: 'dora', dataset: 'digits', accuracies: [0.6], more: dora },
+    { method: 'full', dataset: 'digits', accuracies: [0.5], more: full },
+  ])
+  // Of full's parameters alone it would be 2.3 %.
+  assert.match(summaryWords(result).join('\n'), 'DoRA trained 2.2 % of its parameters (27,402 of 1,229,568) and')
+  assert.match(renderTable(result), '27,402 (2.2 %)')
 })
 
 test('pre-training is judged by full training alone where both are there, and equal costs are told of all', () => {

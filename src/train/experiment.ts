@@ -182,6 +182,17 @@ function checkOptions(options: ExperimentOptions): void {
   }
 }
 
+/** Labels are places in a list of classes: what is tested must be what was trained. */
+function checkClasses(dataset: ExperimentDataset, seed: number): void {
+  const [trained, tested] = [imagesOf(dataset, seed).classes, dataset.test.classes]
+  const length = Math.max(trained.length, tested.length)
+  const at = Array.from({ length }, (_, i) => i).find((i) => trained[i] !== tested[i])
+  if (at === undefined) return
+  throw new InputError(
+    `datasets: ${dataset.name} must have the same classes to train and to test, in the same order, got ${trained[at] ?? 'none'} and ${tested[at] ?? 'none'} as number ${at + 1}`,
+  )
+}
+
 const imagesOf = (dataset: ExperimentDataset, seed: number): Dataset =>
   typeof dataset.train === 'function' ? dataset.train(seed) : dataset.train
 
@@ -327,6 +338,7 @@ function inWords(options: ExperimentOptions): string {
 export async function* experiment(options: ExperimentOptions): AsyncGenerator<ExperimentEvent, ExperimentResult> {
   checkOptions(options)
   const { datasets, methods = experimentMethods, seeds = [0], signal } = options
+  for (const dataset of datasets) for (const seed of seeds) checkClasses(dataset, seed)
   const created = new Date().toISOString()
   const backend = options.backend ?? (await createBackend({ device: options.device, threads: options.threads }))
   const runs: ExperimentRun[] = []

@@ -6,7 +6,7 @@ export interface ExperimentRun {
   dataset: string
   seed: number
   accuracy: number
-  /** Trainable and total parameters, the head included. */
+  /** Trainable and total parameters, head and adapter included in both, as PEFT prints them. */
   trainable: number
   total: number
   peakBytes: number

@@ -65,7 +65,7 @@ function againstFull(summaries: MethodSummary[]): string | undefined {
   const memory = `at ${(100 * Math.abs(saved)).toFixed(0)} % ${saved >= 0 ? 'less' : 'more'} peak memory`
   return (
     `Against full fine-tuning (${written(full)}), ${methodName(top.method)} trained ` +
-    `${share(top.trainable, full.trainable)} of the parameters (${count(top.trainable)} of ${count(full.trainable)}) and ${compared}, ${memory}.`
+    `${share(top.trainable, top.total)} of its parameters (${count(top.trainable)} of ${count(top.total)}) and ${compared}, ${memory}.`
   )
 }
 
