@@ -4,6 +4,7 @@
 
 // platform
 export {
+  ChangedError,
   DeviceLostError,
   InputError,
   NotFiniteError,

@@ -1,9 +1,9 @@
 // The page that trains, driven in a real headless Chromium as a person would: by mouse on a large screen, then by keyboard
 // alone on a phone's. What it downloads is read by the command line. That it never blocks: alone.test.ts.
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { unzipSync } from 'fflate'
 import type { Download, Page } from 'playwright-core'
@@ -111,7 +111,16 @@ test('folders are dropped, a run outlives a reload, pictures are tried, the adap
     assert.match(await page.locator('.monitor').innerText(), /Computed on the processor/)
     await page.reload()
     await page.getByText(/^Not finished: LoRA on Small ViT, My pictures, step [1-9]\d* of \d+/).waitFor()
+    // One more picture: the page asks before it goes on with others than it began with.
+    const late = join(photos, 'late', 'tulip')
+    mkdirSync(late, { recursive: true })
+    cpSync(join(photos, 'tulip', '3.png'), join(late, 'late.png'))
+    await drop(page, '#pictures', [late])
+    await page.getByText('21 pictures, 2 classes').waitFor()
+    rmSync(dirname(late), { recursive: true })
     await button('Continue').click()
+    await page.getByText('Since this run began 1 image was added (tulip/late.png).').waitFor()
+    await button('Go on with what is there now').click()
     await until(page, 'Done in')
     assert.match(await state(page), /^Done in \d+ s: \d+ % of the pictures set aside are right$/)
     await checkAccess(page, 'after training')

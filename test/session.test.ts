@@ -140,6 +140,29 @@ test('a second tab may read a run but not train, resume or remove it; once the f
     assert.is(done.losses.length, 1)
   }))
 
+test('a run whose images have changed since is not continued without a word: it is a ChangedError, or accepted', () =>
+  inSession({ device: 'wasm' }, async (page) => {
+    await page.evaluate(trainInPage, { run: 'one', most: 7, resume: false })
+    const found = await page.evaluate(async () => {
+      const { session, vitune, flower } = globalThis as unknown as Prepared
+      await session.addImages('flowers', [{ source: flower(200, 40, 33), class: 'rose', name: 'late' }])
+      const refused = await session
+        .resume('one')
+        .next()
+        .then(
+          () => 'went on',
+          (error) => `${error instanceof vitune.ChangedError} ${error instanceof vitune.InputError} ${error.message}`,
+        )
+      let start = {}
+      for await (const event of session.resume('one', { acceptChanges: true }))
+        if (event.kind === 'start') start = event
+      return { refused, start: start as { train: number; val: number; changes?: string } }
+    })
+    assert.match(found.refused, /^true true resume: since this run began 1 image was added \(rose\/late\.png\)/)
+    assert.equal([found.start.train, found.start.val], [21, 4])
+    assert.is(found.start.changes, '1 image was added (rose/late.png)')
+  }))
+
 test('bad input crosses from the worker as an InputError, an abort as an AbortError, and nothing is left of a model', () =>
   inSession({ device: 'wasm', routes: { '/slow/config.json': '{ "model_type": "vit" }' } }, async (page) => {
     // Its answer never comes.

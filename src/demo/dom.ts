@@ -97,7 +97,8 @@ export function setText(element: Node, text: string): void {
 /** A place for one sentence about what went wrong, read out when it appears. */
 export interface Note {
   readonly element: HTMLElement
-  show(problem: unknown): void
+  /** `offer` is what to do about it. */
+  show(problem: unknown, offer?: HTMLElement): void
   clear(): void
 }
 
@@ -112,18 +113,21 @@ export function sentence(problem: unknown): string {
 export function createNote(): Note {
   const text = h('p', {})
   const close = button('Close this message', () => clear(), { kind: 'icon', icon: 'close' })
-  const element = h('div', { class: 'note', hidden: true }, text, close)
+  const place = h('span', {})
+  const element = h('div', { class: 'note', hidden: true }, text, place, close)
   element.setAttribute('role', 'alert')
   const clear = () => {
     element.hidden = true
     text.textContent = ''
+    fill(place)
   }
   return {
     element,
-    show(problem) {
+    show(problem, offer) {
       console.warn(problem)
       element.hidden = false
       text.textContent = sentence(problem)
+      fill(place, offer)
     },
     clear,
   }

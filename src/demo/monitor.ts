@@ -191,7 +191,8 @@ export function createMonitor(): Monitor {
       for (const chart of [loss, accuracy, speed]) chart.clear()
     },
     event(event) {
-      if (event.kind === 'start') onStart(event)
+      if (event.kind === 'check') setText(state, `Comparing pictures, ${event.done} of ${event.total}`)
+      else if (event.kind === 'start') onStart(event)
       else if (event.kind === 'step') onStep(event)
       else if (event.kind === 'epoch') onEpoch(event)
       else if (event.kind === 'restart') onRestart(event)

@@ -1,10 +1,11 @@
 // Section 2: choose a model and a method, train, watch, stop and go on, also after the page was closed.
-import type { TrainEvent } from '../train/train.ts'
+import { ChangedError } from '../platform/errors.ts'
+import type { DuplicatesEvent, TrainEvent } from '../train/train.ts'
 import type { HistoryEntry, StoredRun } from '../web/types.ts'
 import { downloadLabel, saveAdapter } from './adapter-files.ts'
 import { type App, currentDataset, type State } from './app.ts'
 import { announce, button, createNote, fill, h, setText } from './dom.ts'
-import { methodNames, percent } from './format.ts'
+import { methodNames, percent, plural } from './format.ts'
 import { createModelChoice, modelTitle } from './models.ts'
 import { createMonitor } from './monitor.ts'
 import { createSettings } from './settings.ts'
@@ -12,6 +13,9 @@ import { createSettings } from './settings.ts'
 /** A run in one line: `LoRA on Small ViT, Clothes`. */
 export const runTitle = (run: Pick<StoredRun, 'method' | 'model' | 'dataset'>): string =>
   `${methodNames[run.method]} on ${modelTitle(run.model)}, ${run.dataset}`
+
+/** What is not as it was, without what a command line would do about it. */
+const changedText = ({ message }: ChangedError): string => message.replace(/^resume: s/, 'S').replace(/;[^;]*$/, '')
 
 /** The section's content. `onTrained` is told of every run that can be tried. */
 export function createTraining(app: App, onTrained: (run: string) => void): HTMLElement {
@@ -41,15 +45,24 @@ export function createTraining(app: App, onTrained: (run: string) => void): HTML
     app.set({ training: run })
     stop.focus()
     const skipped: string[] = []
+    let twins: DuplicatesEvent | undefined
+    let changed = false
     try {
       for await (const event of events()) {
         if (event.kind === 'skip') skipped.push(event.file)
+        if (event.kind === 'duplicates') twins = event
         monitor.event(event)
         if (stopping) break
       }
     } catch (error) {
-      note.show(error)
-      monitor.say('Training ended early.')
+      changed = error instanceof ChangedError
+      if (!changed) note.show(error)
+      else note.show(changedText(error as ChangedError), accept(run))
+      monitor.say(changed ? 'It has not gone on.' : 'Training ended early.')
+    }
+    if (twins) {
+      const some = plural(twins.count, 'picture')
+      note.show(`${some} set aside to test on are trained on too, so the accuracy looks better than it is`)
     }
     if (skipped.length > 0) note.show(`Left out because they cannot be decoded: ${skipped.join(', ')}`)
     await app.refresh().catch(note.show)
@@ -84,10 +97,16 @@ export function createTraining(app: App, onTrained: (run: string) => void): HTML
       render(app.state)
     }
   }
-  async function resume(run: StoredRun): Promise<void> {
+  /** The button that goes on although pictures or model are others. */
+  const accept = (name: string): HTMLElement =>
+    button('Go on with what is there now', () => {
+      const run = app.state.runs.find((stored) => stored.name === name)
+      if (run) void resume(run, true)
+    })
+  async function resume(run: StoredRun, acceptChanges = false): Promise<void> {
     const entries = await app.session.history(run.name).catch(() => [])
     const before = entries.filter(({ step }) => step <= run.step)
-    await follow(run.name, runTitle(run), () => app.session.resume(run.name), before)
+    await follow(run.name, runTitle(run), () => app.session.resume(run.name, { acceptChanges }), before)
   }
 
   const why = h('p', { class: 'hint', id: 'train-why' })

@@ -36,6 +36,11 @@ export class NotFiniteError extends InputError {
   override name = 'NotFiniteError'
 }
 
+/** A run cannot go on as it began: images, model or preprocessor are others. The message says which; `acceptChanges` goes on. */
+export class ChangedError extends InputError {
+  override name = 'ChangedError'
+}
+
 /** Something could not be read: it is not there, a folder, not this user's. The message is one sentence that names the file. */
 export class ReadError extends InputError {
   override name = 'ReadError'

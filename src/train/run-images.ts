@@ -1,7 +1,7 @@
 // The images that a run begins with, or goes on with: opened, listed, and where it goes on compared with its own list.
 import { type ImageFolder, openImageFolder } from '../data/image-folder.ts'
 import { localFiles } from '../io/local-files.ts'
-import { InputError } from '../platform/errors.ts'
+import { ChangedError, InputError } from '../platform/errors.ts'
 import { type Change, compareImages, describeChanges } from './image-changes.ts'
 import { divided, findDigests, keepList, type ListKeeper, listImages, readImageList, wholeOf } from './image-list.ts'
 import { readRun } from './run-file.ts'
@@ -89,5 +89,5 @@ export function refuseChanges(changes: readonly Change[]): void {
     'resume: since this run began ',
     '; restore that, or go on with --accept-changes (acceptChanges)',
   ]
-  throw new InputError(`${head}${describeChanges(changes, 300 - head.length - tail.length)}${tail}`)
+  throw new ChangedError(`${head}${describeChanges(changes, 300 - head.length - tail.length)}${tail}`)
 }

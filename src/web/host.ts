@@ -3,12 +3,12 @@ import { createBackend, type Device, type DeviceReport, listDevices } from '../b
 import { localFiles } from '../io/local-files.ts'
 import { InputError } from '../platform/errors.ts'
 import { defined, type OnDeviceLost } from '../train/settings.ts'
-import type { TrainSettings } from '../train/train.ts'
 import { addImages, describeImages, type SentExample, type SentImage } from './images.ts'
 import { addModel, listModels, sweepModels } from './models.ts'
 import type { CallContext } from './rpc.ts'
 import {
   listRuns,
+  type ResumeOptions,
   type RunStream,
   removeRun,
   resumeRun,
@@ -77,7 +77,7 @@ export function createHost() {
     runs: () => listRuns(files),
     train: async (input: SessionTrainOptions, _context: CallContext) =>
       keep(await startRun(files, { ...options, ...defined(input) })),
-    resume: async (input: { run: string } & Pick<TrainSettings, 'epochs' | 'onDeviceLost'>, _context: CallContext) =>
+    resume: async (input: { run: string } & ResumeOptions, _context: CallContext) =>
       keep(await resumeRun(files, { ...options, ...defined(input) })),
     next: (id: number, _context: CallContext) => streamAt(id).next(),
     async stop(id: number, _context: CallContext): Promise<void> {

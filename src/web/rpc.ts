@@ -1,6 +1,6 @@
 // Calls over a worker's messages, both ends: one answer or one error each, progress between, an abort from the caller.
 // Errors keep their class where it means something to the caller.
-import { InputError, NotFiniteError } from '../platform/errors.ts'
+import { ChangedError, InputError, NotFiniteError } from '../platform/errors.ts'
 import type { WorkerHandle } from '../platform/platform.ts'
 
 /** What a handler may use while it runs. */
@@ -28,7 +28,7 @@ function toFailure(error: unknown): Failure {
 
 function toError({ name, message, stack }: Failure): Error {
   if (name === 'AbortError') return new DOMException(message, name)
-  const known = { InputError, NotFiniteError }[name]
+  const known = { ChangedError, InputError, NotFiniteError }[name]
   const error = known ? new known(message) : Object.assign(new Error(message), { name })
   if (stack) error.stack = stack
   return error

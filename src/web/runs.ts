@@ -21,6 +21,9 @@ export interface SessionTrainOptions extends Omit<TrainSettings, 'data' | 'model
   dataset: string
 }
 
+/** What may be given anew when a run goes on; `acceptChanges` where its images are no longer those that it began with. */
+export type ResumeOptions = Pick<TrainOptions, 'epochs' | 'onDeviceLost' | 'acceptChanges'>
+
 /** Training in progress, an event at a time. */
 export interface RunStream {
   next(): Promise<IteratorResult<TrainEvent, DoneEvent>>
@@ -165,7 +168,7 @@ export async function runHistory(files: Files, name: string): Promise<HistoryEnt
 /** Continues a run from where it was saved last. */
 export async function resumeRun(
   files: Files,
-  { run, ...more }: { run: string } & Pick<TrainSettings, 'device' | 'threads' | 'epochs' | 'onDeviceLost'>,
+  { run, ...more }: { run: string } & ResumeOptions & Pick<TrainSettings, 'device' | 'threads'>,
 ): Promise<RunStream> {
   const out = files.join(places.runs, checkName('run', run))
   return stream(run, { ...more, out, resume: true } as TrainOptions)

@@ -11,11 +11,11 @@ import type { ImageSource } from '../platform/platform.ts'
 import type { Explanation } from '../train/explain.ts'
 import type { ImagePrediction } from '../train/predict.ts'
 import type { OnDeviceLost } from '../train/settings.ts'
-import type { TrainEvent, TrainSettings } from '../train/train.ts'
+import type { TrainEvent } from '../train/train.ts'
 import type { Host } from './host.ts'
 import { type SentExample, type SentImage, toSent, transfersOf } from './images.ts'
 import { type Caller, connect } from './rpc.ts'
-import type { SessionTrainOptions } from './runs.ts'
+import type { ResumeOptions, SessionTrainOptions } from './runs.ts'
 import type { Target } from './tryout.ts'
 import type { HistoryEntry, StoredDataset, StoredModel, StoredRun } from './types.ts'
 
@@ -75,8 +75,8 @@ export interface Session {
   runs(): Promise<StoredRun[]>
   /** Trains as `train` does. `break` stops and saves; what is saved each epoch outlives the tab. One tab at a time. */
   train(options: SessionTrainOptions): AsyncGenerator<TrainEvent, void>
-  /** Continues from where the run was saved last. */
-  resume(run: string, options?: Pick<TrainSettings, 'epochs' | 'onDeviceLost'>): AsyncGenerator<TrainEvent, void>
+  /** Continues from where the run was saved last. Rejects with a ChangedError where its images or its model are not as they were. */
+  resume(run: string, options?: ResumeOptions): AsyncGenerator<TrainEvent, void>
   /** What a run's steps and epochs measured so far. */
   history(run: string): Promise<HistoryEntry[]>
   removeRun(name: string): Promise<void>
