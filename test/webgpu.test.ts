@@ -156,6 +156,22 @@ test('auto passes a software adapter over for wasm, and says so', async () => {
   await backend.dispose()
 })
 
+test('what drivers write while a GPU is looked for stays off the terminal, and devices --verbose shows it', async () => {
+  // The loader of Vulkan is told to be talkative, as Mesa's drivers and Dawn are by themselves.
+  const env = { ...process.env, VK_LOADER_DEBUG: 'all', VK_LOADER_MESSAGE_LEVEL: 'all' }
+  const cli = fileURLToPath(new URL('../dist/cli.js', import.meta.url))
+  const [quiet, verbose, json] = await Promise.all(
+    [[], ['--verbose'], ['--verbose', '--json']].map((more) =>
+      run(process.execPath, [cli, 'devices', ...more], { env }),
+    ),
+  )
+  for (const { stderr } of [quiet!, verbose!, json!]) assert.is(stderr, '')
+  assert.not.match(quiet!.stdout, /Vulkan Loader/i)
+  assert.match(verbose!.stdout, /said by Dawn and the drivers:\n.*Vulkan Loader/is)
+  const [gpu] = JSON.parse(json!.stdout).devices
+  assert.ok(gpu.available && gpu.words.length > 0 && gpu.words.length <= 50)
+})
+
 test('every variant can be switched off, which is said', async () => {
   const backend = await createWebgpu({ disable: ['subgroups', 'shader-f16'] })
   const notes = ['subgroups was switched off', 'shader-f16 was switched off']

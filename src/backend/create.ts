@@ -1,9 +1,10 @@
 // Picks the backend by name, or the fastest that works here, and says why.
+import { platform } from '#platform'
 import { InputError } from '../platform/errors.ts'
 import type { Backend } from './backend.ts'
 import { createReference } from './reference/reference.ts'
 import { createWasm } from './wasm/wasm.ts'
-import { SOFTWARE } from './webgpu/device.ts'
+import { lookForDevice, SOFTWARE } from './webgpu/device.ts'
 import { createWebgpu } from './webgpu/webgpu.ts'
 
 export type Device = 'auto' | 'wasm' | 'webgpu' | 'reference'
@@ -33,6 +34,16 @@ export interface DeviceReport {
   readonly notes?: readonly string[]
   /** Why it is not there. */
   readonly reason?: string
+  /** WebGPU under Node: what Dawn and the drivers said when an adapter was looked for. */
+  readonly words?: readonly string[]
+}
+
+/** What a list of devices needs of a backend. */
+interface Startable {
+  readonly adapter?: string
+  readonly software?: boolean
+  readonly caps: Partial<Backend['caps']>
+  dispose(): Promise<void>
 }
 
 /** Milliseconds that `auto` waits for a GPU: a wedged GPU process never answers. */
@@ -67,12 +78,19 @@ export async function createBackend(options: BackendOptions = {}): Promise<Backe
   }
 }
 
+/** WebGPU, without a start where the look tells enough: a driver in software that writes to the terminal need not do so again. */
+async function startWebgpu(): Promise<Startable> {
+  const look = await lookForDevice()
+  if (!look?.software || look.words.length === 0) return createWebgpu({ patience: AUTO_PATIENCE })
+  return { adapter: look.name, software: true, caps: {}, dispose: async () => {} }
+}
+
 /** Every backend in the order in which `auto` tries them, each started for a moment. */
 export async function listDevices(options: Pick<BackendOptions, 'threads'> = {}): Promise<DeviceReport[]> {
   const { threads } = options
   checkThreads(threads)
-  const starts = [
-    () => createWebgpu({ patience: AUTO_PATIENCE, quiet: true }),
+  const starts: (() => Promise<Startable>)[] = [
+    startWebgpu,
     () => createWasm(threads === undefined ? {} : { threads }),
     async () => createReference(),
   ]
@@ -81,7 +99,7 @@ export async function listDevices(options: Pick<BackendOptions, 'threads'> = {})
   for (const [i, name] of names.entries()) {
     const passed = reports.map((r) => `${r.name} is not used: ${r.why}`).join('; ')
     try {
-      const backend: Backend & { adapter?: string; software?: boolean } = await starts[i]!()
+      const backend = await starts[i]!()
       const { adapter, software = false, caps } = backend
       await backend.dispose()
       const taken = reports.find(({ chosen }) => chosen)?.name
@@ -96,5 +114,6 @@ export async function listDevices(options: Pick<BackendOptions, 'threads'> = {})
       reports.push({ name, available: false, chosen: false, why: reasonOf(error), reason: reasonOf(error) })
     }
   }
-  return reports
+  const words = (await platform.lookForGpu())?.words ?? []
+  return reports.map((report) => (report.name === 'webgpu' && words.length > 0 ? { ...report, words } : report))
 }

@@ -1,7 +1,7 @@
 // vitune devices: which backends work here and which one is taken, and why the others are not.
 import { Command } from 'commander'
 import { type DeviceReport, listDevices } from '../backend/create.ts'
-import { table } from './format.ts'
+import { oneLine, table } from './format.ts'
 import { addOutput, examples } from './options.ts'
 import { createUi } from './ui.ts'
 
@@ -16,13 +16,14 @@ function traits(d: DeviceReport): string {
   ].join(', ')
 }
 
-async function run(options: { json?: boolean; color?: boolean }): Promise<void> {
+async function run(options: { json?: boolean; color?: boolean; verbose?: boolean }): Promise<void> {
   const ui = createUi({ colour: options.color ?? true })
   const devices = await listDevices()
   const taken = devices.find(({ chosen }) => chosen)
   if (options.json) {
-    const found = devices.map(({ relaxedSimd, shared, ...rest }) => ({
+    const found = devices.map(({ relaxedSimd, shared, words, ...rest }) => ({
       ...rest,
+      ...(options.verbose && words ? { words } : {}),
       ...(rest.available ? { relaxed_simd: relaxedSimd, shared_memory: shared } : {}),
     }))
     return ui.json({ auto: taken?.name ?? null, devices: found }, 2)
@@ -30,11 +31,18 @@ async function run(options: { json?: boolean; color?: boolean }): Promise<void> 
   const rows = devices.map((d) => [d.name, d.available ? 'yes' : 'no', traits(d)])
   ui.result(table([['device', 'works', 'with'], ...rows]))
   ui.result(`\n${taken ? `auto takes ${taken.name}: ${taken.why}` : 'auto finds no device here'}`)
+  if (!options.verbose) return
+  const words = devices.flatMap((d) => d.words ?? []).map(oneLine)
+  ui.result(
+    words.length > 0 ? `\nsaid by Dawn and the drivers:\n${words.join('\n')}` : '\nDawn and the drivers said nothing',
+  )
 }
 
 /** The verb. */
 export function devicesCommand(): Command {
-  const command = new Command('devices').description('show which devices can compute here, and which one is taken')
+  const command = new Command('devices')
+    .description('show which devices can compute here, and which one is taken')
+    .option('--verbose', 'also what the drivers said when a GPU was looked for')
   addOutput(command, 'print JSON')
   return command
     .addHelpText('after', examples('vitune devices', 'vitune devices --json', 'vitune train --device wasm ...'))

@@ -61,4 +61,5 @@ export const platform: Platform = {
     if (gpu) return gpu
     return globalThis.isSecureContext ? 'this browser has no WebGPU' : 'WebGPU needs a secure page (https or localhost)'
   },
+  lookForGpu: async () => undefined,
 }

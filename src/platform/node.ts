@@ -1,13 +1,12 @@
 // The platform under Node: worker_threads, and the process. Files are in files-node.ts, decoding in decode-node.ts.
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { arch, availableParallelism, cpus, homedir, platform as osName, release, totalmem } from 'node:os'
-import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { type Transferable as Transfer, Worker } from 'node:worker_threads'
 import { decodeImage } from './decode-node.ts'
 import { download } from './download.ts'
-import { codeOf, files, statOrNothing } from './files-node.ts'
+import { files } from './files-node.ts'
+import { gpu, lookForGpu } from './gpu-node.ts'
 import { hub } from './hub-node.ts'
 import { lockHolder, takeLock } from './locks-node.ts'
 import type { Platform, WorkerHandle } from './platform.ts'
@@ -69,31 +68,6 @@ function startWorker(source: string): WorkerHandle {
   }
 }
 
-/** Whether the system's loader finds Vulkan; without it Dawn writes a warning of its own on standard error. */
-async function hasVulkan(): Promise<boolean> {
-  if (process.platform !== 'linux') return true
-  const name = 'libvulkan.so.1'
-  const known = await readFile('/etc/ld.so.cache', 'latin1').catch(() => '')
-  if (known.includes(name)) return true
-  const searched = (process.env.LD_LIBRARY_PATH ?? '').split(':').filter((folder) => folder !== '')
-  const places = [...searched, '/usr/lib', '/usr/lib64', '/usr/local/lib', '/lib', '/run/opengl-driver/lib']
-  return (await Promise.all(places.map((folder) => statOrNothing(join(folder, name))))).some(
-    (found) => found !== undefined,
-  )
-}
-
-async function gpu({ quiet = false } = {}): Promise<GPU | string> {
-  try {
-    const { create } = await import('webgpu')
-    if (quiet && !(await hasVulkan())) return "Vulkan's loader (libvulkan.so.1) is not there: install the GPU's driver"
-    return create([])
-  } catch (error) {
-    if (codeOf(error) === 'ERR_MODULE_NOT_FOUND')
-      return 'the optional package webgpu is not installed: npm install webgpu'
-    return `the package webgpu does not load here, ${error instanceof Error ? error.message : error}`
-  }
-}
-
 /** The platform under Node 20.12 and later. */
 export const platform: Platform = {
   name: 'node',
@@ -129,4 +103,5 @@ export const platform: Platform = {
   },
   peakResident: () => process.resourceUsage().maxRSS * 1024,
   gpu,
+  lookForGpu,
 }

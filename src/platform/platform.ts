@@ -129,6 +129,15 @@ export interface Hub {
   download(place: HubPlace, file: HubFile, folder: string, onBytes: (done: number) => void): Promise<void>
 }
 
+/** The adapter that was found, if any, or why nobody could say; and the lines that drivers wrote meanwhile. */
+export interface GpuLook {
+  readonly adapter?:
+    | { vendor: string; architecture: string; description: string; isFallbackAdapter: boolean }
+    | undefined
+  readonly reason?: string
+  readonly words: readonly string[]
+}
+
 export interface Platform {
   readonly name: 'node' | 'browser'
   /** Logical processors this process may use. */
@@ -169,8 +178,9 @@ export interface Platform {
   peakResident(): number | undefined
   /**
    * What gives WebGPU adapters, or one sentence why there is none. Under Node it must be let go of once its device is
-   * destroyed, since it keeps the process alive. With `quiet` it is not even asked where no driver can be found: under
-   * Node it would print a warning then.
+   * destroyed, since it keeps the process alive, and drivers may write to the terminal.
    */
-  gpu(options?: { quiet?: boolean }): Promise<GPU | string>
+  gpu(): Promise<GPU | string>
+  /** Which adapter `gpu` would give, found where no driver writes to the terminal; undefined where none would. */
+  lookForGpu(): Promise<GpuLook | undefined>
 }

@@ -1,4 +1,5 @@
 // Gets a device, asks for the limits that kernels use, and remembers what went wrong with it.
+import { platform } from '#platform'
 import { DeviceLostError, lessMemory, OutOfMemoryError } from '../../platform/errors.ts'
 import type { GpuLimits } from './kernel.ts'
 
@@ -71,10 +72,28 @@ export interface OpenDeviceOptions {
 /** SwiftShader, Mesa's llvmpipe and lavapipe, Windows' WARP. */
 const SOFTWARE_NAMES = /swiftshader|llvmpipe|lavapipe|software|basic render|\bwarp\b/i
 
-function inSoftware(adapter: GPUAdapter, name: string): boolean {
-  // Browsers have moved the flag from the adapter to its info.
-  const { isFallbackAdapter } = adapter as { isFallbackAdapter?: boolean }
-  return isFallbackAdapter === true || adapter.info?.isFallbackAdapter === true || SOFTWARE_NAMES.test(name)
+type AdapterInfo = Partial<Pick<GPUAdapterInfo, 'vendor' | 'architecture' | 'description' | 'isFallbackAdapter'>>
+
+const noAdapter = 'an adapter must be there, got none: install a GPU driver (Vulkan, Metal or D3D12)'
+
+/** What an adapter is called, and whether it is a program instead of a GPU. */
+function described(info: AdapterInfo): { name: string; software: boolean } {
+  const name = [info.vendor, info.architecture, info.description].filter(Boolean).join(' ')
+  return { name, software: info.isFallbackAdapter === true || SOFTWARE_NAMES.test(name) }
+}
+
+/** Looks for an adapter where drivers cannot write to the terminal; throws where `openDevice` would for what is there. */
+export async function lookForDevice(
+  options: Pick<OpenDeviceOptions, 'software'> = {},
+): Promise<{ name: string; software: boolean; words: readonly string[] } | undefined> {
+  const look = await platform.lookForGpu()
+  if (!look) return undefined
+  if (look.reason !== undefined) throw new Error(`webgpu: ${look.reason}`)
+  if (!look.adapter) throw new Error(`webgpu: ${noAdapter}`)
+  const { name, software } = described(look.adapter)
+  const { words } = look
+  if (software && options.software === false) throw new Error(`webgpu: ${SOFTWARE} (${name || 'no name given'})`)
+  return { name, software, words }
 }
 
 /**
@@ -90,11 +109,12 @@ export async function openDevice(gpu: GPU, options: OpenDeviceOptions = {}): Pro
     adapter = await ask()
   }
   if (!adapter) {
-    throw new Error('webgpu: an adapter must be there, got none: install a GPU driver (Vulkan, Metal or D3D12)')
+    throw new Error(`webgpu: ${noAdapter}`)
   }
-  const { vendor = '', architecture = '', description = '' } = adapter.info ?? {}
-  const name = [vendor, architecture, description].filter(Boolean).join(' ')
-  const software = inSoftware(adapter, name)
+  // Browsers have moved the flag from the adapter to its info.
+  const { isFallbackAdapter } = adapter as { isFallbackAdapter?: boolean }
+  const { name, software: known } = described(adapter.info ?? {})
+  const software = known || isFallbackAdapter === true
   if (software && options.software === false) throw new Error(`webgpu: ${SOFTWARE} (${name || 'no name given'})`)
   if (adapter.limits.maxStorageBuffersPerShaderStage < STORAGE_BUFFERS) {
     const has = adapter.limits.maxStorageBuffersPerShaderStage

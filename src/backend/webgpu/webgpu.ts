@@ -3,7 +3,7 @@
 import { platform } from '#platform'
 import type { Backend, BackendStats, HostArray, Program } from '../backend.ts'
 import { type Buf, type Bufs, type Dtype, type KernelName, kernels, type Params, slotsOf } from '../kernels.ts'
-import { type OpenDeviceOptions, openDevice } from './device.ts'
+import { lookForDevice, type OpenDeviceOptions, openDevice } from './device.ts'
 import { createEncoder } from './encoder.ts'
 import type { GpuKernel } from './kernel.ts'
 import { attention, attentionGrad } from './kernels/attention.ts'
@@ -49,7 +49,7 @@ export const table = {
 
 /** `disable` names features not to use, so that every variant can be tried on one machine. */
 export interface WebgpuOptions extends OpenDeviceOptions {
-  /** Do not even ask where no driver can be found; Dawn would print a warning. */
+  /** Look first where drivers cannot write to the terminal, and ask for a device only where that finds one. */
   readonly quiet?: boolean
   /** Where adapters come from, instead of the platform's own: `create([...])` of the package webgpu with options, say. */
   readonly gpu?: GPU | undefined
@@ -90,7 +90,8 @@ const required = new Map(
 /** Starts WebGPU. Rejects with one sentence where the platform has none, or no adapter that will do. */
 export async function createWebgpu(options: WebgpuOptions = {}): Promise<WebgpuBackend> {
   // Held until `dispose`: under Node the object that made the device must live as long as it does, and no longer.
-  let gpu: GPU | string | undefined = options.gpu ?? (await platform.gpu({ quiet: options.quiet ?? false }))
+  if (options.quiet && !options.gpu) await lookForDevice(options)
+  let gpu: GPU | string | undefined = options.gpu ?? (await platform.gpu())
   if (typeof gpu === 'string') throw new Error(`webgpu: ${gpu}`)
   const { device, limits, maxBytes, adapter, software, notes, onFailure } = await openDevice(gpu, options)
 
