@@ -211,7 +211,6 @@ test('flags that are empty, or of 5,000 letters, end with code 2 and one sentenc
       ['predict', '--model', `org/${long}`, picture],
       ['predict', '--model', long, picture],
       ['predict', '--model', model, ''],
-      ['predict', '--model', model, long],
       ['predict', '--run', long, picture],
       ['merge', '--run', ' ', '--out', join(folder, 'new')],
       [long],
