@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Page } from 'playwright-core'
+import sharp from 'sharp'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { decodeFile, toRgbImage } from 'vitune'
@@ -91,6 +92,72 @@ test('every stored image has in a browser the pixels that it has in Node', () =>
       assert.ok(worst <= (name.endsWith('.avif') ? 1 : 0), `${name}: ${worst}`)
     }
   }))
+
+/** In the page: pixels of files, from their bytes and from image elements that show them; `gone` after the address has ended. */
+async function readShown(files: number[][]) {
+  const url = '/dist/browser.js'
+  const { toRgbImage } = (await import(url)) as typeof import('vitune')
+  const out: { file: number[]; element: number[]; gone: number[] }[] = []
+  for (const bytes of files) {
+    const blob = new Blob([Uint8Array.from(bytes)])
+    const element = new Image()
+    element.src = URL.createObjectURL(blob)
+    await element.decode()
+    const pixels = async (source: Blob | HTMLImageElement) => {
+      const { width, height, data } = await toRgbImage(source)
+      return [width, height, ...data]
+    }
+    const [file, shown] = [await pixels(blob), await pixels(element)]
+    URL.revokeObjectURL(element.src)
+    out.push({ file, element: shown, gone: await pixels(element) })
+  }
+  return out
+}
+
+/** 6 x 4 colours, with every alpha from none to all and a profile that is far from sRGB. */
+async function oddPixels(): Promise<{ rgba: Uint8Array; png: Buffer }> {
+  const rgba = Uint8Array.from({ length: 96 }, (_, i) =>
+    i % 4 === 3 ? Math.min(255, ((i >> 2) % 6) * 51) : 40 + 2 * i,
+  )
+  const png = await sharp(rgba, { raw: { width: 6, height: 4, channels: 4 } })
+    .withIccProfile('p3', { attach: true })
+    .png()
+    .toBuffer()
+  return { rgba, png }
+}
+
+test('a WebP is turned in a browser as its EXIF says, and an element gives what its file gives', () =>
+  withPage(async (page) => {
+    const webps = await Promise.all(
+      [1, 2, 3, 4, 5, 6, 7, 8].map((orientation) =>
+        sharp(Buffer.from(Array.from({ length: 72 }, (_, i) => 3 * i)), { raw: { width: 6, height: 4, channels: 3 } })
+          .withMetadata({ orientation })
+          .webp({ lossless: true })
+          .toBuffer(),
+      ),
+    )
+    const found = await page.evaluate(
+      readShown,
+      webps.map((file) => [...file]),
+    )
+    for (const [i, file] of webps.entries()) {
+      const { width, height, data } = await toRgbImage(new Blob([file as Uint8Array<ArrayBuffer>]))
+      assert.equal([width, height], i < 4 ? [6, 4] : [4, 6])
+      assert.equal(found[i]!.file, [width, height, ...data], `orientation ${i + 1}`)
+      assert.equal(found[i]!.element, found[i]!.file, `orientation ${i + 1}, element`)
+    }
+  }, /ERR_FILE_NOT_FOUND/)) // Chromium logs that a file is gone
+
+test('neither alpha nor a colour profile changes pixels: of a file, of an element, and of one whose file is gone', () =>
+  withPage(async (page) => {
+    const { rgba, png } = await oddPixels()
+    const stored = await toRgbImage(new Blob([png as Uint8Array<ArrayBuffer>]))
+    const [found] = await page.evaluate(readShown, [[...png]])
+    assert.equal(found!.file, [6, 4, ...stored.data])
+    assert.equal(found!.element, found!.file)
+    assert.equal(found!.gone, found!.file)
+    assert.is(new Set(rgba.filter((_, i) => i % 4 === 3)).size, 6)
+  }, /ERR_FILE_NOT_FOUND/))
 
 test('a file that was cut short is refused in a browser as it is in Node', () =>
   withPage(async (page) => {

@@ -36,18 +36,21 @@ async function prepare(options: SessionOptions) {
   await here.session.addModel('tiny', '/test/fixtures/checkpoints/dinov2')
 }
 
-/** Runs `body` on a page where `prepare`, after `init`, has opened a session; ends with the page and what it logged as errors. */
+/** Runs `body` on a page where `prepare`, after `init`, has opened a session; ends with the page and what it logged as errors but for `ignore`. */
 export async function inSession(
-  options: SessionOptions & PageOptions & { init?: () => void },
+  options: SessionOptions & PageOptions & { init?: () => void; ignore?: RegExp },
   body: (page: Page, url: string) => Promise<void>,
 ): Promise<void> {
-  const { device, threads, onDeviceLost, init, ...rest } = options
+  const { device, threads, onDeviceLost, init, ignore, ...rest } = options
   const { page, url, errors, close } = await openPage(rest)
   try {
     if (init) await page.evaluate(init)
     await page.evaluate(prepare, JSON.parse(JSON.stringify({ device, threads, onDeviceLost })) as SessionOptions)
     await body(page, url)
-    assert.equal(errors, [])
+    assert.equal(
+      errors.filter((error) => !ignore?.test(error)),
+      [],
+    )
   } finally {
     await close()
   }

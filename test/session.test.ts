@@ -3,6 +3,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import sharp from 'sharp'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { createReference, disposeModule, openModel, predict } from 'vitune'
@@ -221,6 +222,32 @@ test('bad input crosses from the worker as an InputError, an abort as an AbortEr
     for (const [i, rule] of rules.entries()) assert.match(found.answers[i]!, rule)
     assert.equal(found.models, ['dropped', 'tiny'])
     assert.equal([found.kept.architecture, found.kept.parameters > 1000], ['ViTForImageClassification', true])
+  }))
+
+test('an element is predicted as its file is, alpha and colour profile and all, also when the file is gone', () =>
+  inSession({ device: 'wasm', ignore: /ERR_FILE_NOT_FOUND/ }, async (page) => {
+    const pixels = Buffer.from(Array.from({ length: 20 * 16 * 4 }, (_, i) => (i * 37) % 256))
+    const png = await sharp(pixels, { raw: { width: 20, height: 16, channels: 4 } })
+      .withIccProfile('p3', { attach: true })
+      .png()
+      .toBuffer()
+    const found = await page.evaluate(
+      async (bytes) => {
+        const { session } = globalThis as unknown as Prepared
+        await session.open({ model: 'tiny' })
+        const file = new File([Uint8Array.from(bytes)], 'a.png')
+        const element = new Image()
+        element.src = URL.createObjectURL(file)
+        await element.decode()
+        const logits = async (source: File | HTMLImageElement) => (await session.predict([source]))[0]!.logits
+        const [own, shown] = [await logits(file), await logits(element)]
+        URL.revokeObjectURL(element.src)
+        return [own, shown, await logits(element)]
+      },
+      [...png],
+    )
+    assert.equal(found[1], found[0])
+    assert.equal(found[2], found[0])
   }))
 
 test('a run goes on with a new GPU after its own was lost, with the losses of wasm, unless the session is told to throw', async () => {

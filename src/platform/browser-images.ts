@@ -2,6 +2,8 @@
 // that a 2D canvas multiplies in, since Node drops alpha and a model should see the same pixels everywhere.
 import { decodeWith } from './decode.ts'
 import { checkPixels, withBytes } from './image-budget.ts'
+import { SNIFFED, sniff } from './image-formats.ts'
+import { turned, webpOrientation } from './orientation.ts'
 import type { ImageObject, RgbImage } from './platform.ts'
 
 /** What createImageBitmap takes, and bytes. */
@@ -80,9 +82,12 @@ function reason(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? ''
 }
 
-async function decode(picture: Picture): Promise<RgbImage> {
+/** A picture as it was stored: no alpha multiplied in, no colour profile applied. */
+export const bitmapOf = (picture: Picture): Promise<ImageBitmap> => createImageBitmap(picture, options)
+
+async function decode(picture: Picture, open = bitmapOf): Promise<RgbImage> {
   try {
-    const bitmap = await createImageBitmap(picture, options)
+    const bitmap = await open(picture)
     try {
       return pixelsOf(bitmap)
     } finally {
@@ -95,14 +100,33 @@ async function decode(picture: Picture): Promise<RgbImage> {
 
 /** Decodes a file's bytes. */
 export function decodeImage(bytes: Uint8Array): Promise<RgbImage> {
-  return decodeWith(bytes, (plain, { format }) =>
-    decode(new Blob([plain as Uint8Array<ArrayBuffer>], { type: `image/${format.toLowerCase()}` })).catch(() => {
+  return decodeWith(bytes, async (plain, { format }) => {
+    const file = new Blob([plain as Uint8Array<ArrayBuffer>], { type: `image/${format.toLowerCase()}` })
+    // A WebP is turned here: some browsers do not, others may.
+    const stored = format === 'WebP' ? { ...options, imageOrientation: 'none' as const } : options
+    const image = await decode(file, (picture) => createImageBitmap(picture, stored)).catch(() => {
       // Not every browser has these.
       if (format === 'TIFF') throw new Error('it is TIFF, which this browser does not decode; convert it to PNG')
       if (format === 'AVIF') throw new Error('it is broken, or this browser decodes no AVIF; convert it to PNG')
       throw new Error(`it is a broken ${format}`)
-    }),
-  )
+    })
+    return format === 'WebP' ? turned(image, webpOrientation(bytes)) : image
+  })
+}
+
+/**
+ * The file that an image element shows, whose pixels are the same everywhere. Undefined where the element is all there is: its
+ * file is gone or another site's, or of a kind that is not read (a drawing).
+ */
+export async function fileOfElement(source: unknown): Promise<Blob | undefined> {
+  if (typeof HTMLImageElement === 'undefined' || !(source instanceof HTMLImageElement)) return undefined
+  if (!source.complete || source.naturalWidth === 0) return undefined
+  try {
+    const file = await fetchImage(new URL(source.currentSrc))
+    return 'format' in sniff(new Uint8Array(await file.slice(0, SNIFFED).arrayBuffer())) ? file : undefined
+  } catch {
+    return undefined
+  }
 }
 
 /** Decodes or reads whatever shows a picture: a Blob, an address, an element, a canvas, a camera's frame. */
@@ -113,7 +137,7 @@ export async function readImage(source: ImageObject): Promise<RgbImage> {
     toRgb(data as Uint8ClampedArray, rgb, 0)
     return { width, height, data: rgb }
   }
-  const file = source instanceof URL ? await fetchImage(source) : source
+  const file = source instanceof URL ? await fetchImage(source) : ((await fileOfElement(source)) ?? source)
   if (!(file instanceof Blob)) return decode(file)
   return withBytes(file.size, async () => decodeImage(new Uint8Array(await file.arrayBuffer())))
 }

@@ -2,13 +2,13 @@
 
 import { isImageName } from '../data/candidates.ts'
 import { BrokenImage, decodeSource, nameOf } from '../data/dataset.ts'
-import { encodePng, fetchImage } from '../platform/browser-images.ts'
+import { bitmapOf, encodePng, fetchImage, fileOfElement } from '../platform/browser-images.ts'
 import { InputError } from '../platform/errors.ts'
 import type { Files, ImageObject, ImageSource, RgbImage } from '../platform/platform.ts'
 import { checkName, describeDataset, places } from './store.ts'
 import type { StoredDataset } from './types.ts'
 
-/** An image as it travels to the worker: addresses as text, elements and frames as bitmaps. */
+/** An image as it travels to the worker: addresses as text, image elements as their files, other elements and frames as bitmaps. */
 export type SentImage = string | Blob | ImageBitmap | ImageData | RgbImage
 
 export interface SentExample {
@@ -22,8 +22,10 @@ export async function toSent(source: ImageSource): Promise<SentImage> {
   if (typeof source === 'string') return new URL(source, globalThis.document?.baseURI).href
   if (source instanceof URL) return source.href
   if (source instanceof Blob || source instanceof ImageData || !isPicture(source)) return source
+  const file = await fileOfElement(source)
+  if (file) return file
   try {
-    return await createImageBitmap(source)
+    return await bitmapOf(source)
   } catch (error) {
     throw new InputError(
       `image: this ${source.constructor.name} shows nothing to read (${error instanceof Error ? error.message : error}); wait until it is loaded`,
