@@ -171,7 +171,8 @@ export {
 export { encodeSafetensors, type TensorToWrite, type WrittenDtype, writeSafetensors } from './io/safetensors-write.ts'
 
 // models
-export { fitHead } from './models/head.ts'
+export { fitHead, type HeadFit } from './models/head.ts'
+export { type Labels, parseLabels } from './models/labels.ts'
 export { type LoadedVit, type LoadOptions, loadVit } from './models/load.ts'
 export { type Dialect, huggingFaceName, timmName } from './models/names.ts'
 export { interpolatePositions } from './models/positions.ts'

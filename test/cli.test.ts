@@ -265,6 +265,62 @@ test('predict says which model it wants, and what a model lacks', async () => {
   )
 })
 
+test('a file of labels names the classes of a model that only numbers them, and must name them all', async () => {
+  const nameless = join(folder, 'nameless')
+  mkdirSync(nameless)
+  await rewrite('checkpoints/vit', nameless, { config: { id2label: undefined, label2id: undefined } })
+  const numbered = await vitune('predict', '--model', nameless, photo, '--json', ...fast)
+  assert.match(
+    numbered.err,
+    /^note: the model does not name its classes, they are numbered; --labels FILE names them$/m,
+  )
+  const [{ label }] = JSON.parse(numbered.out).predictions
+  const labels = join(folder, 'labels.txt')
+  writeFileSync(labels, 'zero\none\ntwo\nthree\nfour\n')
+  const named = await vitune('predict', '--model', nameless, '--labels', labels, photo, '--json', '--top', '5', ...fast)
+  const names = ['zero', 'one', 'two', 'three', 'four']
+  const [found] = JSON.parse(named.out).predictions
+  assert.is(found.label, names[Number(label.slice('LABEL_'.length))])
+  assert.equal(found.top.map((t: { label: string }) => t.label).sort(), [...names].sort())
+  assert.not.match(named.err, /numbered/)
+  writeFileSync(labels, 'one\ntwo\n')
+  assert.match(
+    await refusal('predict', '--model', nameless, '--labels', labels, photo),
+    /labels\.txt must name 5 classes, got 2$/,
+  )
+  assert.match(await refusal('predict', '--model', nameless, '--labels', nameless, photo), /^--labels: must be a file/)
+})
+
+test('weights that are not finite, and outputs of another meaning, end every verb before it writes', async () => {
+  const broken = join(folder, 'broken')
+  mkdirSync(broken)
+  await rewrite('checkpoints/vit', broken, {
+    tensors: (all) =>
+      all.map((t) => (t.name === 'classifier.bias' ? { ...t, data: Float32Array.of(0, Number.NaN, 0, 0, 0) } : t)),
+  })
+  const out = join(folder, 'of broken')
+  const message = /weights must be finite, got 1 of 5 values in classifier\.bias; .*--allow-nonfinite/
+  assert.match(await refusal('predict', '--model', broken, photo), message)
+  assert.match(await refusal('train', '--data', data, '--model', broken, '--out', out), message)
+  assert.not.ok(existsSync(out))
+  const adapter = join(fixtures, 'adapters/vit-lora-no-head')
+  assert.match(await refusal('merge', '--model', broken, '--adapter', adapter, '--out', out), message)
+  // Let in, they give outputs that are no numbers, which are still not shown.
+  assert.match(await refusal('predict', '--model', broken, '--allow-nonfinite', photo, ...fast), /0\.png/)
+  // A classifier that is replaced takes its NaN with it.
+  const trained = ['train', '--data', data, '--model', broken, '--out', out, '--epochs', '1', '--json']
+  const events = (await output(...trained, '--allow-nonfinite', ...fast)).trim().split('\n')
+  const { notes } = events.map((line) => JSON.parse(line)).find((e) => e.kind === 'start')
+  assert.ok(notes.includes('weights that are not finite were let in: 1 of 5 values in classifier.bias'))
+  assert.ok(notes.some((note: string) => /^new classifier for 3 classes: the model's 5 classes/.test(note)))
+
+  await rewrite('checkpoints/vit', broken, { config: { problem_type: 'multi_label_classification' } })
+  assert.match(
+    await refusal('predict', '--model', broken, photo),
+    /its outputs say of each label .* \(multi-label\); only models/,
+  )
+})
+
 test('merge writes a plain model with the same outputs, and says how far they differ', async () => {
   const out = join(folder, 'merged')
   const result = JSON.parse(await output('merge', '--run', run, '--out', out, '--json', ...fast))

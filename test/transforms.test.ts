@@ -263,7 +263,11 @@ test('a preprocessor file that makes no sense is refused with its key', () => {
     [{ image_std: [0.5, '1', 0.5] }, 'image_std must be three positive numbers'],
     [{ rescale_factor: 0 }, 'rescale_factor must be a positive number'],
     [{ do_resize: 'yes' }, 'do_resize must be true or false'],
-    [{ size: { shortest_edge: 8 } }, 'got neither a centre crop nor an exact size'],
+    [{ size: { shortest_edge: 8, longest_edge: 16 } }, 'size.longest_edge must be left out'],
+    [{ do_resize: false }, 'got neither a centre crop nor an exact size'],
+    [{ crop_pct: 0.9 }, 'crop_pct must be left out'],
+    [{ do_flip_channel_order: true }, 'do_flip_channel_order must be left out'],
+    [{ do_pad: true }, 'do_pad must be left out'],
   ]
   for (const [json, expected] of cases) {
     assert.throws(

@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import type { Backend } from '../backend/backend.ts'
 import { createBackend, type Device } from '../backend/create.ts'
 import { localFiles } from '../io/local-files.ts'
+import { areGeneric, parseLabels } from '../models/labels.ts'
 import { disposeModule } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import { type OpenModel, openModel, openRun } from '../train/open-model.ts'
@@ -11,12 +12,15 @@ import { readRun } from '../train/run-file.ts'
 import { multiclass, type Task } from '../train/task.ts'
 import { downloads } from './downloads.ts'
 import { oneLine } from './format.ts'
+import { allowNonFiniteOption } from './options.ts'
 import type { Ui } from './ui.ts'
 
 export interface ModelFlags {
   run?: string
   model?: string
   adapter?: string
+  labels?: string
+  allowNonFinite?: boolean
   device?: Device
   threads?: number
 }
@@ -29,13 +33,15 @@ export interface Opened {
   run: Record<string, unknown> | undefined
 }
 
-/** Adds --run, --model and --adapter. */
+/** Adds --run, --model, --adapter and what they may need. */
 export function addModel(command: Command): Command {
   return command
     .optionsGroup('Model:')
     .option('--run <dir>', 'a folder that vitune train wrote')
     .option('--model <dir|name>', 'a model folder, or a name on the hub, instead of a run')
     .option('--adapter <dir>', 'an adapter folder (PEFT format) to put on --model')
+    .option('--labels <file>', 'names of its classes: one a line, or JSON, where the model has none')
+    .addOption(allowNonFiniteOption())
 }
 
 /** Checks which model is meant. Throws an InputError on too many or too few of the three flags. */
@@ -47,19 +53,35 @@ export function checkModel({ run, model, adapter }: ModelFlags): void {
   }
 }
 
+/** Gives the model's outputs the names in a file; throws an InputError where they are not as many. */
+async function nameClasses({ model }: OpenModel, path: string): Promise<readonly string[]> {
+  const files = localFiles(path)
+  if ((await files.kind(path)) !== 'file') throw new InputError(`--labels: must be a file, got ${path}`)
+  const text = new TextDecoder().decode(await files.read(path))
+  const { names, notes } = parseLabels(text, model.config.classes.length, path)
+  model.config.classes = names
+  return notes
+}
+
 async function recordOf(folder: string | undefined): Promise<Record<string, unknown> | undefined> {
   if (folder === undefined) return undefined
   const files = localFiles(folder)
   return (await files.kind(files.join(folder, 'run.json'))) === 'file' ? readRun(folder) : undefined
 }
 
-/** Opens the model, gives it to `use`, and frees everything again. */
+const unnamed = (classes: readonly string[]): string[] =>
+  areGeneric(classes) ? ['the model does not name its classes, they are numbered; --labels FILE names them'] : []
+
+/**
+ * Opens the model, gives it to `use`, and frees everything again. What there is to say of its files is said before the
+ * results, and not where the input is refused.
+ */
 export async function withModel<T>(flags: ModelFlags, ui: Ui, use: (opened: Opened) => Promise<T>): Promise<T> {
   checkModel(flags)
-  const { run: folder, model, adapter } = flags
+  const { run: folder, model, adapter, labels } = flags
   const run = folder === undefined ? await recordOf(adapter ?? model) : await readRun(folder)
   const backend = await createBackend(flags)
-  const hub = { onProgress: downloads(ui) }
+  const hub = { onProgress: downloads(ui), allowNonFinite: flags.allowNonFinite }
   let opened: OpenModel | undefined
   try {
     // An adapter of ours says in its run.json which input size it was trained at.
@@ -72,13 +94,15 @@ export async function withModel<T>(flags: ModelFlags, ui: Ui, use: (opened: Open
         ? await openModel(backend, model!, { ...hub, adapter, inputSize, interpolation })
         : await openRun(backend, folder, hub)
     ui.clear()
-    for (const note of opened.notes) ui.note(`note: ${oneLine(note)}`)
     const own = taskOf(opened)
-    const named = folder === undefined ? undefined : (run?.classes as string[])
+    const named = folder === undefined || labels !== undefined ? undefined : (run?.classes as string[])
     if (named && named.length !== own.outputs) {
       throw new InputError(`${folder}: run.json names ${named.length} classes, its weights have ${own.outputs}`)
     }
-    return await use({ backend, opened, task: named ? multiclass(named) : own, run })
+    const notes = labels === undefined ? unnamed(named ?? own.classes) : await nameClasses(opened, labels)
+    const result = await use({ backend, opened, task: multiclass(named ?? opened.model.config.classes), run })
+    for (const note of [...opened.notes, ...notes]) ui.note(`note: ${oneLine(note)}`)
+    return result
   } finally {
     if (opened) disposeModule(opened.model)
     await backend.dispose()

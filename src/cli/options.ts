@@ -51,6 +51,15 @@ export function targetsOption(): Option {
 
 export const methodOption = (): Option => choiceOption('--peft <method>', 'fine-tuning method', methods, 'lora')
 
+export function allowNonFiniteOption(): Option {
+  const option = new Option(
+    '--allow-nonfinite',
+    'take weights that are NaN or infinite as they are, instead of refusing them',
+  )
+  option.attributeName = () => 'allowNonFinite'
+  return option
+}
+
 /** Adds --device and --threads. */
 export function addDevice(command: Command): Command {
   return command

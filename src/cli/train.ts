@@ -11,6 +11,7 @@ import { bytes, count, duration, oneLine, percent, plural, quoted, table } from 
 import {
   addDevice,
   addOutput,
+  allowNonFiniteOption,
   choiceOption,
   examples,
   listOption,
@@ -183,6 +184,7 @@ export function trainCommand(): Command {
       numberOption('--input-size <px>', "side of the input; positions are interpolated (default: the model's own)"),
     )
     .addOption(choiceOption('--interpolation <name>', 'of positions', interpolations, 'as Hugging Face'))
+    .addOption(allowNonFiniteOption())
     .addOption(numberOption('--dropout <x>', "default: as in the model's config.json"))
     .addOption(numberOption('--drop-path <x>', "default: as in the model's config.json"))
     .option('--checkpointing', 'recompute in the backward pass: less memory, about a third more time')

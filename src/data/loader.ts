@@ -79,6 +79,12 @@ async function makeImage(
   transform.apply(image, sampleRng(seed, epoch, index), out)
 }
 
+/** What is wrong with an image, with its name: a transform knows pixels alone. */
+function withFile(error: unknown, file: string): unknown {
+  if (!(error instanceof InputError) || error.message.includes(file)) return error
+  return new InputError(`${file}: ${error.message}`)
+}
+
 /** Loads the samples of one batch, in the order of `indices`. */
 export function loadBatch(dataset: Dataset, indices: readonly number[], options: BatchOptions): Promise<ImageBatch> {
   return makeBatch(dataset, indices, options, { workers: undefined, wanted: false, stopped: false })
@@ -105,7 +111,7 @@ async function makeBatch(
       } catch (error) {
         if (!(error instanceof BrokenImage)) {
           stopped = true
-          throw error
+          throw withFile(error, dataset.file(indices[at]!))
         }
         reasons.set(at, error)
       }

@@ -18,6 +18,8 @@ export interface Preprocess {
   readonly filter: ResizeFilter
   /** Centre crop, padded with zeros where the image is smaller; null for none. */
   readonly crop: Size | null
+  /** The size that images must have behind the resize, where neither it nor a crop sees to that. */
+  readonly exact?: Size
   /** 1/255, or 1 where the processor does not rescale. */
   readonly scale: number
   readonly mean: Triple
@@ -35,6 +37,7 @@ const processors = {
   vit: { resize: square(224), filter: 'bilinear', crop: null, scale: 1 / 255, ...HALF },
   deit: { resize: square(256), filter: 'bicubic', crop: square(224), scale: 1 / 255, ...HALF },
   bit: { resize: { shortest: 224 }, filter: 'bicubic', crop: square(224), scale: 1 / 255, ...CLIP },
+  clip: { resize: { shortest: 224 }, filter: 'bicubic', crop: square(224), scale: 1 / 255, ...CLIP },
 } satisfies Record<string, Preprocess>
 
 /** What a model type's published checkpoints use; stands in where there is no preprocessor_config.json. */
@@ -87,6 +90,7 @@ function resizeSize(value: unknown, shortest: boolean): { shortest: number } | S
     return shortest ? { shortest: n } : square(n)
   }
   if (isRecord(value)) {
+    if ((value.longest_edge ?? null) !== null) fail('size.longest_edge', 'left out', value.longest_edge)
     if ('shortest_edge' in value) return { shortest: pixels(value.shortest_edge, 'size.shortest_edge') }
     if ('height' in value && 'width' in value) {
       return { height: pixels(value.height, 'size.height'), width: pixels(value.width, 'size.width') }
@@ -101,15 +105,41 @@ function cropSize(value: unknown): Size {
   return { height: pixels(size.height, 'crop_size.height'), width: pixels(size.width, 'crop_size.width') }
 }
 
+const typeOf = (json: Json) => String(json.image_processor_type ?? json.feature_extractor_type ?? '')
+
 function processorOf(json: Json): keyof typeof processors | undefined {
-  const name = String(json.image_processor_type ?? json.feature_extractor_type ?? '').toLowerCase()
-  return (['vit', 'deit', 'bit'] as const).find((kind) => name.startsWith(kind))
+  const name = typeOf(json).toLowerCase()
+  return (['vit', 'deit', 'bit', 'clip'] as const).find((kind) => name.startsWith(kind))
+}
+
+/** The processor class that a file names, where it is none of those whose rules are known. */
+export function unknownProcessor(json: Json): string | undefined {
+  return typeOf(json) === '' || processorOf(json) ? undefined : typeOf(json)
+}
+
+/** Fields of other processors that change the pixels, with when they do. */
+const foreign: readonly [string, (value: unknown) => boolean][] = [
+  ['crop_pct', () => true],
+  ['do_pad', (v) => v !== false],
+  ['do_thumbnail', (v) => v !== false],
+  ['do_align_long_axis', (v) => v !== false],
+  ['do_flip_channel_order', (v) => v !== false],
+  ['rescale_offset', (v) => v !== false],
+]
+
+function checkForeign(json: Json): void {
+  for (const [key, changes] of foreign) {
+    const value = json[key]
+    if (value !== undefined && value !== null && changes(value))
+      fail(key, 'left out, it is not known how to do it', value)
+  }
 }
 
 /** Throws unless every image comes out at one size; returns that size. */
 export function outputSize(preprocess: Preprocess): Size {
   if (preprocess.crop) return preprocess.crop
   if (preprocess.resize && 'height' in preprocess.resize) return preprocess.resize
+  if (preprocess.exact) return preprocess.exact
   throw new InputError(
     'preprocessor: must bring all images to one size, got neither a centre crop nor an exact size; set do_center_crop',
   )
@@ -117,12 +147,14 @@ export function outputSize(preprocess: Preprocess): Size {
 
 /**
  * The preprocessing of a parsed preprocessor_config.json, or of the model type (`vit`, `deit`, `dinov2`,
- * `dinov2_with_registers`) where there is none. Keys the file lacks follow the processor class it names.
+ * `dinov2_with_registers`) where there is none. Keys the file lacks follow the processor class it names. Where it neither
+ * resizes nor crops, images must have the size `own`, that of the model.
  */
-export function parsePreprocessor(json: unknown, modelType: string): Preprocess {
+export function parsePreprocessor(json: unknown, modelType: string, own?: Size): Preprocess {
   const model = models[modelType] ?? processors.vit
   if (json === undefined || json === null) return model
   if (!isRecord(json)) throw new InputError('preprocessor: must be a JSON object')
+  checkForeign(json)
   const kind = processorOf(json)
   const base: Preprocess = kind ? processors[kind] : model
   const shortest = base.resize !== null && 'shortest' in base.resize
@@ -140,10 +172,19 @@ export function parsePreprocessor(json: unknown, modelType: string): Preprocess 
     return fail('rescale_factor', 'a positive number', factor)
   }
   const normalises = flag(json, 'do_normalize', true)
+  const resized = flag(json, 'do_resize', true) ? resize : null
+  const exact = crops
+    ? undefined
+    : resized === null
+      ? own
+      : 'shortest' in resized
+        ? square(resized.shortest)
+        : undefined
   const preprocess: Preprocess = {
-    resize: flag(json, 'do_resize', true) ? resize : null,
+    resize: resized,
     filter,
     crop: crops ? crop : null,
+    ...(exact ? { exact } : {}),
     scale: flag(json, 'do_rescale', true) ? factor : 1,
     mean: normalises ? triple(json.image_mean, base.mean, 'image_mean', false) : [0, 0, 0],
     std: normalises ? triple(json.image_std, base.std, 'image_std', true) : [1, 1, 1],
@@ -163,8 +204,10 @@ export function parseTimmPreprocessor(json: unknown): Preprocess {
   const filter = Object.values(resamples).find((known) => known === name)
   if (!filter) return fail('interpolation', `one of ${Object.values(resamples).join(', ')}`, name)
   const exact = { height: Math.floor(crop.height / part), width: Math.floor(crop.width / part) }
+  const mode = config.crop_mode ?? 'center'
+  if (mode !== 'center' && mode !== 'squash') return fail('crop_mode', 'center or squash', mode)
   return {
-    resize: config.crop_mode === 'squash' ? exact : { shortest: Math.min(exact.height, exact.width) },
+    resize: mode === 'squash' ? exact : { shortest: Math.min(exact.height, exact.width) },
     filter,
     crop,
     scale: 1 / 255,
@@ -173,15 +216,21 @@ export function parseTimmPreprocessor(json: unknown): Preprocess {
   }
 }
 
-/** The same preprocessing for another square input size: the resize before a crop grows with it (256/224 to 512/448). */
-export function withInputSize(preprocess: Preprocess, size: number): Preprocess {
-  pixels(size, 'size')
-  const { resize, crop } = preprocess
-  if (!crop) return { ...preprocess, resize: square(size) }
-  const grown = (n: number, part: number) => Math.max(1, Math.round((n * size) / part))
+/** The same preprocessing for another input size: the resize before a crop grows with it (256/224 to 512/448). */
+export function withInputSize(preprocess: Preprocess, size: number | Size): Preprocess {
+  const wanted = typeof size === 'number' ? square(size) : size
+  pixels(wanted.height, 'size')
+  pixels(wanted.width, 'size')
+  const { resize, crop, exact } = preprocess
+  if (!crop) return exact && !resize ? { ...preprocess, exact: wanted } : { ...plain(preprocess), resize: wanted }
+  const grown = (n: number, to: number, part: number) => Math.max(1, Math.round((n * to) / part))
   const bigger = (from: NonNullable<Preprocess['resize']>): Preprocess['resize'] =>
     'shortest' in from
-      ? { shortest: grown(from.shortest, Math.min(crop.height, crop.width)) }
-      : { height: grown(from.height, crop.height), width: grown(from.width, crop.width) }
-  return { ...preprocess, resize: resize && bigger(resize), crop: square(size) }
+      ? { shortest: grown(from.shortest, Math.min(wanted.height, wanted.width), Math.min(crop.height, crop.width)) }
+      : { height: grown(from.height, wanted.height, crop.height), width: grown(from.width, wanted.width, crop.width) }
+  return { ...preprocess, resize: resize && bigger(resize), crop: wanted }
+}
+
+function plain({ exact: _, ...rest }: Preprocess): Preprocess {
+  return rest
 }

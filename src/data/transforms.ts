@@ -1,5 +1,6 @@
 // From a decoded image to a model's input (3, H, W) in f32: the evaluation transform of Hugging Face's processors, and
 // OTX's training transform. Resizing itself is in resize.ts, its settings in preprocess.ts.
+import { InputError } from '../platform/errors.ts'
 import type { RgbImage } from '../platform/platform.ts'
 import type { Rng } from '../tensor/philox.ts'
 import { outputSize, type Preprocess } from './preprocess.ts'
@@ -84,6 +85,16 @@ function checkOut(out: Float32Array, height: number, width: number): void {
   }
 }
 
+/** Throws where an image does not come out at the one size that nothing brings it to. */
+function checkExact(image: { width: number; height: number }, { exact, resize, crop }: Preprocess): void {
+  if (!exact || crop || (resize && 'height' in resize)) return
+  const { width, height } = resizedSize(image, resize)
+  if (width === exact.width && height === exact.height) return
+  throw new InputError(
+    `must be ${exact.width} x ${exact.height} px, since the model's preprocessor does not bring images to one size, got ${width} x ${height}; set do_resize or do_center_crop`,
+  )
+}
+
 /** The size an image is resized to before the crop; the long edge is cut to whole pixels as Hugging Face does. */
 function resizedSize(
   image: { width: number; height: number },
@@ -121,6 +132,7 @@ export function evalTransform(preprocess: Preprocess): Transform {
     recipe: { kind: 'eval', preprocess },
     apply(image, _rng, out) {
       checkOut(out, height, width)
+      checkExact(image, preprocess)
       const size = resizedSize(image, preprocess.resize)
       const left = Math.floor((size.width - width) / 2)
       const top = Math.floor((size.height - height) / 2)
@@ -180,6 +192,7 @@ export function trainTransform(preprocess: Preprocess, options: TrainTransformOp
     recipe: { kind: 'train', preprocess, options },
     apply(image, rng, out) {
       checkOut(out, height, width)
+      checkExact(image, preprocess)
       const crop = randomCrop(image.width, image.height, rng, options.area, options.aspect)
       const flip = rng.uniform() < (options.flip ?? 0.5)
       place(resizeImage(image, { width, height, filter, crop }), 0, 0, height, width, table, flip, out)

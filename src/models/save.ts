@@ -75,7 +75,9 @@ function timmConfigJson(loaded: Readonly<Record<string, unknown>>, config: VitCo
     ...(registers > 0 ? { reg_tokens: registers, no_embed_class: positionPrefix === 0 } : {}),
   }
   const pretrained = { ...(loaded.pretrained_cfg as object | undefined), input_size: [config.channels, ...imageSize] }
-  return { ...loaded, num_classes: classes.length, label_names: classes, model_args: args, pretrained_cfg: pretrained }
+  // A classifier that is saved chooses one class, whatever the one before it was for.
+  const { problem_type: _, ...rest } = loaded
+  return { ...rest, num_classes: classes.length, label_names: classes, model_args: args, pretrained_cfg: pretrained }
 }
 
 const shapeFields = [

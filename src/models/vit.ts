@@ -3,7 +3,7 @@
 import type { Backend } from '../backend/backend.ts'
 import { Context } from '../nn/context.ts'
 import { type Init, LayerNorm, Linear, zeros } from '../nn/layers.ts'
-import { Module, trainableParameters } from '../nn/module.ts'
+import { disposeModule, Module, trainableParameters } from '../nn/module.ts'
 import { attention } from '../ops/attention.ts'
 import { add, affine, broadcastTo, mul, silu } from '../ops/elementwise.ts'
 import { matmul } from '../ops/linear.ts'
@@ -195,10 +195,9 @@ export class Vit extends Module {
 
   /** A new classifier for these classes (none for an empty list); the old one is freed. */
   setHead(classes: string[], init: Init = zeros): void {
-    for (const old of [this.head, this.distillationHead]) {
-      old?.weight.dispose()
-      old?.bias?.dispose()
-    }
+    for (const old of [this.head, this.distillationHead]) if (old) disposeModule(old)
+    this.head = undefined
+    this.distillationHead = undefined
     const make = () =>
       classes.length > 0 ? Linear.create(this.classToken.backend, this.features, classes.length, init) : undefined
     this.config.classes = classes

@@ -2,18 +2,19 @@
 import type { LoraConfig } from '../adapters/config.ts'
 import { applyAdapter, openAdapter } from '../adapters/peft-read.ts'
 import type { Backend } from '../backend/backend.ts'
-import { type Preprocess, parsePreprocessor, parseTimmPreprocessor, withInputSize } from '../data/preprocess.ts'
+import { outputSize, type Preprocess } from '../data/preprocess.ts'
 import { type Checkpoint, openCheckpoint } from '../io/checkpoint.ts'
 import { type ResolveOptions, resolveModel } from '../io/hub.ts'
 import { localFiles } from '../io/local-files.ts'
+import { areGeneric } from '../models/labels.ts'
 import { loadVit } from '../models/load.ts'
 import type { Dialect } from '../models/names.ts'
-import { isTimm } from '../models/timm.ts'
 import type { Vit } from '../models/vit.ts'
 import type { Interpolation } from '../models/vit-config.ts'
 import { disposeModule } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import { adapterFingerprint, type Fingerprint, fingerprint, hashed } from './fingerprint.ts'
+import { imagesOf } from './model-images.ts'
 import { otherBase } from './other-base.ts'
 import { readRun } from './run-file.ts'
 
@@ -44,21 +45,23 @@ export interface OpenModel {
   lora?: LoraConfig
   /** By what it can be known again, where that was asked for. */
   fingerprint?: Fingerprint
+  /** Why its outputs are not one class an image, where they are not. */
+  otherwise?: string
   /** What its files hold that is worth a sentence: left out, taken for something, named otherwise. */
   notes: string[]
 }
 
-/** What a checkpoint says of its images, at an input size of the caller's where one is given. */
-export function preprocessOf(checkpoint: Checkpoint, inputSize?: number): Preprocess {
-  const timm = isTimm(checkpoint.names())
-  const type = String(checkpoint.config.model_type ?? '')
-  const preprocess = timm
-    ? parseTimmPreprocessor(checkpoint.config.pretrained_cfg)
-    : parsePreprocessor(checkpoint.preprocessor, type)
-  // Without a preprocessor file a ViT takes images of its own size. DINOv2's is 518, but it is used at 224.
-  const own = /^(vit|deit)$/.test(type) && !timm && !checkpoint.preprocessor ? checkpoint.config.image_size : undefined
-  const wanted = inputSize ?? (typeof own === 'number' ? own : undefined)
-  return wanted === undefined ? preprocess : withInputSize(preprocess, wanted)
+/** A whole classifier in an adapter. */
+const ownHead = /classifier\.(modules_to_save\.(\w+\.)?)?weight$/
+
+/** What a classifier was trained for, where that is not to choose one class. A head of a run of ours always chooses one. */
+function otherwiseOf({ config }: Checkpoint, model: Vit, ours: boolean): string | undefined {
+  if (!model.head || ours) return undefined
+  const type = config.problem_type ?? 'single_label_classification'
+  if (type === 'multi_label_classification') return 'say of each label whether it is there (multi-label)'
+  if (type === 'regression') return 'are numbers to be estimated (regression)'
+  if (type !== 'single_label_classification') return `are for ${JSON.stringify(type)}`
+  return model.head.outFeatures === 1 ? 'are a single number, which is no choice between classes' : undefined
 }
 
 /** Opens and loads a model. Throws InputError naming what is wrong before anything is allocated for long. */
@@ -73,12 +76,12 @@ export async function openModel(
   const checkpoint = await openCheckpoint(folder)
   // Before the weights of the base take their time.
   const adapter = options.adapter === undefined ? undefined : await openAdapter(options.adapter)
-  const preprocess = preprocessOf(checkpoint, options.inputSize)
-  const size = preprocess.crop ?? (preprocess.resize && 'height' in preprocess.resize ? preprocess.resize : undefined)
+  const images = imagesOf(checkpoint, options.inputSize)
+  const { height, width } = outputSize(images.preprocess)
   const read = options.fingerprint || adapter?.baseWeights ? hashed(checkpoint) : undefined
   const { model, dialect, notes } = await loadVit(backend, read?.checkpoint ?? checkpoint, {
     ...(options.allowNonFinite ? { allowNonFinite: true } : {}),
-    ...(size ? { inputSize: [size.height, size.width] as [number, number] } : {}),
+    inputSize: [height, width],
     ...(options.interpolation ? { interpolation: options.interpolation } : {}),
   })
   const opened: OpenModel = {
@@ -87,8 +90,8 @@ export async function openModel(
     checkpoint,
     source: nameOrFolder,
     ...(commit ? { commit } : {}),
-    preprocess,
-    notes,
+    preprocess: images.preprocess,
+    notes: [...notes, ...images.notes],
   }
   try {
     const { channels } = model.config
@@ -104,7 +107,13 @@ export async function openModel(
       if (opened.fingerprint) {
         opened.fingerprint = { ...opened.fingerprint, ...(await adapterFingerprint(adapter.folder)) }
       }
+      const { classes } = model.config
+      if (!adapter.classes && !areGeneric(classes) && adapter.tensors.names().some((name) => ownHead.test(name))) {
+        opened.notes.push('the adapter brings a classifier and no names for its classes; those of the model are taken')
+      }
     }
+    const otherwise = otherwiseOf(checkpoint, model, adapter?.classes !== undefined)
+    if (otherwise !== undefined) opened.otherwise = otherwise
   } catch (error) {
     disposeModule(model)
     throw error
@@ -113,7 +122,11 @@ export async function openModel(
 }
 
 /** Opens the trained model of a run: its own weights, or its base model with its adapter. */
-export async function openRun(backend: Backend, folder: string, options: ResolveOptions = {}): Promise<OpenModel> {
+export async function openRun(
+  backend: Backend,
+  folder: string,
+  options: ResolveOptions & Pick<OpenModelOptions, 'allowNonFinite'> = {},
+): Promise<OpenModel> {
   const run = await readRun(folder)
   const adapted = run.method === 'lora' || run.method === 'dora'
   const shape = { inputSize: run.inputSize, interpolation: run.interpolation }
@@ -126,36 +139,4 @@ export async function openRun(backend: Backend, folder: string, options: Resolve
   }
   if (adapted) return openModel(backend, run.model, { ...options, ...shape, commit: run.commit, adapter: folder })
   return { ...(await openModel(backend, folder, { ...options, ...shape })), source: run.model }
-}
-
-/** Pillow's numbers of the filters. */
-const resamples = { lanczos: 1, bilinear: 2, bicubic: 3, box: 4, hamming: 5 }
-
-/**
- * What preprocessor_config.json must say to use the model as it is used now: the checkpoint's own unless it had none or
- * the input size was changed. Undefined for timm's models, which say it in config.json.
- */
-export function preprocessorJson({
-  checkpoint,
-  dialect,
-  preprocess: p,
-}: OpenModel): Readonly<Record<string, unknown>> | undefined {
-  if (dialect === 'timm') return undefined
-  const own = checkpoint.preprocessor
-  const type = String(checkpoint.config.model_type ?? '')
-  if (own && JSON.stringify(parsePreprocessor(own, type)) === JSON.stringify(p)) return own
-  const resize = p.resize && 'shortest' in p.resize ? { shortest_edge: p.resize.shortest } : p.resize
-  return {
-    image_processor_type: 'BitImageProcessor',
-    do_resize: resize !== null,
-    ...(resize ? { size: resize } : {}),
-    resample: resamples[p.filter],
-    do_center_crop: p.crop !== null,
-    ...(p.crop ? { crop_size: p.crop } : {}),
-    do_rescale: p.scale !== 1,
-    rescale_factor: p.scale,
-    do_normalize: true,
-    image_mean: p.mean,
-    image_std: p.std,
-  }
 }

@@ -25,9 +25,17 @@ export interface PredictOptions {
   onProgress?: (done: number, total: number) => void
 }
 
-/** The model's own classes as a task; throws an InputError when it has no classifier. */
-export function taskOf({ model, source }: Pick<OpenModel, 'model' | 'source'>): Task {
+/** What a prediction needs of an opened model. */
+export type Predictor = Pick<OpenModel, 'model' | 'preprocess' | 'source' | 'otherwise'>
+
+/** The model's own classes as a task; throws an InputError when it has no classifier, or one of another meaning. */
+export function taskOf({ model, source, otherwise }: Omit<Predictor, 'preprocess'>): Task {
   const { classes } = model.config
+  if (otherwise !== undefined) {
+    throw new InputError(
+      `${source}: its outputs ${otherwise}; only models that choose one class an image are understood, train one from it: vitune train --model ${source} ...`,
+    )
+  }
   if (!model.head || classes.length === 0) {
     throw new InputError(
       `${source}: has no classifier to predict with; train one first: vitune train --model ${source} ...`,
@@ -42,7 +50,7 @@ export function taskOf({ model, source }: Pick<OpenModel, 'model' | 'source'>): 
  * classifier or not one image could be read.
  */
 export async function predict(
-  opened: Pick<OpenModel, 'model' | 'preprocess' | 'source'>,
+  opened: Predictor,
   images: readonly ImageSource[],
   options: PredictOptions = {},
 ): Promise<ImagePrediction[]> {

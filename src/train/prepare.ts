@@ -11,10 +11,12 @@ import {
 } from '../adapters/inject.ts'
 import { fitHead } from '../models/head.ts'
 import type { Vit } from '../models/vit.ts'
+import { attentionDropoutOf } from '../models/vit-config.ts'
 import { truncatedNormal } from '../nn/layers.ts'
 import { setTrainable } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import { Rng } from '../tensor/philox.ts'
+import type { OpenModel } from './open-model.ts'
 
 /** Learning rates that suit each method with AdamW. OTX uses 1e-4 for all, which leaves adapters and heads behind. */
 export const defaultRates: Readonly<Record<Method, number>> = { full: 1e-4, linear: 1e-3, lora: 1e-3, dora: 1e-3 }
@@ -24,15 +26,27 @@ export interface Prepared {
   lora?: LoraConfig
   /** Whether the classifier was made anew. */
   newHead: boolean
+  /** What was done to the classifier, where anything was. */
+  notes: string[]
+}
+
+/** What training does otherwise than the model's files suggest, a sentence each. */
+export function trainingNotes({ checkpoint, otherwise }: OpenModel, { notes, newHead }: Prepared): string[] {
+  const dropped = attentionDropoutOf(checkpoint.config)
+  return [
+    ...notes,
+    ...(otherwise !== undefined && !newHead ? [`the outputs ${otherwise}; from here on they choose one class`] : []),
+    ...(dropped > 0 ? [`trains without the attention dropout of ${dropped} that config.json asks for`] : []),
+  ]
 }
 
 /** Random number streams of a run: shuffling and augmentation use small numbers. */
 const headStream = 900
 
 /**
- * Gives the model a classifier for these classes (the old one when it names the same), then freezes and adapts as the
- * method says. `adapter` is the configuration of an adapter that is already on the model, to be trained further. Throws an
- * InputError where that adapts the classifier.
+ * Gives the model a classifier for these classes (the old one when it names the same, in any order), then freezes and
+ * adapts as the method says. `adapter` is the configuration of an adapter that is already on the model, to be trained
+ * further. Throws an InputError where that adapts the classifier.
  */
 export function prepare(
   model: Vit,
@@ -45,17 +59,18 @@ export function prepare(
       'adapter: adapts the classifier, which trains whole here; merge it into its model first (vitune merge), then train that',
     )
   }
-  const newHead = fitHead(model, classes, truncatedNormal(new Rng(options.seed, headStream), 0.02))
+  const { isNew: newHead, note } = fitHead(model, classes, truncatedNormal(new Rng(options.seed, headStream), 0.02))
+  const notes = note === undefined ? [] : [note]
   if (options.adapter) {
     const lora = withHead(options.adapter, model)
     markTrainable(model, lora)
-    return { lora, newHead }
+    return { lora, newHead, notes }
   }
   if (method === 'full') setTrainable(model, true)
   else if (method === 'linear') freezeBackbone(model)
   else {
     const config = loraConfig({ ...options.lora, useDora: method === 'dora' })
-    return { lora: injectLora(model, config, options.seed), newHead }
+    return { lora: injectLora(model, config, options.seed), newHead, notes }
   }
-  return { newHead }
+  return { newHead, notes }
 }

@@ -91,6 +91,7 @@ export const settingRules: RulesOf<TrainSettings> = {
   augment: flag,
   shuffle: flag,
   strict: flag,
+  allowNonFinite: flag,
 }
 
 /** Settings that say what a field of `lora` says. */

@@ -67,6 +67,8 @@ export interface TrainSettings {
   transformers?: 4 | 5
   /** Start from this adapter folder instead of a new adapter. */
   adapter?: string
+  /** Take weights of the model that are not finite as they are; else they are refused. */
+  allowNonFinite?: boolean
   /** Input side in pixels. */
   inputSize?: number
   interpolation?: Interpolation

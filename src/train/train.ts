@@ -19,8 +19,9 @@ import { fit } from './fit.ts'
 import type { EpochEvent, FitOptions, FitState } from './fit-options.ts'
 import { checkFits } from './fits.ts'
 import { describeChanges, sharedImages } from './image-changes.ts'
-import { type OpenModel, openModel, preprocessorJson } from './open-model.ts'
-import { defaultRates, prepare } from './prepare.ts'
+import { preprocessorJson } from './model-images.ts'
+import { type OpenModel, openModel } from './open-model.ts'
+import { defaultRates, prepare, trainingNotes } from './prepare.ts'
 import { checkRules, flag, func, object, type RulesOf } from './rules.ts'
 import { readRun } from './run-file.ts'
 import { checkUnused, files, hasRun, type Metrics, openMetrics, runId, settingsToResume } from './run-folder.ts'
@@ -221,7 +222,7 @@ async function* trainOn(
     opened = await openModel(backend, settings.model, {
       ...options.hub,
       fingerprint: out !== undefined,
-      ...pick(settings, 'inputSize', 'interpolation', 'adapter'),
+      ...pick(settings, 'inputSize', 'interpolation', 'adapter', 'allowNonFinite'),
       // The weights of a name may change on the hub between two parts of a run.
       commit: before?.commit,
     })
@@ -316,6 +317,8 @@ async function* trainOn(
       ...run.images.folder.notes,
       ...backend.caps.notes,
       ...opened.notes,
+      // What a continued run trains is in its checkpoint.
+      ...(state ? [] : trainingNotes(opened, prepared)),
       ...images.notes,
       ...(metrics?.note ? [metrics.note] : []),
     ]

@@ -11,7 +11,7 @@ import { parseVitConfig } from '../models/vit-config.ts'
 import { holdLock } from '../platform/browser-locks.ts'
 import { InputError } from '../platform/errors.ts'
 import type { Files } from '../platform/platform.ts'
-import { preprocessOf } from '../train/open-model.ts'
+import { imagesOf } from '../train/model-images.ts'
 import type { CallContext } from './rpc.ts'
 import { checkName, foldersIn, places } from './store.ts'
 import type { StoredModel } from './types.ts'
@@ -24,7 +24,7 @@ async function describe(files: Files, name: string): Promise<StoredModel> {
   const checkpoint = await openCheckpoint(folder)
   const shapes = new Map(checkpoint.names().map((tensor) => [tensor, checkpoint.info(tensor).shape]))
   const config = describeVit(checkpoint)
-  const { height, width } = outputSize(preprocessOf(checkpoint))
+  const { height, width } = outputSize(imagesOf(checkpoint).preprocess)
   const sizes = await Promise.all((await files.list(folder)).map((file) => files.size(files.join(folder, file))))
   return {
     name,

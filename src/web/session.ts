@@ -83,8 +83,8 @@ export interface Session {
   /** PEFT's two files of the best epoch (a model folder's for full and linear), and run.json, which names the classes. */
   adapterFiles(run: string): Promise<File[]>
 
-  /** Opens a run's model, or a kept model with perhaps an adapter, for `predict` and `explain`. */
-  open(target: Target): Promise<{ classes: string[] }>
+  /** Opens a run's model, or a kept model with perhaps an adapter, for `predict` and `explain`; notes say what its files hold. */
+  open(target: Target): Promise<{ classes: string[]; notes: string[] }>
   predict(images: readonly ImageSource[]): Promise<ImagePrediction[]>
   /** Which patches counted, by attention rollout. */
   explain(image: ImageSource): Promise<Explanation>

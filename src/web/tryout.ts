@@ -44,7 +44,7 @@ export function createTryout(files: Files, options: () => BackendOptions) {
   }
 
   return {
-    async open(target: Target): Promise<{ classes: string[] }> {
+    async open(target: Target): Promise<{ classes: string[]; notes: string[] }> {
       closeModel()
       backend ??= await createBackend(options())
       if ('run' in target) opened = await openRun(backend, files.join(places.runs, checkName('run', target.run)))
@@ -54,7 +54,7 @@ export function createTryout(files: Files, options: () => BackendOptions) {
           ? await openAdapted(files, backend, folder, target.adapter)
           : await openModel(backend, folder)
       }
-      return { classes: [...opened.model.config.classes] }
+      return { classes: [...opened.model.config.classes], notes: [...opened.notes] }
     },
     predict: (images: readonly SentImage[]): Promise<ImagePrediction[]> => predict(current(), images, { strict: true }),
     explain: (image: SentImage): Promise<Explanation> => explain(current(), image),

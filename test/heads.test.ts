@@ -1,0 +1,331 @@
+// Classes and classifiers: kept, put into another order or made anew, always under the right names, or refused.
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import {
+  applyAdapter,
+  type Backend,
+  createWasm,
+  disposeModule,
+  fitHead,
+  injectLora,
+  LoraLinear,
+  loadVit,
+  loraConfig,
+  type OpenModelOptions,
+  openAdapter,
+  openCheckpoint,
+  openModel,
+  parseLabels,
+  predict,
+  Rng,
+  saveAdapter,
+  taskOf,
+  truncatedNormal,
+  type Vit,
+} from 'vitune'
+import { near } from './grad-check.ts'
+import { check, load, logitsFor, pixels, rewrite, smallVit, weightsOf } from './small-vit.ts'
+
+const init = truncatedNormal(new Rng(1), 0.1)
+const imagesFor = ({ config }: Vit) => pixels((2 * config.imageSize[0] * config.imageSize[1]) / 16, 1, 4)
+/** Outputs of two images by the names of the classes. */
+async function named(model: Vit): Promise<Record<string, number[]>> {
+  const logits = await logitsFor(model, imagesFor(model))
+  const { classes } = model.config
+  return Object.fromEntries(classes.map((name, i) => [name, [logits[i]!, logits[classes.length + i]!]]))
+}
+
+/** The sentence that a call ends with. */
+const refusal = (call: Promise<unknown>): Promise<string> =>
+  call.then(
+    () => 'accepted',
+    (error) => error.message,
+  )
+
+const heads = ['checkpoints/vit', 'checkpoints/dinov2', 'checkpoints/deit-distilled', 'timm/vit']
+
+check(
+  'a head for the same classes is kept, in the order of the data, and said where that is another',
+  async ({ backend }) => {
+    const wasm = await createWasm({ threads: 1 })
+    for (const on of [backend, wasm]) {
+      for (const name of heads) {
+        const model = await load(on, name)
+        const before = await named(model)
+        assert.equal(fitHead(model, [...model.config.classes], init), { isNew: false })
+        assert.equal(await named(model), before)
+        for (const order of [
+          ['egg', 'date', 'cherry', 'bread', 'apple'],
+          ['cherry', 'apple', 'egg', 'bread', 'date'],
+        ]) {
+          const { isNew, note } = fitHead(model, order, init)
+          assert.not.ok(isNew)
+          assert.is(note, "the classifier's classes were put into the order of the data's")
+          assert.equal(model.config.classes, order)
+          assert.equal(Object.keys(await named(model)), order)
+          assert.equal(Object.entries(await named(model)).sort(), Object.entries(before).sort())
+        }
+        disposeModule(model)
+      }
+    }
+    assert.is(wasm.memory().buffers, 0)
+    await wasm.dispose()
+  },
+)
+
+check('a classifier that an adapter is on, or brought, is put into order too', async ({ folder, backend }) => {
+  for (const useDora of [false, true]) {
+    const model = smallVit(backend)
+    const layer = {
+      r: 3,
+      scaling: 2,
+      dropout: 0,
+      useDora,
+      doraNormGradient: false,
+      loraBias: true,
+      init: true,
+    } as const
+    const head = new LoraLinear(model.head!, layer, new Rng(5))
+    head.loraB.assign(Float32Array.from({ length: 9 }, (_, i) => i / 9))
+    head.loraBias!.assign(Float32Array.of(1, 2, 3))
+    head.magnitude?.assign(Float32Array.of(1, 2, 3))
+    model.head = head
+    const before = await named(model)
+    fitHead(model, ['cat', 'ant', 'bee'], init)
+    const after = await named(model)
+    for (const name of Object.keys(before))
+      near(Float32Array.from(after[name]!), Float32Array.from(before[name]!), 1e-6, name)
+    // Its parts go with it, as do those of a head that is replaced.
+    fitHead(model, ['one', 'two'], init)
+    disposeModule(model)
+  }
+  const trained = smallVit(backend)
+  fitHead(trained, ['one', 'two'], init)
+  await saveAdapter(trained, folder, injectLora(trained, loraConfig(), 1))
+  writeFileSync(join(folder, 'run.json'), JSON.stringify({ classes: ['one', 'two'] }))
+  const model = smallVit(backend)
+  await applyAdapter(model, await openAdapter(folder))
+  const before = await named(model)
+  assert.not.ok(fitHead(model, ['two', 'one'], init).isNew)
+  assert.equal(Object.entries(await named(model)).sort(), Object.entries(before).sort())
+  disposeModule(trained)
+  disposeModule(model)
+})
+
+check('a head for other classes is new, with the reason', async ({ backend }) => {
+  const kinds: [(model: Vit) => void, string[], RegExp][] = [
+    [
+      () => {},
+      ['apple', 'bread'],
+      /^new classifier for 2 classes: the model's 5 classes are not the data's, the data has not "cherry"$/,
+    ],
+    [() => {}, ['apple', 'fig'], /the model has not "fig"$/],
+    [() => {}, ['apple', 'apple', 'bread', 'cherry', 'date'], /the data has not "egg"$/],
+    [(m) => m.setHead([]), ['a', 'b'], /^new classifier for 2 classes: the model has none$/],
+    [
+      (m) => {
+        m.config.classes = ['LABEL_0', 'LABEL_1', 'LABEL_2', 'LABEL_3', 'LABEL_4']
+      },
+      ['a', 'b', 'c', 'd', 'e'],
+      /^new classifier for 5 classes: the model numbers its classes and does not name them$/,
+    ],
+  ]
+  for (const name of heads) {
+    for (const [change, classes, why] of kinds) {
+      const model = await load(backend, name)
+      change(model)
+      const { isNew, note } = fitHead(model, classes, init)
+      assert.ok(isNew)
+      assert.match(note!, why)
+      assert.equal(model.config.classes, classes)
+      assert.is((await logitsFor(model, imagesFor(model))).length, 2 * classes.length)
+      assert.is(Boolean(model.distillationHead), name.includes('distilled'))
+      disposeModule(model)
+    }
+  }
+})
+
+type Json = Record<string, unknown>
+const five = ['a', 'b', 'c', 'd', 'e']
+const generic = five.map((_, i) => `LABEL_${i}`)
+const from = (start: number, names: readonly unknown[] = five) =>
+  Object.fromEntries(names.map((n, i) => [i + start, n]))
+const turned = (names: readonly string[], write: (i: number) => unknown = (i) => i) =>
+  Object.fromEntries(names.map((name, i) => [name, write(i)]))
+
+check('names of classes are read as people write them', async ({ folder, backend }) => {
+  const kinds: [Json, string[], RegExp][] = [
+    [{ id2label: from(0) }, five, /^$/],
+    [{ id2label: from(1) }, five, /id2label starts at 1; its names are taken in their order/],
+    [{ id2label: from(0, [3, 1, 4, 1.5, 9]) }, ['3', '1', '4', '1.5', '9'], /^$/],
+    [{ id2label: turned(five) }, five, /^$/],
+    [{ id2label: five }, five, /^$/],
+    [{ id2label: undefined, label2id: turned(five) }, five, /^$/],
+    [{ id2label: undefined, label2id: turned(five, String) }, five, /^$/],
+    [{ id2label: undefined, label2id: turned(['10', '11', '12', '13', '14']) }, ['10', '11', '12', '13', '14'], /^$/],
+    [{ id2label: undefined, label2id: turned(five, (i) => 4 - i) }, [...five].reverse(), /^$/],
+    [
+      { id2label: from(0, generic), label2id: turned(five) },
+      five,
+      /label2id names the classes, id2label only numbers them/,
+    ],
+    [
+      { id2label: from(0), label2id: turned(['v', 'w', 'x', 'y', 'z']) },
+      five,
+      /id2label is taken, label2id says otherwise/,
+    ],
+    [{ id2label: from(1, five.slice(0, 4)) }, ['LABEL_0', 'a', 'b', 'c', 'd'], /id2label names 4 of 5 classes/],
+    [
+      { id2label: from(0, ['crane', 'b', 'crane', 'd', 'e']), label2id: undefined },
+      ['crane (0)', 'b', 'crane (2)', 'd', 'e'],
+      /names several classes "crane"; they are told apart by their numbers/,
+    ],
+    [{ id2label: undefined, label2id: undefined }, generic, /^$/],
+  ]
+  for (const [config, classes, note] of kinds) {
+    await rewrite('checkpoints/vit', folder, { config: { label2id: undefined, ...config } })
+    const { model, notes } = await loadVit(backend, await openCheckpoint(folder))
+    assert.equal(model.config.classes, classes)
+    assert.match(notes.join('\n'), note)
+    disposeModule(model)
+  }
+  const bad: [Json, RegExp][] = [
+    [{ id2label: from(0, five.slice(0, 3)) }, /id2label must name 5 classes, got 3/],
+    [{ id2label: { 0: 'a', 1: 'b', 3: 'd', 4: 'e', 7: 'h' } }, /id2label must name classes 0 to 4, got no text for 2/],
+    [{ id2label: { 0: 'a', '00': 'b' } }, /must name a class once, got 0 twice/],
+    [{ id2label: 'names' }, /must be a list of names, or numbers with names/],
+  ]
+  for (const [config, message] of bad) {
+    await rewrite('checkpoints/vit', folder, { config: { label2id: undefined, ...config } })
+    assert.match(await refusal(loadVit(backend, await openCheckpoint(folder))), message)
+  }
+})
+
+check("timm's label_names are names where they are as many as the outputs", async ({ folder, backend }) => {
+  const kinds: [Json, string[], RegExp][] = [
+    [{ label_names: five }, five, /^$/],
+    [{ label_names: five.slice(1) }, generic, /label_names has 4 names for 5 classes; they are only numbered/],
+    [{ label_names: undefined }, generic, /^$/],
+    [{ label_names: undefined, id2label: from(0) }, five, /^$/],
+  ]
+  for (const [config, classes, note] of kinds) {
+    await rewrite('timm/vit', folder, { config })
+    const { model, notes } = await loadVit(backend, await openCheckpoint(folder))
+    assert.equal(model.config.classes, classes)
+    assert.match(notes.join('\n'), note)
+    disposeModule(model)
+  }
+})
+
+check('a file of labels has one a line or JSON, and as many as the model has outputs', () => {
+  const texts = [
+    'ant\nbee\ncat',
+    '\ufeffant\r\nbee\r\ncat\r\n',
+    '["ant", "bee", "cat"]',
+    '{"0": "ant", "1": "bee", "2": "cat"}',
+    '{"ant": 0, "bee": 1, "cat": 2}',
+    '{"id2label": {"0": "ant", "1": "bee", "2": "cat"}}',
+  ]
+  for (const text of texts) assert.equal(parseLabels(text, 3, 'f').names, ['ant', 'bee', 'cat'], text)
+  assert.equal(parseLabels('[a\n{b', 2, 'f').names, ['[a', '{b'], 'names that only look like JSON')
+  const bad: [string, RegExp][] = [
+    ['ant\nbee', /^f must name 3 classes, got 2$/],
+    ['', /^f must name 3 classes, got 0$/],
+    ['ant\n\nbee\ncat', /^f: must have a name in each line, got none in line 2$/],
+    ['["ant", null, "cat"]', /^f must name its classes, got null for 1$/],
+  ]
+  for (const [text, message] of bad) assert.throws(() => parseLabels(text, 3, 'f'), message)
+})
+
+/** A model folder with a preprocessor of its own, so that nothing needs to be said of that. */
+async function folderOf(folder: string, name: string, change: Parameters<typeof rewrite>[2]): Promise<string> {
+  mkdirSync(folder, { recursive: true })
+  const out = await rewrite(name, folder, change)
+  const preprocessor = { image_processor_type: 'ViTImageProcessor', size: { height: 16, width: 16 } }
+  writeFileSync(join(out, 'preprocessor_config.json'), JSON.stringify(preprocessor))
+  return out
+}
+
+/** What predicting with a model ends with, and the notes of opening it. */
+async function predicted(backend: Backend, folder: string, options: OpenModelOptions = {}) {
+  const opened = await openModel(backend, folder, options)
+  const image = { width: 16, height: 16, data: new Uint8Array(16 * 16 * 3) }
+  const said = await refusal(predict(opened, [image]))
+  disposeModule(opened.model)
+  return { said, notes: opened.notes.join('\n'), opened }
+}
+
+const oneRow = (all: Parameters<NonNullable<Parameters<typeof rewrite>[2]['tensors']>>[0]) =>
+  all.map((t) => {
+    if (!/^(classifier|head)\./.test(t.name)) return t
+    const size = t.data.length / 5
+    return { ...t, shape: [1, ...t.shape.slice(1)], data: t.data.slice(0, size) }
+  })
+
+check('outputs that are not one class an image are not shown as one', async ({ folder, backend }) => {
+  const one = { id2label: { 0: 'defect' }, label2id: { defect: 0 }, label_names: ['defect'] }
+  const kinds: [string, Parameters<typeof rewrite>[2], RegExp][] = [
+    [
+      'checkpoints/vit',
+      { config: { problem_type: 'multi_label_classification' } },
+      /outputs say of each label .*\(multi-label\); only/,
+    ],
+    ['checkpoints/dinov2', { config: { problem_type: 'regression' } }, /outputs are numbers to be estimated/],
+    ['checkpoints/vit', { config: { problem_type: 'ranking' } }, /outputs are for "ranking"/],
+    ['timm/vit', { config: { problem_type: 'multi_label_classification' } }, /multi-label/],
+    [
+      'checkpoints/vit',
+      { config: one, tensors: oneRow },
+      /outputs are a single number, which is no choice between classes/,
+    ],
+    [
+      'timm/vit',
+      { config: { ...one, model_args: undefined, architecture: 'vit_tiny_patch16_224' }, tensors: oneRow },
+      /a single number/,
+    ],
+    ['checkpoints/vit', { config: { problem_type: 'single_label_classification' } }, /^accepted$/],
+  ]
+  for (const [name, change, message] of kinds) {
+    const { said } = await predicted(backend, await folderOf(folder, name, change))
+    assert.match(said, message)
+  }
+})
+
+check(
+  "an adapter's classifier means what its run made it, one of PEFT's what the base says",
+  async ({ folder, backend }) => {
+    const base = await folderOf(join(folder, 'base'), 'checkpoints/vit', {
+      config: { problem_type: 'multi_label_classification' },
+    })
+    const { model } = await openModel(backend, base)
+    fitHead(model, ['one', 'two'], init)
+    const adapter = join(folder, 'adapter')
+    await saveAdapter(model, adapter, injectLora(model, loraConfig(), 1))
+    disposeModule(model)
+    assert.match((await predicted(backend, base, { adapter })).said, /multi-label/)
+    writeFileSync(join(adapter, 'run.json'), JSON.stringify({ classes: ['one', 'two'] }))
+    assert.is((await predicted(backend, base, { adapter })).said, 'accepted')
+  },
+)
+
+check('names of the base for a classifier that an adapter brought are said to be that', async ({ folder, backend }) => {
+  const base = await folderOf(join(folder, 'base'), 'checkpoints/vit', {})
+  const { model } = await openModel(backend, base)
+  const adapter = join(folder, 'adapter')
+  await saveAdapter(model, adapter, injectLora(model, loraConfig(), 1))
+  disposeModule(model)
+  const { notes } = await predicted(backend, base, { adapter })
+  assert.is(notes, 'the adapter brings a classifier and no names for its classes; those of the model are taken')
+})
+
+check('a model without a classifier, or with a head that is replaced, leaves no buffer', async ({ backend }) => {
+  const model = await load(backend, 'checkpoints/deit-distilled')
+  for (const classes of [['a', 'b'], [], ['c'], five]) model.setHead(classes, init)
+  assert.equal(taskOf({ model, source: 'm' }).classes, five)
+  assert.is([...(await weightsOf(model)).keys()].filter((name) => /ead\./.test(name)).length, 4)
+  disposeModule(model)
+})
+
+test.run()
