@@ -128,6 +128,19 @@ test('metrics.jsonl that lost lines is continued, which a note says', async () =
   assert.equal(after, [all[0], ...all.slice(3)])
 })
 
+test('the seconds of a resumed run are those of all its parts', async () => {
+  const out = await left()
+  const seconds = () => JSON.parse(readFileSync(join(out, 'run.json'), 'utf8')).seconds as number
+  const before = seconds()
+  assert.ok(before > 0)
+  const began = performance.now()
+  const events = await run({ out, resume: true })
+  const most = before + (performance.now() - began) / 1000
+  const done = events.at(-1)
+  assert.ok(done?.kind === 'done' && done.seconds > before && done.seconds < most)
+  assert.is(seconds(), done.seconds)
+})
+
 test('a run that an earlier version left, with neither id nor checksum, is continued', async () => {
   const out = fresh()
   cpSync(await left(), out, { recursive: true })

@@ -8,20 +8,24 @@ import { type TensorToWrite, writeSafetensors } from '../io/safetensors-write.ts
 import { InputError } from '../platform/errors.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
 import type { FitState } from './fit-options.ts'
-import { defined } from './settings.ts'
 
-/** What a checkpoint says beside the state: whose it is, and how much of metrics.jsonl goes with it. */
+/** What a checkpoint says beside the state. */
 export interface CheckpointNotes {
-  /** The `id` of the run. */
+  /** The `id` of the run that it belongs to. */
   run?: string
   /** Bytes of metrics.jsonl that were written before it. */
   metrics?: number
+  /** Images that could not be read so far, with reasons. */
+  skipped?: readonly (readonly [file: string, reason: string])[]
 }
 
 /** SHA-256 of what a checkpoint says and holds; undefined where the engine has none. */
-async function checksum(said: Record<string, string>, digests: [string, unknown][]): Promise<string | undefined> {
-  const { state, run, metrics } = said
-  const all = [state, run, metrics, digests.sort(([a], [b]) => (a < b ? -1 : 1))]
+async function checksum(
+  { sha256: _, ...said }: Readonly<Record<string, string>>,
+  digests: [string, unknown][],
+): Promise<string | undefined> {
+  const byName = <T>(list: [string, T][]) => list.sort(([a], [b]) => (a < b ? -1 : 1))
+  const all = [byName(Object.entries(said)), byName(digests)]
   return platform.digest(new TextEncoder().encode(JSON.stringify(all)))
 }
 
@@ -39,13 +43,16 @@ export async function writeCheckpoint(path: string, state: FitState, notes: Chec
     tensors.push({ name, shape: t.shape, data })
     digests.push(await digestOf(name, t.shape, data))
   }
+  const { run, metrics, skipped = [] } = notes
   const said = {
+    format: 'pt',
     state: JSON.stringify(state.numbers),
-    ...(notes.run === undefined ? {} : { run: notes.run }),
-    ...(notes.metrics === undefined ? {} : { metrics: String(notes.metrics) }),
+    ...(run === undefined ? {} : { run }),
+    ...(metrics === undefined ? {} : { metrics: String(metrics) }),
+    ...(skipped.length === 0 ? {} : { skipped: JSON.stringify(skipped) }),
   }
   const sum = await checksum(said, digests)
-  await writeSafetensors(path, tensors, { format: 'pt', ...said, ...(sum === undefined ? {} : { sha256: sum }) })
+  await writeSafetensors(path, tensors, { ...said, ...(sum === undefined ? {} : { sha256: sum }) })
 }
 
 /** What to do about a checkpoint that cannot be used. */
@@ -117,9 +124,11 @@ export async function readCheckpoint(
     for (const [, t] of tensors) t.dispose()
     throw error
   }
-  const notes = defined({
-    run: metadata.run,
-    metrics: metadata.metrics === undefined ? undefined : Number(metadata.metrics),
-  })
+  const { metrics, skipped } = metadata
+  const notes: CheckpointNotes = {
+    ...(metadata.run === undefined ? {} : { run: metadata.run }),
+    ...(metrics === undefined ? {} : { metrics: Number(metrics) }),
+    ...(skipped === undefined ? {} : { skipped: JSON.parse(skipped) }),
+  }
   return { numbers, tensors, notes }
 }

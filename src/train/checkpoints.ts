@@ -2,14 +2,12 @@
 import type { Backend } from '../backend/backend.ts'
 import { localFiles } from '../io/local-files.ts'
 import { tensor } from '../tensor/tensor.ts'
-import { readCheckpoint, writeCheckpoint } from './checkpoint-file.ts'
+import { type CheckpointNotes, readCheckpoint, writeCheckpoint } from './checkpoint-file.ts'
 import type { FitState } from './fit-options.ts'
-import { defined, pick } from './settings.ts'
+import { defined } from './settings.ts'
 
-/** A state, and how many bytes of metrics.jsonl were written before it, where that is known. */
-export interface SavedState extends FitState {
-  metrics?: number
-}
+/** A state with what of its notes is known. */
+export interface SavedState extends FitState, Omit<CheckpointNotes, 'run'> {}
 
 export interface Checkpoints {
   save(state: SavedState): Promise<void>
@@ -20,11 +18,12 @@ export interface Checkpoints {
 /** Kept in this file, whole or as it was; `run` is the id of the run that it must belong to. */
 export function checkpointsAt(path: string, run: string | undefined): Checkpoints {
   return {
-    save: ({ metrics, ...state }) => writeCheckpoint(path, state, defined({ run, metrics })),
+    save: ({ numbers, tensors, ...notes }) =>
+      writeCheckpoint(path, { numbers, tensors }, { ...notes, ...defined({ run }) }),
     async last(backend) {
       if ((await localFiles(path).kind(path)) !== 'file') return undefined
       const { notes, ...state } = await readCheckpoint(backend, path, run)
-      return { ...state, ...pick(notes, 'metrics') }
+      return { ...state, ...notes }
     },
   }
 }

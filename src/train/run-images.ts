@@ -73,7 +73,9 @@ export async function* openRunImages(settings: TrainSettings, resume: boolean): 
       : []
     return { ...none, changes: moved, begun, notes, folder, list: keepList(now, folder, out) }
   }
-  const { changes, list, order, validation } = compareImages(before, now)
+  // Of a run that is begun again nothing was read yet: its images are compared by name and size.
+  const known = begun ? before : { ...before, images: before.images.map((image) => ({ ...image, digest: undefined })) }
+  const { changes, list, order, validation } = compareImages(known, now)
   const all = [...moved, ...changes]
   if (!begun) return { ...none, changes: all, folder, list: keepList(now, folder, out) }
   const counts = { train: list.images.filter(({ part }) => part === 'train').length }

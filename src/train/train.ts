@@ -121,6 +121,7 @@ async function* trainAgain(
     skipped: new Map(),
     told: new Set(),
     started: performance.now(),
+    earlier: typeof before?.seconds === 'number' ? before.seconds : 0,
     changes: (before?.changes as unknown[] | undefined) ?? [],
     ...(typeof before?.duplicates === 'number' ? { duplicates: before.duplicates } : {}),
     looked: false,
@@ -182,6 +183,8 @@ interface Run {
   readonly skipped: Map<string, string>
   readonly told: Set<string>
   readonly started: number
+  /** Seconds that its parts before took. */
+  readonly earlier: number
   /** What was accepted as changed, and at which step. */
   changes: readonly unknown[]
   /** Whether duplicates were looked for, and how many images to validate on have one. */
@@ -208,7 +211,7 @@ async function* trainOn(
   run: Run,
   lost: DeviceLostError | undefined,
 ): AsyncGenerator<TrainEvent, DoneEvent> {
-  const { id, hold, settings, images, checkpoints, skipped, told, started } = run
+  const { id, hold, settings, images, checkpoints, skipped, told, started, earlier } = run
   const { folder, list } = images
   const { out, seed = defaults.seed, epochs = defaults.epochs, batchSize = defaults.batchSize } = settings
   let opened: OpenModel | undefined
@@ -258,6 +261,7 @@ async function* trainOn(
     )
     // A run that ended before its first checkpoint is begun again, with the same numbers.
     if (options.resume || lost) state = await checkpoints.last(backend)
+    for (const [file, reason] of state?.skipped ?? []) skipped.set(file, reason)
     if (changes.length > 0) {
       run.changes = [...run.changes, { step: state?.numbers.step ?? 0, what: describeChanges(changes) }]
     }
@@ -297,6 +301,7 @@ async function* trainOn(
       total: counts.total,
       ...(run.changes.length > 0 ? { changes: run.changes } : {}),
     }
+    const secondsSoFar = () => earlier + (performance.now() - started) / 1000
     const writeRun = (more: Record<string, unknown>) =>
       disk!.writeAtomic(at(files.run), `${JSON.stringify({ ...record, ...more }, null, 2)}\n`)
     let metrics: Metrics | undefined
@@ -304,7 +309,7 @@ async function* trainOn(
       // Another process may have begun a run here since it was looked at.
       if (await hold!.take()) await checkUnused(out!)
       metrics = await openMetrics(at(files.metrics), state)
-      await writeRun({ finished: false })
+      await writeRun({ finished: false, seconds: secondsSoFar() })
       if (images.newValidation && state && !lost) {
         // What was measured on other images is no measure for those to come.
         state = { ...state, numbers: { ...state.numbers, best: -1, bestLoss: 1e308, bestEpoch: 0, sinceBest: 0 } }
@@ -363,7 +368,8 @@ async function* trainOn(
         if (epoch) await metrics?.add(epoch)
         await metrics?.flush()
         await list.save()
-        await checkpoints.save({ ...s, ...(metrics ? { metrics: metrics.bytes } : {}) })
+        await checkpoints.save({ ...s, ...(metrics ? { metrics: metrics.bytes, skipped: [...skipped] } : {}) })
+        if (disk) await writeRun({ finished: false, seconds: secondsSoFar() })
       },
       ...(disk
         ? {
@@ -393,7 +399,6 @@ async function* trainOn(
       // By now every image has been read.
       if (result.value.kind === 'epoch') yield* duplicates(run)
     }
-    const seconds = (performance.now() - started) / 1000
     const { ended, step, epochs: finished, best, bestEpoch } = result.value
     const summary = {
       ended,
@@ -405,7 +410,7 @@ async function* trainOn(
       trainable: counts.trainable,
       total: counts.total,
       peakBytes: backend.memory().peak,
-      seconds,
+      seconds: secondsSoFar(),
     }
     if (disk) {
       const resident = platform.peakResident()

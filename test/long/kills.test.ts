@@ -1,0 +1,97 @@
+// Runs killed at forty random moments of their writing, some of them twice, and merges at ten; and by the clock.
+// VITUNE_KILL_SEED repeats a run; the seed is told.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { Rng } from 'vitune'
+import { images, model, program, temporary, vitune } from '../cli-tools.ts'
+import { filesOf, killedAt, momentsOf } from '../kills.ts'
+
+const seed = Number(process.env.VITUNE_KILL_SEED ?? Date.now() % 1e9)
+console.log(`seed ${seed}`)
+const rng = new Rng(seed, 31)
+const { folder, clean } = temporary()
+test.after(clean)
+const data = await images(join(folder, 'data'), 5)
+writeFileSync(join(data, 'red', 'broken.png'), 'no image')
+const common = ['--data', data, '--model', model, '--batch-size', '8', '--threads', '1', '--device', 'wasm']
+
+const recipes: Record<string, string[]> = {
+  'LoRA, saved after each step': ['--epochs', '3', '--save-every', '0'],
+  'full, saved after each epoch': ['--epochs', '3', '--peft', 'full', '--lr', '1e-3'],
+  'DoRA with dropout, a cosine and patience': [
+    ...['--epochs', '4', '--peft', 'dora', '--dropout', '0.1', '--lora-dropout', '0.1'],
+    ...['--schedule', 'cosine', '--patience', '2', '--save-every', '0'],
+  ],
+  'linear, batches accumulated': ['--epochs', '3', '--peft', 'linear', '--accumulate', '2', '--batch-size', '4'],
+}
+const each = 40 / Object.keys(recipes).length
+let places = 0
+
+/** What continues a run, or begins it where nothing of it is there. */
+const onward = (out: string, args: readonly string[]) =>
+  existsSync(join(out, 'run.json')) ? ['train', '--resume', '--out', out] : args
+
+for (const [name, recipe] of Object.entries(recipes)) {
+  test(`${name}: killed at ${each} random moments, the resumed run's files are those of one that was not`, async () => {
+    const args = (out: string) => ['train', ...common, ...recipe, '--out', out]
+    const whole = join(folder, `whole-${places++}`)
+    const moments = await momentsOf(folder, args(whole))
+    const want = filesOf(whole)
+    for (let i = 0; i < each; i++) {
+      const out = join(folder, `run-${places++}`)
+      const at = rng.below(moments.length)
+      const said = [`${at} ${moments[at]}`]
+      assert.ok(await killedAt(folder, args(out), at), said[0])
+      // Every other one is killed again while it goes on.
+      if (i % 2 === 1) {
+        const second = rng.below(moments.length)
+        said.push(`then ${second}: ${await killedAt(folder, onward(out, args(out)), second)}`)
+      }
+      const { code, err } = await vitune(...onward(out, args(out)))
+      assert.is(code, 0, `${said.join(', ')}\n${err}`)
+      assert.equal(filesOf(out), want, said.join(', '))
+      rmSync(out, { recursive: true })
+    }
+  })
+}
+
+test('merges killed at ten random moments leave no folder, and the next one makes it whole', async () => {
+  const run = join(folder, `run-${places++}`)
+  assert.is((await vitune('train', ...common, '--epochs', '1', '--out', run)).code, 0)
+  const args = (out: string) => ['merge', '--run', run, '--out', out, '--threads', '1', '--device', 'wasm']
+  const whole = join(folder, 'merged')
+  const moments = await momentsOf(folder, args(whole))
+  for (let i = 0; i < 10; i++) {
+    const out = join(folder, `merged-${places++}`)
+    const at = rng.below(moments.length)
+    assert.ok(await killedAt(folder, args(out), at))
+    const said = `${at} ${moments[at]}`
+    const done = existsSync(out)
+    if (!done) assert.is((await vitune(...args(out))).code, 0, said)
+    // Where it was killed after the last rename, the folder is whole already.
+    assert.equal(filesOf(out), filesOf(whole), said)
+    const left = readdirSync(folder).filter((entry) => entry.includes(`${basename(out)}.`))
+    assert.equal(left, done ? [`.${basename(out)}.lock`] : [], said)
+    rmSync(out, { recursive: true })
+  }
+})
+
+test('killed by the clock six times in a row, a run ends as one that was not', async () => {
+  const args = (out: string) => ['train', ...common, '--epochs', '40', '--save-every', '0', '--out', out]
+  const [whole, out] = [join(folder, 'clock-whole'), join(folder, 'clock')]
+  assert.is((await vitune(...args(whole))).code, 0)
+  for (let i = 0; i < 6; i++) {
+    const child: ChildProcess = spawn(process.execPath, [program, ...onward(out, args(out))], { stdio: 'ignore' })
+    const ended = new Promise((resolve) => child.on('close', resolve))
+    await new Promise((resolve) => setTimeout(resolve, 700 + rng.below(900)))
+    child.kill('SIGKILL')
+    await ended
+  }
+  assert.is((await vitune(...onward(out, args(out)))).code, 0)
+  assert.equal(filesOf(out), filesOf(whole))
+})
+
+test.run()
