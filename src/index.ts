@@ -198,7 +198,7 @@ export { largestDifference, type Merged, merge } from './adapters/merge.ts'
 export { adapterConfigText, parseAdapterConfig } from './adapters/peft-config.ts'
 export { type Adapter, type ApplyOptions, applyAdapter, openAdapter } from './adapters/peft-read.ts'
 export { adapterTensors, type SaveAdapterOptions, saveAdapter } from './adapters/peft-write.ts'
-export { isTarget, strength } from './adapters/rules.ts'
+export { isSaved, isTarget, strength } from './adapters/rules.ts'
 
 // train
 export { type BenchmarkOptions, type BenchmarkResult, benchmark, type Spread } from './train/benchmark.ts'

@@ -344,6 +344,30 @@ for (const [what, name, change, note] of accepted) {
   })
 }
 
+check('what is nothing in a model is not in the settings that it is trained on and saved with', async (own) => {
+  const config = {
+    target_modules: ['query', 'value', 'q'],
+    exclude_modules: ['fc1'],
+    layers_to_transform: [0, 1, 7],
+    modules_to_save: ['classifier', 'score'],
+    rank_pattern: { nix: 2 },
+    init_lora_weights: 'eva',
+  }
+  await rewrite(lora, own.folder, { config })
+  const notes: string[] = []
+  const model = await load(own.backend, 'checkpoints/vit')
+  const read = await applyAdapter(model, await openAdapter(own.folder), { onNote: (note) => notes.push(note) })
+  assert.equal(notes, ['adapter_config.json: q, fc1, layer 7 and 2 more is nothing in this model, and passed over'])
+  assert.equal(read.targetModules, ['query', 'value'])
+  assert.equal([read.layersToTransform, read.excludeModules, read.rankPattern], [[0, 1], undefined, {}])
+  assert.equal([read.modulesToSave, read.initLoraWeights], [['classifier'], 'eva'])
+  disposeModule(model)
+  // The estimate of a run's memory makes a new adapter of them.
+  const planned = await load(own.backend, 'checkpoints/vit')
+  injectLora(planned, { ...read, initLoraWeights: true }, 0)
+  disposeModule(planned)
+})
+
 check('values that are not finite are taken when asked for, with a note', async ({ folder, backend }) => {
   const spoilt = (all: TensorToWrite[]) =>
     all.map((t) =>

@@ -68,6 +68,12 @@ function checkNames(model: Vit, config: LoraConfig, rules: LayerRules, layers: L
   const slip = (what: string, idle: readonly (string | number)[], of: string) => {
     if (idle.length > 0) throw new InputError(`${what}: no ${of} ${someOf(idle.map(String))}; check the spelling`)
   }
+  const blocks = config.modulesToSave?.find((m) => `${model.config.family}.encoder.layer`.endsWith(m))
+  if (blocks !== undefined) {
+    throw new InputError(
+      `modulesToSave: ${blocks} is the list of all blocks, which PEFT cannot save; name ${model.config.family}.encoder`,
+    )
+  }
   if (targets.length === 0) {
     const endings = [...new Set(names.map((name) => name.slice(name.lastIndexOf('.') + 1)))]
     throw new InputError(
@@ -81,7 +87,7 @@ function checkNames(model: Vit, config: LoraConfig, rules: LayerRules, layers: L
   slip(
     'layersToTransform',
     wanted.filter((n) => n >= model.config.layers),
-    `${model.config.layers} layers here are`,
+    `layer of 0 to ${model.config.layers - 1} is`,
   )
   slip(
     'rankPattern and alphaPattern',

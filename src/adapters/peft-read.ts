@@ -290,8 +290,13 @@ function ownConfig(
   const every = [...new Set([...parameterSizes(model, undefined).keys(), ...others.keys()])]
   const all = (names: readonly string[]) => spellings.flatMap((s) => names.map((name) => spelt(name, s, model.config)))
   const layers = linearLayers(model).map((l) => l.name)
+  const { excludeModules, layersToTransform } = config
+  const excludes = excludeModules === undefined || all(layers).some(rules.isExcluded)
+  const beyond = [layersToTransform ?? []].flat().filter((n) => n >= model.config.layers)
   const idle = [
     ...idleTargets(config, all(layers)),
+    ...(excludes ? [] : [excludeModules!].flat()),
+    ...beyond.map((n) => `layer ${n}`),
     ...idlePatterns(config, all([...adapted.keys()])),
     ...idleModules(config, moduleNames(all(every))),
   ]
@@ -305,6 +310,9 @@ function ownConfig(
       typeof config.targetModules === 'string'
         ? config.targetModules
         : config.targetModules.filter((t) => !idle.includes(t)),
+    excludeModules: excludes ? excludeModules : undefined,
+    layersToTransform:
+      beyond.length > 0 ? [layersToTransform!].flat().filter((n) => !beyond.includes(n)) : layersToTransform,
     rankPattern: used(config.rankPattern),
     alphaPattern: used(config.alphaPattern),
     modulesToSave: config.modulesToSave?.filter((m) => !idle.includes(m)),

@@ -153,6 +153,11 @@ export function strength(config: LoraConfig, name: string): Strength {
   return layerRules(config).strength(name)
 }
 
+/** Whether one of the modules to save holds the parameter of that checkpoint name ('vit.layernorm.weight'). */
+export function isSaved(config: LoraConfig, parameter: string): boolean {
+  return savedBy(config.modulesToSave ?? [])(parameter)
+}
+
 /** Modules to save that no module of these is called by: PEFT passes over them. */
 export function idleModules(config: LoraConfig, modules: Iterable<string>): string[] {
   const all = [...modules]
