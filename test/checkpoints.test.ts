@@ -79,6 +79,19 @@ check('two stored tensors for one parameter are refused', async ({ folder, backe
   }
 })
 
+check('a prefix that no library stores is named where tensors are missing', async ({ folder, backend }) => {
+  for (const [name, prefix] of [
+    ['checkpoints/vit', 'base_model.model.'],
+    ['checkpoints/dinov2', 'model.'],
+  ] as const) {
+    await rewrite(name, folder, { tensors: renamed((n) => prefix + n) })
+    const message = new RegExp(
+      `tensors are missing: .*; names begin with "${prefix}", which no library stores, take it off$`,
+    )
+    assert.match(await refusal(backend, folder), message)
+  }
+})
+
 check('tensors that would be left unread are refused with what they mean', async ({ folder, backend }) => {
   const others: [string, string[], RegExp][] = [
     ['timm/vit', ['norm_pre.weight', 'norm_pre.bias'], /2 tensors .*norm_pre\.bias, norm_pre\.weight \(a norm before/],
@@ -195,6 +208,10 @@ check(
       { model_args: { num_heads: 6 } },
     )
     assert.equal((await tried(backend, told.out)).logits, told.logits)
+    assert.is(
+      (await tried(backend, told.out)).notes,
+      "config.json: my_own_vit is none of timm's; gelu and a norm epsilon of 1e-6 are taken, as its VisionTransformer has them",
+    )
     // Every stored model gives the same without its own number where the table has it.
     const { num_heads: _, ...args } = json('timm/vit/config.json').model_args
     const config = { model_args: args }
@@ -239,6 +256,7 @@ check(
       ['qkv_bias', false, /model_args\.qkv_bias must be true/],
       ['no_embed_class', true, /model_args\.no_embed_class must be false/],
       ['reg_tokens', 4, /model_args\.reg_tokens must be 0/],
+      ['num_classes', 1000, /num_classes must be 5 as the tensors are, got 1000/],
     ]
     for (const [name, value, message] of told) {
       await rewrite('timm/vit', folder, { config: { model_args: { ...args, [name]: value } } })

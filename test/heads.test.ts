@@ -265,7 +265,7 @@ const oneRow = (all: Parameters<NonNullable<Parameters<typeof rewrite>[2]['tenso
   })
 
 check('outputs that are not one class an image are not shown as one', async ({ folder, backend }) => {
-  const one = { id2label: { 0: 'defect' }, label2id: { defect: 0 }, label_names: ['defect'] }
+  const one = { id2label: { 0: 'defect' }, label2id: { defect: 0 }, label_names: ['defect'], num_classes: 1 }
   const kinds: [string, Parameters<typeof rewrite>[2], RegExp][] = [
     [
       'checkpoints/vit',

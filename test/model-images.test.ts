@@ -122,6 +122,17 @@ check(
       )
       assert.is(backend.memory().peak, 0)
     }
+    const { model_args: args, pretrained_cfg: cfg } = json('timm/vit/config.json')
+    for (const config of [
+      { model_args: { ...args, img_size: 4096 } },
+      { model_args: { ...args, img_size: undefined }, pretrained_cfg: { ...cfg, input_size: [3, 4096, 4096] } },
+    ]) {
+      await folderOf(folder, 'timm/vit', undefined, config)
+      assert.match(
+        await refusal(openModel(backend, folder)),
+        /may make images of 4 times the model's 16 x 16 px, got 4096/,
+      )
+    }
     const large = await opened(backend, await folderOf(folder, 'checkpoints/vit', sized(64)))
     assert.equal(large.size, [64, 64])
     assert.is(large.said, "images are made 64 x 64 px, the model's own are 16 x 16 px: positions are interpolated")

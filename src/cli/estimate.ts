@@ -43,6 +43,7 @@ async function run(flags: Flags): Promise<void> {
   // Weights are not kept: this backend only plans.
   const { model } = await openModel(createPlanner(), flags.model, {
     inputSize: flags.inputSize,
+    allowNonFinite: true,
     onProgress: downloads(ui),
   })
   ui.clear()

@@ -28,9 +28,11 @@ function whereBroken(error: unknown, text: string): string {
   return `text that is none at line ${before.length}, column ${before.at(-1)!.length + 1}`
 }
 
+/** Whether an object inside has the key; label2id may, since there the keys are names of classes, which are never settings. */
 function hasKey(value: unknown, key: string): boolean {
   if (typeof value !== 'object' || value === null) return false
-  return Object.hasOwn(value, key) || Object.values(value).some((inner) => hasKey(inner, key))
+  if (Object.hasOwn(value, key)) return true
+  return Object.entries(value).some(([name, inner]) => name !== 'label2id' && hasKey(inner, key))
 }
 
 /** Parses JSON text; throws an InputError that names the file. */

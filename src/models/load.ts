@@ -10,7 +10,7 @@ import { labelsOf, numbered } from './labels.ts'
 import { leftOver } from './ledger.ts'
 import { baseName, type Dialect, huggingFaceName, storedShape, timmName } from './names.ts'
 import { interpolatePositions } from './positions.ts'
-import { isTimm, timmConfig, timmLabels, timmSpelling } from './timm.ts'
+import { isTimm, timmConfig, timmLabels, timmSpelling, unknownArchitecture } from './timm.ts'
 import { Vit } from './vit.ts'
 import { type Interpolation, parseVitConfig, type VitConfig } from './vit-config.ts'
 
@@ -114,8 +114,9 @@ function timmSource(checkpoint: Checkpoint, values: (name: string) => Promise<Fl
   const found = spellings(checkpoint, timmSpelling)
   const shapes = new Map([...found].map(([name, key]) => [name, checkpoint.info(key).shape]))
   const config = timmConfig(checkpoint.config, shapes)
-  const { notes } = timmLabels(checkpoint.config, shapes.get('head.weight')?.[0] ?? 0)
-  return sourceOf(checkpoint, found, { config, dialect: 'timm', notes: [...notes], spelt: timmName }, values)
+  const labels = timmLabels(checkpoint.config, shapes.get('head.weight')?.[0] ?? 0)
+  const notes = [...unknownArchitecture(checkpoint.config), ...labels.notes]
+  return sourceOf(checkpoint, found, { config, dialect: 'timm', notes, spelt: timmName }, values)
 }
 
 function huggingFaceSource(checkpoint: Checkpoint, values: (name: string) => Promise<Float32Array>): Source {
@@ -183,6 +184,12 @@ function checkSizes(source: Source): void {
     source.check(`blocks.${i}.mlp.fc1.weight`, [swiglu ? 2 * mlpHidden : mlpHidden, hidden])
 }
 
+/** What stands before the names that are missing, where that is all. */
+function prefixOf(missing: readonly string[], over: readonly string[]): string | undefined {
+  const prefixes = missing.map((name) => over.find((found) => found.endsWith(`.${name}`))?.slice(0, -name.length))
+  return prefixes.every((prefix) => prefix !== undefined && prefix === prefixes[0]) ? prefixes[0] : undefined
+}
+
 /** Throws where a parameter has no tensor; returns the stored tensors that none of them is. */
 function checkNames(source: Source, checkpoint: Checkpoint, parameters: readonly string[]): string[] {
   const missing = new Set(
@@ -193,9 +200,14 @@ function checkNames(source: Source, checkpoint: Checkpoint, parameters: readonly
   if (missing.size > 0) {
     const count = missing.size === 1 ? 'one tensor is' : `${missing.size} tensors are`
     const names = [...missing]
-    const instead = over.length > 0 && over.length < 4 ? `; it holds ${over.join(', ')}` : ''
+    const prefix = prefixOf(names, over)
+    const hint = prefix
+      ? `; names begin with "${prefix}", which no library stores, take it off`
+      : over.length > 0 && over.length < 4
+        ? `; it holds ${over.join(', ')}`
+        : ''
     throw new InputError(
-      `${checkpoint.folder}: ${count} missing: ${names.slice(0, 8).join(', ')}${names.length > 8 ? ', ...' : instead}`,
+      `${checkpoint.folder}: ${count} missing: ${names.slice(0, prefix ? 2 : 8).join(', ')}${names.length > 8 ? ', ...' : ''}${hint}`,
     )
   }
   return over

@@ -111,6 +111,16 @@ function gridOf(input: unknown, rows: number, patchSize: number, prefixes: reado
   return { grid, imageSize, prefix: rows - grid[0] * grid[1] }
 }
 
+/** What is taken of timm's class where its own table does not know the architecture, as a sentence. */
+export function unknownArchitecture(configJson: unknown): string[] {
+  if (architectureIn(configJson)) return []
+  const { architecture } = object(configJson)
+  const name = typeof architecture === 'string' ? architecture : 'a model without architecture'
+  return [
+    `config.json: ${name} is none of timm's; gelu and a norm epsilon of 1e-6 are taken, as its VisionTransformer has them`,
+  ]
+}
+
 /** Class names of a timm configuration for a classifier of `count` outputs. */
 export function timmLabels(configJson: unknown, count: number): Labels {
   if (count === 0) return { names: [], notes: [] }
@@ -170,6 +180,8 @@ export function timmConfig(configJson: unknown, shapes: Shapes): VitConfig {
   }
   agree('model_args.embed_dim', args.embed_dim, hidden)
   agree('model_args.in_chans', args.in_chans, channels)
+  const outputs = shapes.get('head.weight')?.[0]
+  if (outputs !== undefined) agree('num_classes', args.num_classes ?? config.num_classes, outputs)
   agree('model_args.patch_size', args.patch_size, patchSize)
   agree('model_args.qkv_bias', args.qkv_bias ?? known?.qkvBias, qkvBias)
   agree('model_args.reg_tokens', args.reg_tokens ?? known?.registers, registers)

@@ -39,9 +39,12 @@ export function imagesOf(checkpoint: Checkpoint, inputSize?: number): ModelImage
   const found = isTimm(checkpoint.names()) ? timmImages(checkpoint, own) : huggingFaceImages(checkpoint, own)
   if (inputSize !== undefined) return { ...found, preprocess: withInputSize(found.preprocess, inputSize) }
   const size = outputSize(found.preprocess)
-  if (size.height > MOST_TIMES * height || size.width > MOST_TIMES * width) {
+  // What the positions are for: a timm model's input size is its preprocessor's word too.
+  const { positionGrid, patchSize } = config
+  const stored = { height: positionGrid[0] * patchSize, width: positionGrid[1] * patchSize }
+  if (size.height > MOST_TIMES * stored.height || size.width > MOST_TIMES * stored.width) {
     throw new InputError(
-      `preprocessor: may make images of ${MOST_TIMES} times the model's ${shown(own)}, got ${shown(size)}; correct its size, or give an input size`,
+      `preprocessor: may make images of ${MOST_TIMES} times the model's ${shown(stored)}, got ${shown(size)}; correct its size, or give an input size`,
     )
   }
   return { ...found, notes: [...found.notes, ...sizeNote(config, size)] }
