@@ -11,13 +11,16 @@ import {
   InputError,
   injectLora,
   loraConfig,
+  merge,
   openAdapter,
   openModel,
   openSafetensors,
+  prepare,
   saveAdapter,
   type TensorToWrite,
 } from 'vitune'
 import { type Change, readJson, renamed, rewrite, without } from './adapter-changes.ts'
+import { near } from './grad-check.ts'
 import { check, fixtures, load, logitsFor, pixels, smallVit } from './small-vit.ts'
 
 const lora = 'adapters/vit-lora'
@@ -492,6 +495,25 @@ check('a base of another name, family or fingerprint is said, and the same under
     await noted({}, { fingerprint: { ...fingerprint, weights: '00' } }),
     /^the adapter was trained on other weights than \S+ holds \(on checkpoints\/vit\); outputs may mean nothing$/,
   )
+})
+
+check('an adapter of the classifier predicts and merges, but is not trained on', async ({ backend }) => {
+  const adapter = `${fixtures}adapters/vit-lora-on-classifier`
+  const opened = await openModel(backend, `${fixtures}checkpoints/vit`, { adapter })
+  const { model } = opened
+  const side = pixels(2, 3, model.config.imageSize[0])
+  const want = await logitsFor(model, side)
+  merge(model).seal()
+  near(await logitsFor(model, side), want, 1e-5, 'merged')
+  disposeModule(model)
+  const again = await openModel(backend, `${fixtures}checkpoints/vit`, { adapter })
+  const { classes } = again.model.config
+  const how = { seed: 0, adapter: again.lora }
+  assert.throws(
+    () => prepare(again.model, classes, 'lora', how),
+    /^adapter: adapts the classifier, which trains whole here; merge it into its model first \(vitune merge\), then train that$/,
+  )
+  disposeModule(again.model)
 })
 
 test.run()
