@@ -204,7 +204,9 @@ export async function fuzz(readers: readonly Reader[], seed: number, millisecond
       read++
     } catch (error) {
       refused++
-      if (!(error instanceof InputError)) wrong = String(error instanceof Error ? error.stack : error)
+      // Those of src/ are of another class than those of the package.
+      const known = error instanceof InputError || /^(Input|Read|Write|NotFinite)Error$/.test((error as Error)?.name)
+      if (!(error instanceof Error) || !known) wrong = String(error instanceof Error ? error.stack : error)
       else if (error.message.length > 300) wrong = `a message of ${error.message.length} characters: ${error.message}`
       else if (error.message.includes('\n')) wrong = `a message of several lines: ${error.message}`
     }

@@ -1,19 +1,249 @@
-// Everything that reads what others wrote, with good files to start from: what the fuzzer goes through.
-import { encodeSafetensors, parseSafetensors } from 'vitune'
+// Everything that reads what others wrote, with good files to start from: what the fuzzer goes through. Each reader also
+// sees to it that nothing is left in the backend's memory.
+import { createHash } from 'node:crypto'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import {
+  createReference,
+  disposeModule,
+  encodeSafetensors,
+  evalTransform,
+  openModel,
+  openRun,
+  parseSafetensors,
+  readRun,
+  resolveModel,
+  type TrainOptions,
+  toRgbImage,
+  train,
+} from 'vitune'
+import { readJsonObject } from '../src/io/json.ts'
+import { files } from '../src/platform/files-node.ts'
+import { lockHolder } from '../src/platform/locks-node.ts'
+import { readCheckpoint } from '../src/train/checkpoint-file.ts'
+import { readImageList } from '../src/train/image-list.ts'
+import { openMetrics } from '../src/train/run-folder.ts'
+import { originOf } from '../src/web/models.ts'
 import type { Reader } from './fuzzing.ts'
 
+const fixtures = fileURLToPath(new URL('fixtures/', import.meta.url))
+const vit = join(fixtures, 'checkpoints/vit')
+const bytesOf = (...path: string[]) => new Uint8Array(readFileSync(join(fixtures, ...path)))
+const json = (value: unknown) => new TextEncoder().encode(JSON.stringify(value))
 const floats = (n: number) => Float32Array.from({ length: n }, (_, i) => Math.fround(Math.sin(i)))
 
-const weights = encodeSafetensors([
+const backend = createReference()
+
+function checkFreed(): void {
+  const { buffers } = backend.memory()
+  if (buffers > 0) throw new Error(`${buffers} buffers are left`)
+}
+
+/** Opens and frees; what was refused must have freed itself. */
+async function opened(open: () => ReturnType<typeof openModel>): Promise<void> {
+  const found = await open().catch((error) => {
+    checkFreed()
+    throw error
+  })
+  evalTransform(found.preprocess)
+  disposeModule(found.model)
+  checkFreed()
+}
+
+/** A folder of a good model or adapter in which one file is replaced in each case. */
+function inFolder(
+  root: string,
+  good: string,
+  file: string,
+  kind: Reader['kind'],
+  open: (at: string) => Promise<unknown>,
+): Reader {
+  const at = join(root, `${good.replaceAll('/', '-')}-${file}`)
+  cpSync(join(fixtures, good), at, { recursive: true })
+  return {
+    name: `${good}/${file}`,
+    kind,
+    good: [bytesOf(good, file)],
+    read(bytes) {
+      writeFileSync(join(at, file), bytes)
+      return open(at)
+    },
+  }
+}
+
+/** One file at a path of its own. */
+function atPath(path: string, kind: Reader['kind'], good: readonly Uint8Array[], read: () => Promise<unknown>): Reader {
+  const name = path.split('/').slice(-2).join('/')
+  return {
+    name,
+    kind,
+    good,
+    read(bytes) {
+      writeFileSync(path, bytes)
+      return read()
+    },
+  }
+}
+
+const stored = encodeSafetensors([
   { name: 'a.weight', shape: [3, 4], data: floats(12) },
   { name: 'a.bias', shape: [3], dtype: 'BF16', data: floats(3) },
   { name: 'empty', shape: [0], data: floats(0) },
   { name: 'steps', shape: [], dtype: 'I64', data: floats(1) },
 ])
 
-async function readAll(bytes: Uint8Array): Promise<void> {
-  const file = await parseSafetensors(bytes, 'model.safetensors')
-  for (const name of file.names()) await file.read(name)
+const numbers = {
+  ...{ step: 4, epoch: 1, batch: 0, optimizerSteps: 4, seed: 0, best: 0.5, bestLoss: 1, bestEpoch: 1, sinceBest: 0 },
+  ...{ plateau: { factor: 1, best: 0, bad: 0 }, lossSum: 0, images: 0, accuracySum: 0 },
+}
+const checkpoint = encodeSafetensors([{ name: 'w', shape: [2, 3], data: floats(6) }], {
+  format: 'pt',
+  state: JSON.stringify(numbers),
+  metrics: '40',
+})
+const run = {
+  ...{ vitune: '0.1.0', id: 'a'.repeat(32), method: 'lora', model: vit, classes: ['a', 'b', 'c'], inputSize: 16 },
+  settings: {
+    peft: 'lora',
+    data: 'data',
+    model: vit,
+    epochs: 2,
+    batchSize: 4,
+    lr: 1e-3,
+    targets: ['query'],
+    augment: true,
+  },
+  ...{ images: { train: 4, val: 2 }, finished: false },
+}
+const metrics = [1, 2, 3].map((step) => JSON.stringify({ step, epoch: 1, loss: 1 / step, lr: 1e-3 })).join('\n')
+const images = [
+  JSON.stringify({ format: 1, validation: 'split', columns: ['part', 'class', 'file', 'size', 'sha256'] }),
+  JSON.stringify(['train', 'a', 'a/1.png', 100, 'f'.repeat(64)]),
+  JSON.stringify(['val', 'b', 'b/1.png', 100, null]),
+].join('\n')
+const lock = { token: 't', pid: 1, started: '1', host: 'h', machine: 'm', boot: 'b', space: 's', since: '2026-01-01' }
+
+/** A hub whose answers about a model are bent one after another. */
+async function hubReader(root: string): Promise<{ reader: Reader; close: () => void }> {
+  const commit = '0123456789abcdef0123456789abcdef01234567'
+  const config = readFileSync(join(vit, 'config.json'))
+  const weights = readFileSync(join(vit, 'model.safetensors'))
+  const oid = createHash('sha1').update(`blob ${config.length}\0`).update(config).digest('hex')
+  const lfs = { oid: createHash('sha256').update(weights).digest('hex'), size: weights.length, pointerSize: 100 }
+  const info = json({ _id: '1', id: 'org/name', sha: commit, lastModified: '2026-01-01' })
+  const tree = json([
+    { type: 'file', path: 'config.json', size: config.length, oid },
+    { type: 'file', path: 'model.safetensors', size: weights.length, oid: 'b'.repeat(40), lfs },
+  ])
+  let bent: Uint8Array = info
+  const server = createServer((request, response) => {
+    const { url = '', headers } = request
+    const part = url.includes('/revision/') ? 'info' : url.includes('/tree/') ? 'tree' : 'file'
+    const whole = url.endsWith('config.json') ? config : weights
+    const body =
+      part === 'file' ? whole : (bent[0] === 0x5b) === (part === 'tree') ? bent : part === 'tree' ? tree : info
+    const one = headers.range === 'bytes=0-0'
+    response.writeHead(one ? 206 : 200, {
+      'Content-Type': part === 'file' ? 'application/octet-stream' : 'application/json',
+      ETag: '"e"',
+      ...(one ? { 'Content-Range': `bytes 0-0/${whole.length}` } : {}),
+    })
+    response.end(one ? body.subarray(0, 1) : body)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const hubUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const cacheDir = join(root, 'hub')
+  const reader: Reader = {
+    name: 'the hub',
+    kind: 'json',
+    good: [info, tree],
+    async read(bytes) {
+      bent = bytes
+      rmSync(cacheDir, { recursive: true, force: true })
+      await resolveModel('org/name', { hubUrl, cacheDir, token: 'hf_none' })
+    },
+  }
+  const close = () => {
+    server.closeAllConnections()
+    server.close()
+  }
+  return { reader, close }
 }
 
-export const readers: readonly Reader[] = [{ name: 'safetensors', kind: 'safetensors', good: [weights], read: readAll }]
+/** All of them, in a folder that `close` removes. */
+export async function openReaders(): Promise<{ readers: readonly Reader[]; close: () => void }> {
+  const root = mkdtempSync(join(tmpdir(), 'vitune-readers-'))
+  const model = (at: string) => opened(() => openModel(backend, at))
+  const adapter = (at: string) => opened(() => openModel(backend, vit, { adapter: at }))
+  const folder = (name: string) => {
+    mkdirSync(join(root, name), { recursive: true })
+    return join(root, name)
+  }
+  const hub = await hubReader(root)
+  const runFolder = folder('run')
+  cpSync(join(fixtures, 'adapters/vit-lora'), runFolder, { recursive: true })
+  const state = { numbers, tensors: [], metrics: 40 }
+  const pictures = ['images', 'formats'].flatMap((where) =>
+    readdirSync(join(fixtures, where))
+      .filter((name) => !/\.(json|safetensors)$/.test(name))
+      .map((name) => bytesOf(where, name)),
+  )
+  const readers: Reader[] = [
+    {
+      name: 'safetensors',
+      kind: 'safetensors',
+      good: [stored],
+      async read(bytes) {
+        const file = await parseSafetensors(bytes, 'model.safetensors')
+        for (const name of file.names()) await file.read(name)
+      },
+    },
+    inFolder(root, 'checkpoints/vit', 'config.json', 'json', model),
+    inFolder(root, 'checkpoints/dinov2-registers', 'config.json', 'json', model),
+    inFolder(root, 'checkpoints/vit', 'preprocessor_config.json', 'json', model),
+    inFolder(root, 'checkpoints/vit', 'model.safetensors', 'safetensors', model),
+    inFolder(root, 'checkpoints/vit-sharded', 'model.safetensors.index.json', 'json', model),
+    inFolder(root, 'timm/vit', 'config.json', 'json', model),
+    inFolder(root, 'adapters/vit-lora-patterns', 'adapter_config.json', 'json', adapter),
+    inFolder(root, 'adapters/vit-lora-regex', 'adapter_config.json', 'json', adapter),
+    inFolder(root, 'adapters/vit-dora', 'adapter_model.safetensors', 'safetensors', adapter),
+    atPath(join(runFolder, 'run.json'), 'json', [json(run)], async () => {
+      await readRun(runFolder)
+      await opened(() => openRun(backend, runFolder))
+      // Its settings are read where it goes on; the data are not there, or it would.
+      const events = train({ resume: true, out: runFolder, device: 'reference' } as TrainOptions)
+      await events.next().finally(() => events.return(undefined as never))
+    }),
+    atPath(join(folder('state'), 'checkpoint.safetensors'), 'safetensors', [checkpoint], async () => {
+      const { tensors } = await readCheckpoint(backend, join(root, 'state/checkpoint.safetensors'))
+      for (const [, t] of tensors) t.dispose()
+    }),
+    atPath(join(folder('metrics'), 'metrics.jsonl'), 'bytes', [new TextEncoder().encode(metrics)], async () => {
+      await openMetrics(join(root, 'metrics/metrics.jsonl'), state)
+    }),
+    atPath(join(folder('images'), 'images.jsonl'), 'bytes', [new TextEncoder().encode(images)], () =>
+      readImageList(join(root, 'images')),
+    ),
+    atPath(join(folder('lock'), 'run.lock'), 'json', [json(lock)], () => lockHolder(join(root, 'lock/run.lock'))),
+    atPath(
+      join(folder('vitune/models/name'), 'vitune-source.json'),
+      'json',
+      [json({ source: 'https://huggingface.co/org/name/resolve/main/' })],
+      () => originOf({ ...files, join: (...parts) => join(root, ...parts) }, 'name'),
+    ),
+    atPath(join(root, 'any.json'), 'json', [json(run)], () => readJsonObject(join(root, 'any.json'))),
+    { name: 'images', kind: 'bytes', good: pictures, read: (bytes) => toRgbImage(new Blob([bytes])) },
+    hub.reader,
+  ]
+  return {
+    readers,
+    close() {
+      hub.close()
+      rmSync(root, { recursive: true, force: true })
+    },
+  }
+}

@@ -49,8 +49,9 @@ export async function originOf(files: Files, name: string): Promise<string> {
   const path = files.join(places.models, name, sourceFile)
   if ((await files.kind(path)) !== 'file') return name
   const { source } = await readJsonObject(path)
-  const hub = /^https:\/\/huggingface\.co\/([\w.-]+\/[\w.-]+)\/resolve\//.exec(String(source))
-  return hub ? hub[1]! : String(source)
+  if (typeof source !== 'string') return name
+  const hub = /^https:\/\/huggingface\.co\/([\w.-]+\/[\w.-]+)\/resolve\//.exec(source)
+  return hub ? hub[1]! : source
 }
 
 /** Removes what a tab that was closed left half fetched. */
