@@ -104,7 +104,8 @@ test('where no new device starts, the loss is told with the reason, or wasm goes
 
 test('a run that would not fit is refused before anything is written, with what would fit', async () => {
   const out = join(folder, 'large')
-  const startBackend = () => createWasm({ threads: 1, maxBytes: 2 ** 20 + 64 * 65536 })
+  const startBackend = () => createWasm({ threads: 1, maxBytes: 2 ** 20 + 8 * 65536 })
+  // As large as the data, whatever is asked for.
   const error = await errorOf(train({ ...common, batchSize: 4096, peft: 'full', out, startBackend }).next())
   assert.instance(error, InputError)
   const text =

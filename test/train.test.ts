@@ -673,6 +673,39 @@ test('broken images are told once each, counted and left out; strict ends at the
   )
 })
 
+test('time, memory and skipped images of a run that is taken up again are of the whole run', async () => {
+  const data = await photos({ ant: 6, bee: 6 })
+  const [first, second] = [join(data, 'ant', '03.png'), join(data, 'bee', '01.jpg')]
+  for (const file of [first, second]) writeFileSync(file, 'no image at all')
+  const given = { data, val: data, out: fresh(), epochs: 1, batchSize: 12, shuffle: false }
+  const { out } = given
+  const skippedIn = (run: { skippedImages: { file: string }[] }) => run.skippedImages.map(({ file }) => file)
+  // As a kill leaves it: what was saved last is there, and no end of the run.
+  for await (const event of train(complete(given))) if (event.kind === 'epoch') break
+  const left = runOf(out)
+  assert.ok(left.seconds > 0 && left.peakBytes > 0 && left.finished === false)
+  assert.equal(skippedIn(left), [first, second])
+  // What earlier parts came to is taken from there, whatever it is.
+  writeFileSync(join(out, 'run.json'), JSON.stringify({ ...left, seconds: 5000, peakBytes: 7e12 }))
+  // Nothing is left to train, so no image is met again; in two more epochs they are, and told again.
+  for (const [epochs, told] of [
+    [1, []],
+    [3, [first, second]],
+  ] as const) {
+    const events = await collect({ out, resume: true, epochs })
+    const done = last(events, 'done')
+    assert.ok(done.seconds > 5000 && done.seconds < 5000 + 60, `${done.seconds}`)
+    assert.equal([done.peakBytes, done.skipped], [7e12, 2])
+    assert.equal(
+      only(events, 'skip').map((e) => e.file),
+      [...told],
+    )
+    const end = runOf(out)
+    assert.equal([end.seconds, end.peakBytes, end.created], [done.seconds, 7e12, left.created])
+    assert.equal(skippedIn(end), [first, second])
+  }
+})
+
 test('a run whose first image is broken under strict can be repaired and resumed', async () => {
   const data = await photos({ ant: 5, bee: 5 })
   const good = readFileSync(join(data, 'ant', '01.jpg'))

@@ -27,10 +27,11 @@ import { readRun } from './run-file.ts'
 import { checkUnused, files, hasRun, type Metrics, openMetrics, runId, settingsToResume } from './run-folder.ts'
 import { openRunImages, type RunImages, refuseChanges } from './run-images.ts'
 import { checkFree, holdRun, type RunHold } from './run-lock.ts'
+import { type Past, pastOf, runRecord } from './run-record.ts'
 import { checkSettings, loraOf, settingRules } from './setting-rules.ts'
 import { defaults, defined, inFull, pick, type TrainSettings } from './settings.ts'
 import { multiclass } from './task.ts'
-import type { DoneEvent, DuplicatesEvent, TrainEvent } from './train-events.ts'
+import type { DoneEvent, DuplicatesEvent, SkipEvent, TrainEvent } from './train-events.ts'
 
 export type { TrainSettings } from './settings.ts'
 export type * from './train-events.ts'
@@ -118,12 +119,11 @@ async function* trainAgain(
     settings,
     images,
     checkpoints,
-    skipped: new Map(),
-    told: new Set(),
+    past: pastOf(before),
+    broken: new Set(),
+    untold: [],
     started: performance.now(),
-    earlier: typeof before?.seconds === 'number' ? before.seconds : 0,
     changes: (before?.changes as unknown[] | undefined) ?? [],
-    ...(typeof before?.duplicates === 'number' ? { duplicates: before.duplicates } : {}),
     looked: false,
   }
   let lost: DeviceLostError | undefined
@@ -179,17 +179,15 @@ interface Run {
   readonly settings: TrainSettings
   readonly images: RunImages
   readonly checkpoints: Checkpoints
-  /** Files that could not be read, with reasons, and those of them that the caller knows. */
-  readonly skipped: Map<string, string>
-  readonly told: Set<string>
+  readonly past: Past
+  /** Files that this process could not read, and those of them that the caller does not know yet. */
+  readonly broken: Set<string>
+  readonly untold: SkipEvent[]
   readonly started: number
-  /** Seconds that its parts before took. */
-  readonly earlier: number
   /** What was accepted as changed, and at which step. */
   changes: readonly unknown[]
-  /** Whether duplicates were looked for, and how many images to validate on have one. */
+  /** Whether duplicates were looked for. */
   looked: boolean
-  duplicates?: number
 }
 
 /** Tells once of images that are in both parts, and keeps their number for run.json. */
@@ -199,8 +197,8 @@ function* duplicates(run: Run): Generator<DuplicatesEvent> {
   const shared = sharedImages(run.images.list.now().images)
   if (shared.length === 0) return
   // A run that goes on has told before.
-  if (run.duplicates === shared.length) return
-  run.duplicates = shared.length
+  if (run.past.duplicates === shared.length) return
+  run.past.duplicates = shared.length
   yield { kind: 'duplicates', count: shared.length, images: shared.slice(0, 10) }
 }
 
@@ -211,7 +209,7 @@ async function* trainOn(
   run: Run,
   lost: DeviceLostError | undefined,
 ): AsyncGenerator<TrainEvent, DoneEvent> {
-  const { id, hold, settings, images, checkpoints, skipped, told, started, earlier } = run
+  const { id, hold, settings, images, checkpoints, past, started } = run
   const { folder, list } = images
   const { out, seed = defaults.seed, epochs = defaults.epochs, batchSize = defaults.batchSize } = settings
   let opened: OpenModel | undefined
@@ -261,12 +259,17 @@ async function* trainOn(
     )
     // A run that ended before its first checkpoint is begun again, with the same numbers.
     if (options.resume || lost) state = await checkpoints.last(backend)
-    for (const [file, reason] of state?.skipped ?? []) skipped.set(file, reason)
+    for (const [file, reason] of state?.skipped ?? []) past.skipped.set(file, reason)
     if (changes.length > 0) {
       run.changes = [...run.changes, { step: state?.numbers.step ?? 0, what: describeChanges(changes) }]
     }
 
-    const onBroken = (file: string, reason: string) => skipped.set(file, reason)
+    const onBroken = (file: string, reason: string) => {
+      if (run.broken.has(file)) return
+      run.broken.add(file)
+      past.skipped.set(file, reason)
+      run.untold.push({ kind: 'skip', file, reason })
+    }
     const strict = settings.strict ?? false
     const plain = evalTransform(opened.preprocess)
     const source = (dataset: Dataset, training: boolean) =>
@@ -282,7 +285,7 @@ async function* trainOn(
     const record = {
       vitune: version,
       ...(id === undefined ? {} : { id }),
-      created: new Date().toISOString(),
+      created: past.created,
       method,
       model: settings.model,
       ...(opened.commit ? { commit: opened.commit } : {}),
@@ -301,15 +304,13 @@ async function* trainOn(
       total: counts.total,
       ...(run.changes.length > 0 ? { changes: run.changes } : {}),
     }
-    const secondsSoFar = () => earlier + (performance.now() - started) / 1000
-    const writeRun = (more: Record<string, unknown>) =>
-      disk!.writeAtomic(at(files.run), `${JSON.stringify({ ...record, ...more }, null, 2)}\n`)
+    const file = runRecord(disk && at(files.run), record, past, backend, started)
     let metrics: Metrics | undefined
     if (disk) {
       // Another process may have begun a run here since it was looked at.
       if (await hold!.take()) await checkUnused(out!)
       metrics = await openMetrics(at(files.metrics), state)
-      await writeRun({ finished: false, seconds: secondsSoFar() })
+      await file.write({ finished: false })
       if (images.newValidation && state && !lost) {
         // What was measured on other images is no measure for those to come.
         state = { ...state, numbers: { ...state.numbers, best: -1, bestLoss: 1e308, bestEpoch: 0, sinceBest: 0 } }
@@ -368,8 +369,8 @@ async function* trainOn(
         if (epoch) await metrics?.add(epoch)
         await metrics?.flush()
         await list.save()
-        await checkpoints.save({ ...s, ...(metrics ? { metrics: metrics.bytes, skipped: [...skipped] } : {}) })
-        if (disk) await writeRun({ finished: false, seconds: secondsSoFar() })
+        await checkpoints.save({ ...s, ...(metrics ? { metrics: metrics.bytes, skipped: [...past.skipped] } : {}) })
+        await file.write({ finished: false })
       },
       ...(disk
         ? {
@@ -390,11 +391,7 @@ async function* trainOn(
     forget()
     for (; !result.done; result = await loop.next()) {
       if (result.value.kind === 'step') await metrics?.add(result.value)
-      for (const [file, reason] of skipped) {
-        if (told.has(file)) continue
-        told.add(file)
-        yield { kind: 'skip', file, reason }
-      }
+      yield* run.untold.splice(0)
       yield result.value
       // By now every image has been read.
       if (result.value.kind === 'epoch') yield* duplicates(run)
@@ -406,22 +403,14 @@ async function* trainOn(
       epochs: finished,
       bestEpoch,
       ...(best >= 0 ? { accuracy: best } : {}),
-      skipped: skipped.size,
+      skipped: past.skipped.size,
       trainable: counts.trainable,
       total: counts.total,
-      peakBytes: backend.memory().peak,
-      seconds: secondsSoFar(),
+      ...file.soFar(),
     }
-    if (disk) {
-      const resident = platform.peakResident()
-      await writeRun({
-        finished: ended !== 'signal',
-        ...summary,
-        ...(resident === undefined ? {} : { peakResidentBytes: resident }),
-        ...pick(run, 'duplicates'),
-        skippedImages: [...skipped].map(([file, reason]) => ({ file, reason })),
-      })
-    }
+    const resident = platform.peakResident()
+    const memory = resident === undefined ? {} : { peakResidentBytes: resident }
+    await file.write({ finished: ended !== 'signal', ...summary, ...memory })
     const last: DoneEvent = { kind: 'done', ...summary, ...(out === undefined ? {} : { out }) }
     yield last
     return last
