@@ -4,6 +4,7 @@ import {
   cpSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
@@ -16,6 +17,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { InputError, openCheckpoint, openSafetensors, ReadError, readJsonObject, readRun, train } from 'vitune'
 import { parseJson } from '../src/io/json.ts'
+import { bringModel } from '../src/io/model-files.ts'
 import { parseNumbers } from '../src/train/checkpoint-file.ts'
 import { images, model, refusal } from './cli-tools.ts'
 
@@ -115,6 +117,18 @@ test('an index names at most a thousand shards', async () => {
   assert.match(await soon(() => refused(() => openCheckpoint(at))), 'may name 1000 shards, got 200000')
   writeFileSync(join(at, 'model.safetensors.index.json'), JSON.stringify({ weight_map: map(1000) }))
   assert.match(await soon(() => refused(() => openCheckpoint(at))), 'names shards that are not there')
+})
+
+test('a model that is fetched into a page has settings of bounded size, and nothing of it stays', async () => {
+  async function* endless() {
+    for (;;) yield new Uint8Array(2 ** 20)
+  }
+  for (const size of [undefined, 10, 1e9]) {
+    const at = join(folder, `fetched-${size}`)
+    const source = { name: 'far', open: async () => ({ size, body: endless() }) }
+    assert.match(await soon(() => refused(() => bringModel(source, at))), 'config.json: may have 8000000 bytes')
+    assert.equal(readdirSync(at), [])
+  }
 })
 
 test('what cannot be read is named with the reason, and keeps the code of the system', async () => {

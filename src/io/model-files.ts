@@ -5,7 +5,7 @@ import type { Download } from '../platform/download.ts'
 import { InputError } from '../platform/errors.ts'
 import { checkpointFiles, openCheckpoint, parseWeightMap } from './checkpoint.ts'
 import type { DownloadProgress } from './hub.ts'
-import { readJsonObject } from './json.ts'
+import { jsonLimit, readJsonObject } from './json.ts'
 import { localFiles } from './local-files.ts'
 
 /** Where the files of one model come from. */
@@ -64,18 +64,27 @@ export function fileSource(given: readonly File[]): ModelSource {
   }
 }
 
-/** Told of each chunk as it passes. */
+/** More than a page's memory holds. */
+const weightsLimit = 2 ** 32
+
+/** Told of each chunk as it passes; a body without end is not followed. */
 async function* counted(
   { size, body }: Download,
   file: string,
   { onProgress, signal }: BringOptions,
 ): AsyncGenerator<Uint8Array> {
   let done = 0
+  const limit = file.endsWith('.json') ? jsonLimit : weightsLimit
+  const check = (bytes: number) => {
+    if (bytes > limit) throw new InputError(`${file}: may have ${limit} bytes, got ${bytes} or more`)
+  }
+  check(size ?? 0)
   onProgress?.({ file, done, total: size ?? 0 })
   for await (const part of body) {
     signal?.throwIfAborted()
-    yield part
     done += part.length
+    check(done)
+    yield part
     onProgress?.({ file, done, total: Math.max(done, size ?? 0) })
   }
 }
