@@ -126,6 +126,21 @@ test('checkpointing, LoRA and a smaller batch each need less; the configuration 
   assert.is(JSON.stringify(deep), before)
 })
 
+test('however much is computed in a step, planning takes its milliseconds, and others have their turn', async () => {
+  let turns = 0
+  const clock = setInterval(() => turns++, 1)
+  const large = { config, classes: 3, method: 'full', batchSize: 1_000_000, accumulate: 1_000_000 } as const
+  const begun = performance.now()
+  const found = await estimate(large)
+  const seconds = (performance.now() - begun) / 1000
+  assert.ok(seconds < 10, `${seconds} s`)
+  for (let i = 0; i < 3; i++) await estimate(large)
+  clearInterval(clock)
+  assert.ok(turns >= 3, `${turns} turns`)
+  // Both are whole parts of 64 images, so one recording serves each.
+  assert.equal(found, await estimate({ ...large, batchSize: 6400, accumulate: 2 }))
+})
+
 test('an estimate of no images is refused', async () => {
   for (const batchSize of [0, 1.5, Number.NaN]) {
     try {

@@ -1,5 +1,8 @@
 // What the numbers of training mean: averages are over images, however these come, and what is no finite number ends the
 // run with what was good before it.
+import { rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
@@ -18,11 +21,12 @@ import {
   meanAll,
   NotFiniteError,
   type Optimizer,
+  saveVit,
   type Vit,
 } from 'vitune'
 import { isEpoch, isStep, type Own, outcome, prepared, run, source, task } from './fit-tools.ts'
 import { near } from './grad-check.ts'
-import { weightsOf } from './small-vit.ts'
+import { smallVit, weightsOf } from './small-vit.ts'
 
 async function batchesOf(from: BatchSource): Promise<Batch[]> {
   const all: Batch[] = []
@@ -217,6 +221,23 @@ test('outputs that are no finite numbers are no prediction: validation, evaluati
   disposeModule(fine)
   assert.is(backend.memory().buffers, 0)
   await backend.dispose()
+})
+
+test('a model with weights that are no finite numbers is not written', async () => {
+  const backend = createReference()
+  const model = smallVit(backend, { classes: ['a', 'b'] })
+  model.blocks[0]!.norm1.bias.assign(new Float32Array(16).fill(Number.NaN))
+  const out = join(tmpdir(), `vitune-not-finite-${process.pid}`)
+  const said = await saveVit(model, out).then(
+    () => 'was written',
+    (error: Error) => `${error.name} ${error.message}`,
+  )
+  rmSync(out, { recursive: true, force: true })
+  assert.match(
+    said,
+    /^NotFiniteError save: weights must be finite, got 16 of 16 values of \S*layernorm_before\.bias that/,
+  )
+  disposeModule(model)
 })
 
 test('an infinite output ends training where the loss is finite, before the weights change', async () => {

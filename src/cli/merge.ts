@@ -5,7 +5,7 @@ import { outputSize } from '../data/preprocess.ts'
 import { checkNewFolder, makeNewFolder } from '../io/new-folder.ts'
 import { saveVit } from '../models/save.ts'
 import { Context } from '../nn/context.ts'
-import { InputError } from '../platform/errors.ts'
+import { InputError, NotFiniteError } from '../platform/errors.ts'
 import { Rng } from '../tensor/philox.ts'
 import { tensor } from '../tensor/tensor.ts'
 import { preprocessorJson } from '../train/model-images.ts'
@@ -58,6 +58,11 @@ async function run(flags: Flags): Promise<void> {
     const after = model.forward(images, new Context())
     const difference = await largestDifference(before, after)
     for (const t of [images, before, after]) t.dispose()
+    if (!Number.isFinite(difference)) {
+      throw new NotFiniteError(
+        `merge: outputs must be finite, got others before or after; take another model or adapter`,
+      )
+    }
     const extra = { preprocessor: preprocessorJson(opened), config: { ...opened.checkpoint.config } }
     await makeNewFolder(out, '--out', (folder) => saveVit(model, folder, opened.dialect, extra))
     return { layers: merged.layers, difference }

@@ -1,8 +1,9 @@
 // Vision transformers to model folders that Hugging Face's library, or timm, reads.
+import { countNonFinite } from '../io/finite.ts'
 import { localFiles } from '../io/local-files.ts'
 import { safetensorsParts, type TensorToWrite } from '../io/safetensors-write.ts'
 import { namedParameters } from '../nn/module.ts'
-import { InputError } from '../platform/errors.ts'
+import { InputError, NotFiniteError } from '../platform/errors.ts'
 import type { Data } from '../platform/platform.ts'
 import type { Parameter } from '../tensor/tensor.ts'
 import { type Dialect, huggingFaceName, storedShape, timmName } from './names.ts'
@@ -105,7 +106,7 @@ function checkHuggingFace(config: VitConfig): void {
   }
 }
 
-/** Every parameter under its Hugging Face name, as f32; for a timm model under timm's names, fused again. */
+/** Every parameter under its Hugging Face name, as f32; for a timm model under timm's names, fused again. Throws NotFiniteError. */
 export async function exportTensors(
   model: Vit,
   dialect: Dialect,
@@ -116,6 +117,12 @@ export async function exportTensors(
   const shapes = new Map<string, readonly number[]>()
   for (const [name, p] of parameters) {
     const data = (await p.data()) as Float32Array
+    const bad = countNonFinite(data)
+    if (bad > 0) {
+      throw new NotFiniteError(
+        `save: weights must be finite, got ${bad} of ${data.length} values of ${huggingFaceName(name, model.config)} that are not; take others`,
+      )
+    }
     const shape = storedShape(name, p.shape, model.config)
     if (dialect === 'huggingface') {
       out.push({ name: huggingFaceName(name, model.config), shape, data })

@@ -1,7 +1,9 @@
 // Which parts of a picture a model looked at, as a map of its patches. The method is models/rollout.ts.
 import { toRgbImage } from '../data/dataset.ts'
 import { evalTransform, evalWindow } from '../data/transforms.ts'
+import { countNonFinite } from '../io/finite.ts'
 import { attentionRollout, patchesOf } from '../models/rollout.ts'
+import { NotFiniteError } from '../platform/errors.ts'
 import type { ImageSource } from '../platform/platform.ts'
 import { Rng } from '../tensor/philox.ts'
 import { scope } from '../tensor/scope.ts'
@@ -18,7 +20,7 @@ export interface Explanation {
   seen: { left: number; top: number; width: number; height: number }
 }
 
-/** Which patches of an image, however it is given, counted for the model, by attention rollout. */
+/** Which patches of an image, however it is given, counted for the model, by attention rollout. Throws NotFiniteError. */
 export async function explain(
   opened: Pick<OpenModel, 'model' | 'preprocess'>,
   image: ImageSource,
@@ -34,6 +36,8 @@ export async function explain(
   )
   const heat = (await patches.data()) as Float32Array
   patches.dispose()
+  if (countNonFinite(heat) > 0)
+    throw new NotFiniteError('model: its attention must be finite, got NaN; take other weights')
   const most = heat.reduce((a, b) => Math.max(a, b), 0)
   const p = model.config.patchSize
   const [rows, columns] = [Math.floor(height / p), Math.floor(width / p)]

@@ -1,4 +1,5 @@
 // NaN and infinity never go on in silence: what looks for them in outputs and weights, and what is said then.
+import { countNonFinite } from '../io/finite.ts'
 import { clipFactor } from '../optim/clip.ts'
 import { NotFiniteError } from '../platform/errors.ts'
 import type { Tensor } from '../tensor/tensor.ts'
@@ -34,7 +35,7 @@ export async function notFiniteAmong(
   looks.release()
   if (finite) return undefined
   // The sum of squares may be too large where no value is.
-  for (const [name, t] of tensors) if (firstNotFinite(await t.data()) !== undefined) return name
+  for (const [name, t] of tensors) if (countNonFinite((await t.data()) as Float32Array) > 0) return name
   return undefined
 }
 

@@ -6,6 +6,8 @@ import { InputError } from '../platform/errors.ts'
 import type { ImageSource } from '../platform/platform.ts'
 import { logitsOf } from './evaluate.ts'
 import type { OpenModel } from './open-model.ts'
+import { checkRules, flag, func, object, type RulesOf } from './rules.ts'
+import { settingRules } from './setting-rules.ts'
 import { multiclass, type Prediction, type Task } from './task.ts'
 
 /** A prediction and the file, or the made-up name, of its image. */
@@ -27,6 +29,14 @@ export interface PredictOptions {
 
 /** What a prediction needs of an opened model. */
 export type Predictor = Pick<OpenModel, 'model' | 'preprocess' | 'source' | 'otherwise'>
+
+const rules: RulesOf<PredictOptions> = {
+  task: object,
+  batchSize: settingRules.batchSize,
+  onBroken: func,
+  strict: flag,
+  onProgress: func,
+}
 
 /** The model's own classes as a task; throws an InputError when it has no classifier, or one of another meaning. */
 export function taskOf({ model, source, otherwise }: Omit<Predictor, 'preprocess'>): Task {
@@ -54,11 +64,9 @@ export async function predict(
   images: readonly ImageSource[],
   options: PredictOptions = {},
 ): Promise<ImagePrediction[]> {
+  checkRules(options, rules)
   const { batchSize = 16, onBroken, strict = false, onProgress } = options
   const task = options.task ?? taskOf(opened)
-  if (!(Number.isInteger(batchSize) && batchSize >= 1)) {
-    throw new InputError(`batchSize: must be a whole number from 1, got ${batchSize}`)
-  }
   const dataset = {
     classes: task.classes,
     length: images.length,
