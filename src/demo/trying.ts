@@ -85,13 +85,16 @@ export function createTrying(app: App): Trying {
     if (opened === value) return
     bar.show('Opening the model')
     try {
-      if (value === 'adapter') {
-        const model = await storeKnown(app, base.value)
-        ;({ classes } = await app.session.open({ model, adapter: adapter!.files }))
-      } else if (value.startsWith('run:')) {
-        ;({ classes } = await app.session.open({ run: value.slice('run:'.length) }))
-      } else ({ classes } = await app.session.open({ model: await storeKnown(app, value.slice('model:'.length)) }))
+      const what =
+        value === 'adapter'
+          ? { model: await storeKnown(app, base.value), adapter: adapter!.files }
+          : value.startsWith('run:')
+            ? { run: value.slice('run:'.length) }
+            : { model: await storeKnown(app, value.slice('model:'.length)) }
+      const model = await app.session.open(what)
+      classes = model.classes
       opened = value
+      if (model.notes.length > 0) note.show(`Opened. Note: ${model.notes.join('; ')}`)
     } finally {
       bar.hide()
     }
