@@ -1,6 +1,8 @@
 // vitune predict: labels of image files.
 import { Command } from 'commander'
-import { isImageName } from '../data/candidates.ts'
+import { candidates, headOf, tellRest } from '../data/candidates.ts'
+import { collector, passedOverText } from '../data/passed-over.ts'
+import { walk } from '../data/walk.ts'
 import { localFiles } from '../io/local-files.ts'
 import { InputError } from '../platform/errors.ts'
 import { type ImagePrediction, predict } from '../train/predict.ts'
@@ -18,26 +20,25 @@ interface Flags extends ModelFlags {
   color?: boolean
 }
 
-/** Deeper folders are not looked into: links may lead in circles. */
-const depthLimit = 16
-
-/** The files, with folders replaced by the images in them, sorted by name. */
-export async function expand(paths: readonly string[]): Promise<string[]> {
+/** The files, with folders replaced by the images below them, sorted by name; `onNote` is told what is passed over there. */
+async function expand(paths: readonly string[], onNote: (note: string) => void): Promise<string[]> {
   const found: string[] = []
-  const walk = async (folder: string, depth: number): Promise<void> => {
-    const files = localFiles(folder)
-    for (const name of await files.list(folder)) {
-      if (name.startsWith('.')) continue
-      if (!name.endsWith('/')) {
-        if (isImageName(name)) found.push(files.join(folder, name))
-      } else if (depth < depthLimit) await walk(files.join(folder, name.slice(0, -1)), depth + 1)
-    }
-  }
   for (const path of paths) {
-    const before = found.length
-    if ((await localFiles(path).kind(path)) !== 'folder') found.push(path)
-    else await walk(path, 1)
-    if (found.length === before) throw new InputError(`${path}: has no images in it (jpg, png or webp)`)
+    const files = localFiles(path)
+    if ((await files.kind(path)) !== 'folder') {
+      found.push(path)
+      continue
+    }
+    const over = collector()
+    const all = await walk(files, path, { within: await files.realPath(path), over })
+    const inside = await candidates(all, (file) => headOf(files, file.path))
+    tellRest(inside, over, ({ folders, name }) => [...folders, name].join('/'))
+    const told = over.list().map(passedOverText)
+    if (inside.images.length === 0) {
+      throw new InputError(`${path}: has no images in it that can be read${told[0] ? `; ${told.at(-1)}` : ''}`)
+    }
+    for (const note of told) onNote(note)
+    found.push(...inside.images.map((file) => file.path))
   }
   return found
 }
@@ -55,7 +56,7 @@ async function run(paths: string[], flags: Flags): Promise<void> {
   const { top = 1, logits = false, strict = false, batchSize } = flags
   if (!(Number.isInteger(top) && top >= 1)) throw new InputError(`--top: must be a whole number from 1, got ${top}`)
   checkModel(flags)
-  const files = await expand(paths)
+  const files = await expand(paths, (note) => ui.note(oneLine(note)))
   let skipped = 0
   const { predictions, classes } = await withModel(flags, ui, async ({ opened, task }) => ({
     classes: task.classes,

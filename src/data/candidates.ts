@@ -3,6 +3,7 @@
 import { ReadError } from '../platform/errors.ts'
 import { SNIFFED, type Sniffed, sniff } from '../platform/image-formats.ts'
 import type { Files } from '../platform/platform.ts'
+import type { Collector } from './passed-over.ts'
 
 const READ = /\.(jpe?g|jpe|jfif|pjpe?g|pjp|a?png|webp|gif|tiff?|bmp|dib|avif)$/i
 /** Pictures of formats that are not read, some of which no first byte tells. */
@@ -74,4 +75,14 @@ export async function candidates<T extends { readonly name: string }>(
     else found.others.push(file)
   }
   return found
+}
+
+/** Tells of all that is not taken; `told` gives a file's name. */
+export function tellRest<T extends { readonly name: string }>(
+  { unread, others }: Candidates<T>,
+  over: Collector,
+  told: (file: T) => string,
+): void {
+  for (const file of others) over.add(endingKind(file.name), told(file))
+  for (const { file, reason } of unread) over.add(`files that are not read (${reason})`, told(file))
 }

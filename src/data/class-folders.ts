@@ -2,7 +2,7 @@
 // that can be read, which are refused rather than left out.
 import { InputError } from '../platform/errors.ts'
 import type { Files } from '../platform/platform.ts'
-import { candidates, eachOf, endingKind, headOf, sniffWith } from './candidates.ts'
+import { candidates, eachOf, headOf, sniffWith, tellRest } from './candidates.ts'
 import { named } from './passed-over.ts'
 import { isHidden, type WalkedFile, type WalkOptions, walk } from './walk.ts'
 
@@ -53,32 +53,28 @@ export async function findClasses(files: Files, dir: string, options: WalkOption
     ({ path }) => headOf(files, path),
   )
   for (const file of loose.images) over.add('images outside the class folders', told(file))
-  for (const { file } of loose.unread) over.add(endingKind(file.name), told(file))
-  for (const file of loose.others) over.add(endingKind(file.name), told(file))
+  tellRest(loose, over, told)
   for (const { name, kind, target } of await files.entries(dir)) {
     if (kind === 'folder' && !isHidden(name) && target === undefined && !byFolder.has(name)) byFolder.set(name, [])
   }
 
-  const broken: string[] = []
-  let reason = ''
-  const images = new Map<string, WalkedFile[]>()
-  await eachOf([...byFolder], async ([folder, inside]) => {
+  const looked = await eachOf([...byFolder], async ([folder, inside]) => {
     const found = await candidates(inside, ({ path }) => headOf(files, path))
-    for (const file of found.others) over.add(endingKind(file.name), told(file))
-    const first = found.unread[0]
-    const why =
-      found.images.length > 0 ? await firstReason(files, found.images) : first && `${first.file.name}: ${first.reason}`
-    if (why !== undefined) {
-      broken.push(folder)
-      if (reason === '') reason = why
-    } else if (found.images.length === 0) over.add('folders without images', `${prefix}${folder}`)
-    else {
-      for (const { file, reason } of found.unread) over.add(`files that are not read (${reason})`, told(file))
-      images.set(folder, found.images)
-    }
+    const [first] = found.unread
+    const none = first && `${first.file.name}: ${first.reason}`
+    return { folder, found, reason: found.images.length > 0 ? await firstReason(files, found.images) : none }
   })
+  const broken = looked.filter(({ reason }) => reason !== undefined)
+  const images = new Map<string, WalkedFile[]>()
+  for (const { folder, found, reason } of looked) {
+    tellRest(found, over, told)
+    if (reason !== undefined) continue
+    if (found.images.length > 0) images.set(folder, found.images)
+    else over.add('folders without images', `${prefix}${folder}`)
+  }
   if (broken.length > 0) {
-    throw new InputError(`${dir}: no image of ${named(broken.sort())} can be read, ${reason}; or remove the folder`)
+    const classes = named(broken.map(({ folder }) => folder))
+    throw new InputError(`${dir}: no image of ${classes} can be read, ${broken[0]!.reason}; or remove the folder`)
   }
 
   const names = [...images.keys()]
