@@ -135,6 +135,7 @@ export {
   loadBatch,
   loadBatches,
 } from './data/loader.ts'
+export { type LabelledFile, type LabelledFiles, labelledFiles, type PlacedFile } from './data/labelled-files.ts'
 export type { PassedOver } from './data/passed-over.ts'
 export {
   outputSize,

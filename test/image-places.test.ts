@@ -14,6 +14,7 @@ import {
   type ImageFolder,
   type ImageFolderOptions,
   InputError,
+  labelledFiles,
   openImageFolder,
   openTestFolder,
 } from 'vitune'
@@ -154,7 +155,10 @@ test('links are followed to what has no other way, once; loops and links that le
   assert.is((await open(join(folder, 'link'))).train.length, 4)
   fill(folder, ['only/a/1.jpg'])
   symlinkSync('../outside', join(folder, 'only/b'))
-  assert.match(await refusal(open(join(folder, 'only'))), /only "a", .*passed over 1 links that leave the folder: b/)
+  assert.match(
+    await refusal(open(join(folder, 'only'))),
+    /only "a", .*passed over links that leave the folder \(1\): b/,
+  )
 })
 
 test('pipes, sockets and devices among images are named, and end at once when they are read', async ({ folder }) => {
@@ -220,8 +224,59 @@ test('a test folder is found with or without a train folder, and says what it is
   fill(folder, ['Test/a/1.jpg', 'Test/b/x/2.jpg', ['Test/b/notes.txt', 'x']])
   assert.equal(filesOf(await openTestFolder(folder, { classes, onNote }), folder), ['Test/a/1.jpg', 'Test/b/x/2.jpg'])
   assert.equal(notes.slice(0, 1), [`tests on Test in ${folder}`])
-  assert.match(notes.at(-1)!, /passed over 1 files ending in .txt: Test\/b\/notes.txt/)
+  assert.match(notes.at(-1)!, /passed over files ending in .txt \(1\): Test\/b\/notes.txt/)
   assert.is((await openTestFolder(folder, { classes: ['Test', 'a'] })).label(0), 0)
+})
+
+/** Files as a page has them, each a picture unless it says what else. */
+const pageFiles = (...places: (string | readonly [place: string, content: string])[]) =>
+  places.map((item) => {
+    const [place, content] = typeof item === 'string' ? [item, picture] : item
+    const parts = place.split('/')
+    return { file: new File([content], parts.at(-1)!), folders: parts.slice(0, -1) }
+  })
+const sorted = async (...places: Parameters<typeof pageFiles>) => {
+  const { images, loose, passedOver, notes } = await labelledFiles(pageFiles(...places))
+  return {
+    images: images.map(({ class: label, name }) => `${label}: ${name}`),
+    loose: loose.map(({ name }) => name),
+    over: passedOver.map(({ kind, names }) => `${kind}: ${names.join(' ')}`),
+    notes,
+  }
+}
+
+test('a page finds the classes of a folder as the disk has them: whatever lies below one is its own', async () => {
+  const whole = await sorted('p/rose/1.jpg', 'p/tulip/2025-11/1.jpg', 'p/tulip/a/b/1.jpg', 'p/cover.jpg', [
+    'p/rose/notes.txt',
+    'x',
+  ])
+  assert.equal(whole.images, ['rose: 1.jpg', 'tulip: 2025-11-1.jpg', 'tulip: a-b-1.jpg'])
+  assert.equal([whole.loose, whole.over], [['cover.jpg'], ['files ending in .txt: rose/notes.txt']])
+  // Class folders that were dropped themselves, one that holds no folders, and single files.
+  const several = await sorted('rose/1.jpg', 'tulip/x/1', ['tulip/2.heic', heic], 'tulip/.git/a.png')
+  assert.equal(several.images, ['rose: 1.jpg', 'tulip: x-1'])
+  assert.equal(several.over, [
+    'hidden entries: tulip/.git/a.png',
+    'files that are not read (it is HEIC; convert it to JPEG or PNG): tulip/2.heic',
+  ])
+  assert.equal((await sorted('rose/1.jpg', 'rose/2.jpg')).images, ['rose: 1.jpg', 'rose: 2.jpg'])
+  assert.equal((await sorted('a.jpg', ['b.txt', 'x'])).loose, ['a.jpg'])
+  const labelled = await labelledFiles(pageFiles('p/x/1.jpg', '2.jpg'), 'rose')
+  assert.equal(
+    labelled.images.map(({ class: label, name }) => `${label}: ${name}`),
+    ['rose: p-x-1.jpg', 'rose: 2.jpg'],
+  )
+})
+
+test('a page takes train and val together, leaves out what is to be tested on, and joins spellings, each with a word', async () => {
+  const splits = await sorted('p/Train/a/1.jpg', 'p/Val/a/x/1.jpg', 'p/TEST/a/1.jpg', 'p/dev/b/1.jpg', 'p/cover.jpg')
+  assert.equal(splits.images, ['a: 1.jpg', 'a: x-1.jpg'])
+  assert.match(splits.notes.join(), /^Train, Val are taken together/)
+  assert.equal(splits.over, ['files to test on: TEST/a/1.jpg', 'files beside the train folder: dev/b/1.jpg cover.jpg'])
+  assert.equal((await sorted('train/1.jpg', 'test_tube/1.jpg')).images, ['train: 1.jpg', 'test_tube: 1.jpg'])
+  const spelled = await sorted('caf\u00e9/1.jpg', 'cafe\u0301/1.jpg')
+  assert.equal(spelled.images, ['caf\u00e9: 1.jpg', 'caf\u00e9: 1.jpg'])
+  assert.match(spelled.notes.join(), /folders called caf\u00e9, spelled in other bytes, are one class/)
 })
 
 test('names that show the same text are one class, which is said; other cases are classes of their own', async ({

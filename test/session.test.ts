@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import sharp from 'sharp'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { createReference, disposeModule, openModel, predict } from 'vitune'
+import { createReference, decodeFile, disposeModule, openModel, predict } from 'vitune'
 import { keepDevices } from './gpu-loss.ts'
 import { inSession, type Prepared } from './session-page.ts'
 import { fixtures } from './small-vit.ts'
@@ -162,6 +162,89 @@ test('a run whose images have changed since is not continued without a word: it 
     assert.match(found.refused, /^true true resume: since this run began 1 image was added \(rose\/late\.png\)/)
     assert.equal([found.start.train, found.start.val], [21, 4])
     assert.is(found.start.changes, '1 image was added (rose/late.png)')
+  }))
+
+/** In the page: what a session keeps of pictures of one name, of other formats, and of what is none. */
+async function addPictures() {
+  const { session, vitune } = globalThis as unknown as Prepared
+  const bytesOf = async (path: string) => (await fetch(`/test/fixtures/${path}`)).arrayBuffer()
+  const [first, second] = [await bytesOf('formats/odd.jfif'), await bytesOf('images/plain.jpg')]
+  const add = async (dataset: string, files: (readonly [bytes: ArrayBuffer | string, name: string])[]) => {
+    const broken: string[] = []
+    const images = files.map(([bytes, name]) => ({ source: new File([bytes], name), class: 'rose' }))
+    await session.addImages(dataset, images, { onBroken: (file, reason) => broken.push(`${file}: ${reason}`) })
+    return { names: (await session.images(dataset, 'rose', 50)).map(({ name }) => name), broken }
+  }
+  const long = 'x'.repeat(120)
+  const formats = await Promise.all(
+    ['still.gif', 'rgb.bmp', 'animated.png', '444.avif', 'rgb.tif'].map(
+      async (name) => [await bytesOf(`formats/${name}`), name] as const,
+    ),
+  )
+  const out = {
+    same: await add('same', [
+      [first, 'image.jpg'],
+      [second, 'image.jpg'],
+      [first, 'image.jpg'],
+      [second, 'IMAGE.JPG'],
+    ]),
+    endings: await add('endings', [
+      [first, 'a.jpg'],
+      [second, 'a.jpeg'],
+      [first, 'A.jfif'],
+      [second, ''],
+    ]),
+    dots: await add('dots', [
+      [first, '2025.11.02'],
+      [second, '2025.11.03'],
+    ]),
+    spelled: await add('spelled', [
+      [first, 'caf\u00e9.jpg'],
+      [second, 'cafe\u0301.jpg'],
+    ]),
+    long: await add('long', [
+      [first, `${long}1.jpg`],
+      [second, `${long}2.jpg`],
+      [first, `${'\u{1f600}'.repeat(90)}.jpg`],
+    ]),
+    formats: await add('formats', [...formats, ['<svg/>', 'a.svg'], ['PK\x03\x04', 'b.png'], ['', 'c.jpg']]),
+  }
+  const twice = [first, second, first, second].map((bytes) => [
+    { source: new File([bytes], 'image.jpg'), class: 'rose' },
+  ])
+  await Promise.all(twice.map((images) => session.addImages('at once', images)))
+  const atOnce = (await session.images('at once', 'rose', 50)).length
+  const classes = ['caf\u00e9', 'cafe\u0301'].map((label, i) => ({
+    source: new File([[first, second][i]!], 'a.jpg'),
+    class: label,
+  }))
+  const joined = (await session.addImages('classes', classes)).classes
+  const still = await vitune.toRgbImage(
+    (await session.images('formats', 'rose', 50)).find(({ name }) => /animated/.test(name))!,
+  )
+  return { ...out, atOnce, joined, still: [...still.data] }
+}
+
+test('different pictures of one name are all kept, the same one once; every format that is read is kept, else named', () =>
+  inSession({ device: 'wasm' }, async (page) => {
+    const found = await page.evaluate(addPictures)
+    assert.is(found.same.names.length, 2)
+    assert.ok(found.same.names.includes('image.jpg'))
+    assert.is(found.endings.names.length, 3)
+    assert.is(found.dots.names.length, 2)
+    assert.is(found.spelled.names.length, 2)
+    assert.is(found.long.names.length, 3)
+    assert.is(found.atOnce, 2)
+    assert.equal(found.joined, [{ name: 'caf\u00e9', images: 2 }])
+    assert.equal(found.formats.names, ['444.png', 'animated.png', 'rgb.bmp', 'still.gif'])
+    assert.equal(found.formats.broken, [
+      'rgb.tif: it is TIFF, which this browser does not decode; convert it to PNG',
+      'a.svg: it is an SVG drawing, no pixels; export it as PNG',
+      'b.png: it is a ZIP archive; unpack it',
+      'c.jpg: it is empty',
+    ])
+    const { data } = await decodeFile(join(fixtures, 'formats/animated.png'))
+    assert.equal(found.still, [...data])
   }))
 
 test('bad input crosses from the worker as an InputError, an abort as an AbortError, and nothing is left of a model', () =>

@@ -36,6 +36,6 @@ export function named(names: readonly string[], count = names.length): string {
   return `${first.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
 }
 
-/** One line a kind: `passed over 2 pipes: rose/p.png, q`. */
+/** One line a kind: `passed over pipes (2): rose/p.png, q`. */
 export const passedOverText = ({ kind, count, names }: PassedOver): string =>
-  `passed over ${count} ${kind}: ${named(names, count)}`
+  `passed over ${kind} (${count}): ${named(names, count)}`

@@ -9,6 +9,10 @@ import { inside, isHidden, type WalkOptions } from './walk.ts'
 const splits = { train: ['train'], val: ['val', 'valid', 'validation'], test: ['test'] } as const
 type Split = keyof typeof splits
 
+/** The split that a folder's name means, in any case. */
+export const splitOf = (name: string): Split | undefined =>
+  (Object.keys(splits) as Split[]).find((split) => (splits[split] as readonly string[]).includes(name.toLowerCase()))
+
 /** Names of splits that other tools read. Here they are none, and they are seldom classes. */
 const looksLikeSplit = /^(train(ing|set)?|val(id|idation)?|test(ing|set|s)?|dev|eval(uation)?|hold-?out)$/i
 
@@ -44,7 +48,7 @@ export async function findSplits(files: Files, dir: string, { within, over }: Wa
     const below = await files.entries(files.join(dir, name))
     if (below.some((inner) => inner.kind === 'folder' && !isHidden(inner.name))) deep.push(name)
   }
-  const of = (split: Split) => deep.filter((name) => (splits[split] as readonly string[]).includes(name.toLowerCase()))
+  const of = (split: Split) => deep.filter((name) => splitOf(name) === split)
   const found = { train: of('train'), val: of('val'), test: of('test') }
   const like = deep.filter((name) => looksLikeSplit.test(name))
   const [train] = found.train

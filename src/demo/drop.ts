@@ -1,10 +1,7 @@
 // Files that were dropped or picked, with their place in folders. Only reads names: decoding is the session's.
+import type { PlacedFile } from '../data/labelled-files.ts'
 
-/** A file, and the folders above it from the outermost in. */
-export interface PlacedFile {
-  file: File
-  folders: readonly string[]
-}
+export type { PlacedFile }
 
 function filesOf(entry: FileSystemDirectoryEntry): Promise<FileSystemEntry[]> {
   const reader = entry.createReader()
@@ -19,7 +16,6 @@ function filesOf(entry: FileSystemDirectoryEntry): Promise<FileSystemEntry[]> {
 }
 
 async function walk(entry: FileSystemEntry, folders: readonly string[], found: PlacedFile[]): Promise<void> {
-  if (entry.name.startsWith('.')) return
   if (entry.isFile) {
     const file = await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject))
     found.push({ file, folders })
@@ -45,9 +41,7 @@ export async function droppedFiles(transfer: DataTransfer): Promise<PlacedFile[]
 
 /** Files of an input element; one with `webkitdirectory` knows their folders. */
 export function pickedFiles(files: Iterable<File>): PlacedFile[] {
-  return [...files]
-    .filter((file) => !file.name.startsWith('.'))
-    .map((file) => ({ file, folders: file.webkitRelativePath.split('/').slice(0, -1) }))
+  return [...files].map((file) => ({ file, folders: file.webkitRelativePath.split('/').slice(0, -1) }))
 }
 
 /** Asks for files with the browser's own dialog; none when it is closed. */
@@ -91,35 +85,4 @@ export function acceptDrops(element: HTMLElement, onFiles: (files: PlacedFile[])
     leave()
     void droppedFiles(event.dataTransfer!).then(onFiles)
   })
-}
-
-/** Whether a file is a picture that browsers decode and vitune reads. */
-export const isPicture = (file: File): boolean => /\.(jpe?g|png|webp)$/i.test(file.name)
-
-/** A picture of a class. Its name tells it apart from others of the class, wherever they lay. */
-export interface PlacedPicture {
-  source: File
-  class: string
-  name: string
-}
-
-/** Pictures in folders by class (the folder right above each), loose ones, and how many files are neither. */
-export function byClass(files: readonly PlacedFile[]): { placed: PlacedPicture[]; loose: File[]; others: number } {
-  const pictures = files.filter(({ file }) => isPicture(file))
-  const taken = new Set<string>()
-  const placed: PlacedPicture[] = []
-  for (const { file, folders } of pictures) {
-    const label = folders[folders.length - 1]
-    if (label === undefined) continue
-    // train/rose/1.jpg and val/rose/1.jpg are two pictures of one class.
-    const twice = taken.has(`${label}/${file.name}`)
-    taken.add(`${label}/${file.name}`)
-    placed.push({
-      source: file,
-      class: label,
-      name: twice ? [...folders.slice(0, -1), file.name].join('-') : file.name,
-    })
-  }
-  const loose = pictures.filter(({ folders }) => folders.length === 0).map(({ file }) => file)
-  return { placed, loose, others: files.length - pictures.length }
 }

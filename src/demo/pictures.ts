@@ -1,8 +1,10 @@
 // Section 1: pictures by class, from folders, loose files, the camera or the samples that come with the page.
+import { labelledFiles } from '../data/labelled-files.ts'
+import { named, passedOverText } from '../data/passed-over.ts'
 import { type App, currentDataset, ownPictures, pictureCount, type State } from './app.ts'
 import { createClassList } from './class-list.ts'
 import { announce, button, createNote, field, fill, h, icon, setText } from './dom.ts'
-import { acceptDrops, byClass, type PlacedFile, pickFiles } from './drop.ts'
+import { acceptDrops, type PlacedFile, pickFiles } from './drop.ts'
 import { bytes, plural } from './format.ts'
 import { createBar } from './progress.ts'
 import { createRecorder } from './recorder.ts'
@@ -15,7 +17,7 @@ export interface NewPicture {
   name?: string
 }
 
-const pictureTypes = 'image/jpeg,image/png,image/webp,.jpg,.jpeg,.png,.webp'
+const pictureTypes = 'image/*,.jfif,.bmp,.avif,.tif,.tiff'
 const another = '+'
 
 /** The section's content. */
@@ -24,18 +26,26 @@ export function createPictures(app: App): HTMLElement {
   let stop: AbortController | undefined
   const bar = createBar(() => stop?.abort())
 
-  /** Stores pictures in the chosen set, with the bar; false when that failed. */
-  async function add(pictures: readonly NewPicture[], dataset = app.state.dataset): Promise<boolean> {
+  /** Stores pictures in the chosen set, with the bar; false when that failed. What cannot be read is told after `said`. */
+  async function add(
+    pictures: readonly NewPicture[],
+    dataset = app.state.dataset,
+    said: readonly string[] = [],
+  ): Promise<boolean> {
     if (pictures.length === 0) return true
     note.clear()
     stop = new AbortController()
+    const broken: string[] = []
     try {
       bar.show(`Adding ${plural(pictures.length, 'picture')}`, 0)
       await app.session.addImages(dataset, pictures, {
         onProgress: (done, total) => bar.show(`Adding ${plural(total, 'picture')}: ${done} done`, done / total),
         signal: stop.signal,
+        onBroken: (file, reason) => broken.push(`${file} (${reason})`),
       })
-      announce(`Added ${plural(pictures.length, 'picture')}`)
+      announce(`Added ${plural(pictures.length - broken.length, 'picture')}`)
+      const words = [...said, ...(broken.length > 0 ? [`Not read: ${named(broken)}`] : [])]
+      if (words.length > 0) note.show(words.join('. '))
       return true
     } catch (error) {
       if ((error as Error).name !== 'AbortError') note.show(error)
@@ -48,23 +58,18 @@ export function createPictures(app: App): HTMLElement {
 
   async function take(files: readonly PlacedFile[], label?: string): Promise<void> {
     if (files.length === 0) return
-    const { placed, loose, others } = byClass(files)
-    if (placed.length + loose.length === 0) {
-      return note.show('These files are no pictures that can be read: JPEG, PNG and WebP are')
-    }
-    if (label !== undefined)
-      return void add(
-        [...placed, ...loose.map((source) => ({ source }))].map(({ source }) => ({ source, class: label })),
-      )
-    const fine = await add(placed)
-    if (fine && others > 0) note.show(`${plural(others, 'file was', 'files were')} left out: no JPEG, PNG or WebP`)
+    const { images, loose, passedOver, notes } = await labelledFiles(files, label)
+    const said = [...notes, ...passedOver.map(passedOverText)].map((line) => line[0]!.toUpperCase() + line.slice(1))
+    if (images.length + loose.length === 0) return note.show([`No pictures that can be read`, ...said].join('. '))
+    if (images.length > 0) await add(images, undefined, said)
+    else if (said.length > 0) note.show(said.join('. '))
     if (loose.length > 0) askClass(loose)
   }
 
   // Loose pictures belong to no folder: which class do they show?
   const looseName = h('input', { type: 'text', autocomplete: 'off', maxlength: 100, required: true })
   const looseText = h('p', {})
-  let loosePictures: File[] = []
+  let loosePictures: readonly File[] = []
   const looseForm = h(
     'form',
     {
@@ -88,7 +93,7 @@ export function createPictures(app: App): HTMLElement {
       }),
     ),
   )
-  function askClass(pictures: File[]): void {
+  function askClass(pictures: readonly File[]): void {
     loosePictures = pictures
     setText(looseText, `${plural(pictures.length, 'picture')} without a folder.`)
     looseForm.hidden = false
@@ -125,7 +130,7 @@ export function createPictures(app: App): HTMLElement {
     { type: 'button', class: 'drop', onclick: async () => take(await pickFiles({ folder: true })) },
     icon('pictures'),
     big,
-    h('span', { class: 'drop-hint' }, 'Each folder is a class. JPEG, PNG or WebP.'),
+    h('span', { class: 'drop-hint' }, 'Each folder is a class, with all that is in it.'),
   )
   const sampleRow = h(
     'p',

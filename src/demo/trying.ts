@@ -1,10 +1,12 @@
 // Section 3: a trained run, the model as it is or a loaded adapter on pictures or the camera, with scores and a heat map.
 
+import { pictureFiles } from '../data/labelled-files.ts'
+import { checkPicture } from '../platform/image-header.ts'
 import { downloadLabel, readAdapter, saveAdapter } from './adapter-files.ts'
 import type { App, State } from './app.ts'
 import { type Camera, openCamera } from './camera.ts'
 import { announce, button, createNote, field, fill, h, icon, setText } from './dom.ts'
-import { acceptDrops, isPicture, type PlacedFile, pickFiles } from './drop.ts'
+import { acceptDrops, type PlacedFile, pickFiles } from './drop.ts'
 import { percent } from './format.ts'
 import { heatLayer, whereIn } from './heat.ts'
 import { embedded, modelTitle, storeKnown } from './models.ts'
@@ -158,9 +160,13 @@ export function createTrying(app: App): Trying {
   async function add(pictures: readonly { source: Blob | ImageBitmap; truth?: string }[]): Promise<void> {
     const fresh: Tried[] = []
     for (const { source, truth } of pictures.slice(0, KEPT)) {
-      const small = await draw(source, 96).catch(() => undefined)
-      if (!small) {
-        note.show('One of these pictures cannot be decoded')
+      let small: HTMLCanvasElement
+      try {
+        if (source instanceof Blob) await checkPicture(source)
+        small = await draw(source, 96)
+      } catch (error) {
+        const name = source instanceof File ? source.name : 'A picture'
+        note.show(`${name} cannot be read: ${(error as Error).message}`)
         continue
       }
       const thumb = button('', () => void show(one), { class: 'thumb' })
@@ -176,9 +182,14 @@ export function createTrying(app: App): Trying {
     await show(fresh[0]!)
   }
   async function take(files: readonly PlacedFile[]): Promise<void> {
-    const pictures = files.filter(({ file }) => isPicture(file)).map(({ file }) => ({ source: file }))
-    if (pictures.length > 0) return add(pictures)
-    if (files.length > 0) await loadAdapter(files.map(({ file }) => file))
+    const given = files.map(({ file }) => file)
+    const { images, unread } = await pictureFiles(given)
+    const [odd] = unread
+    if (images.length > 0) return add(images.map(({ file }) => ({ source: file })))
+    if (odd && !given.some(({ name }) => /\.(zip|json|safetensors)$/i.test(name))) {
+      return note.show(`${odd.file.name}: ${odd.reason}`)
+    }
+    if (files.length > 0) await loadAdapter(given)
   }
 
   // The camera, live.

@@ -22,6 +22,11 @@ export async function holdLock(name: string, patience = 0): Promise<(() => void)
   }
 }
 
+/** Runs `body` while no other caller, here or in another tab, runs one under the same name. */
+export async function inTurn<T>(name: string, body: () => Promise<T>): Promise<T> {
+  return navigator.locks ? navigator.locks.request(`vitune ${name}`, body) : body()
+}
+
 /** The lock of a path in this origin's files; where a page has no locks, nobody else has them either. */
 export async function takeLock(path: string): Promise<Lock | LockHolder> {
   if (!navigator.locks) return { release: async () => {} }

@@ -75,7 +75,14 @@ function unpack(data: Uint8Array, bits: number, out: Uint8Array): void {
 
 /** Rows in the order in which an interlaced picture stores them. */
 function rowOrder(height: number, interlaced: boolean): number[] {
-  const passes = interlaced ? ([[0, 8], [4, 8], [2, 4], [1, 2]] as const) : ([[0, 1]] as const) // biome-ignore format: a table
+  const passes = interlaced
+    ? ([
+        [0, 8],
+        [4, 8],
+        [2, 4],
+        [1, 2],
+      ] as const)
+    : ([[0, 1]] as const)
   return passes.flatMap(([from, step]) => {
     const rows: number[] = []
     for (let y = from; y < height; y += step) rows.push(y)

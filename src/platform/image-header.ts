@@ -1,4 +1,5 @@
 // The size of a picture as its file's header says, before anything is decoded.
+import { checkBytes, checkPixels } from './image-budget.ts'
 import { type ImageFormat, sniff } from './image-formats.ts'
 
 /** What a file holds. */
@@ -108,4 +109,11 @@ export function headerOf(bytes: Uint8Array): ImageHeader {
     if (!(error instanceof RangeError)) throw error
   }
   throw new Error(`it is a broken ${format}, its header gives no size`)
+}
+
+/** Throws an Error that says why a file is no picture that may be decoded. */
+export async function checkPicture(file: Blob): Promise<void> {
+  checkBytes(file.size)
+  const { width, height } = headerOf(new Uint8Array(await file.arrayBuffer()))
+  checkPixels(width, height)
 }

@@ -1,11 +1,15 @@
-// Images that a session keeps, as files in class folders: JPEG, PNG and WebP as they came, all else as PNG.
-
+// Images that a session keeps, as files in class folders: JPEG, PNG, WebP, GIF and BMP as they came, all else as PNG.
 import { isImageName } from '../data/candidates.ts'
+import { sameText } from '../data/class-folders.ts'
 import { BrokenImage, decodeSource, nameOf } from '../data/dataset.ts'
 import { bitmapOf, encodePng, fetchImage, fileOfElement } from '../platform/browser-images.ts'
+import { inTurn } from '../platform/browser-locks.ts'
 import { InputError } from '../platform/errors.ts'
+import { checkPixels, withBytes } from '../platform/image-budget.ts'
+import type { ImageFormat } from '../platform/image-formats.ts'
+import { headerOf } from '../platform/image-header.ts'
 import type { Files, ImageObject, ImageSource, RgbImage } from '../platform/platform.ts'
-import { checkName, describeDataset, places } from './store.ts'
+import { checkName, describeDataset, foldersIn, places } from './store.ts'
 import type { StoredDataset } from './types.ts'
 
 /** An image as it travels to the worker: addresses as text, image elements as their files, other elements and frames as bitmaps. */
@@ -41,13 +45,8 @@ function isPicture(source: ImageObject | RgbImage): source is Exclude<ImageObjec
 export const transfersOf = (images: readonly SentImage[]): Transferable[] =>
   images.filter((image) => image instanceof ImageBitmap)
 
-/** The ending of a file that Node reads too, by its first bytes. */
-function endingOf(bytes: Uint8Array): 'jpg' | 'png' | 'webp' | undefined {
-  const text = (from: number, to: number) => String.fromCharCode(...bytes.subarray(from, to))
-  if (bytes[0] === 0xff && bytes[1] === 0xd8 && bytes[2] === 0xff) return 'jpg'
-  if (bytes[0] === 0x89 && text(1, 4) === 'PNG') return 'png'
-  return text(0, 4) === 'RIFF' && text(8, 12) === 'WEBP' ? 'webp' : undefined
-}
+/** Formats whose files are kept as they came, by the ending that they get: every platform reads them. */
+const kept: Partial<Record<ImageFormat, string>> = { JPEG: 'jpg', PNG: 'png', WebP: 'webp', GIF: 'gif', BMP: 'bmp' }
 
 async function fetched(address: string): Promise<Blob> {
   try {
@@ -62,9 +61,15 @@ async function fileOf(source: SentImage): Promise<{ bytes: Uint8Array; ending: s
   const name = typeof source === 'string' ? nameOf(source, 0) : ''
   const blob = typeof source === 'string' ? await fetched(source) : source
   if (blob instanceof Blob) {
-    const bytes = new Uint8Array(await blob.arrayBuffer())
-    const ending = endingOf(bytes)
-    if (ending) return { bytes, ending }
+    try {
+      const bytes = await withBytes(blob.size, async () => new Uint8Array(await blob.arrayBuffer()))
+      const { format, width, height } = headerOf(bytes)
+      checkPixels(width, height)
+      const ending = kept[format]
+      if (ending) return { bytes, ending }
+    } catch (error) {
+      throw new BrokenImage(name || nameOf(blob, 0), error instanceof Error ? error.message : String(error))
+    }
   }
   try {
     return { bytes: await encodePng(await decodeSource(blob, name || nameOf(blob, 0))), ending: 'png' }
@@ -73,52 +78,102 @@ async function fileOf(source: SentImage): Promise<{ bytes: Uint8Array; ending: s
   }
 }
 
-/** Names of the images of a class so far, and the next free number among them. */
+/** Names that some file systems take for one: those of other accents' bytes or other case. */
+const keyOf = (name: string): string => name.normalize('NFC').toLowerCase()
+
+/** The images of a class so far by their keys, and the next free number among them. */
 async function classFolder(files: Files, dataset: string, label: string) {
-  const folder = files.join(places.images, checkName('dataset', dataset), checkName('class', label))
+  const above = files.join(places.images, checkName('dataset', dataset))
+  // One text is one class, however its accents are stored.
+  const same = (await foldersIn(files, above)).find((name) => sameText(name) === sameText(label))
+  const folder = files.join(above, same ?? checkName('class', label))
   await files.makeFolder(folder)
-  const taken = new Set((await files.list(folder)).filter(isImageName).map((name) => name.replace(/\.\w+$/, '')))
-  let count = taken.size
+  const names = new Map((await files.list(folder)).filter(isImageName).map((name) => [keyOf(name), name]))
+  let count = names.size
   const free = (): string => {
     for (;;) {
       const name = `image-${String(++count).padStart(4, '0')}`
-      if (!taken.has(name)) return name
+      if (![...Object.values(kept)].some((ending) => names.has(`${name}.${ending}`))) return name
     }
   }
-  return { folder, free }
+  return { folder, names, free }
 }
 
-/** A file's name without folders, ending and what a file system may refuse; empty where nothing is left. */
-const plainName = (name: string): string =>
-  name
-    .replace(/^.*[/\\]/, '')
-    .replace(/\.\w{1,5}$/, '')
-    .replace(/[:*?"<>|\p{Cc}]/gu, '_')
-    .replace(/^[. ]+|[. ]+$/g, '')
-    .slice(0, 100)
+/** As many letters as a file system takes: 100, and 150 bytes. */
+function shortened(name: string): string {
+  const letters = [...name].slice(0, 100)
+  while (new TextEncoder().encode(letters.join('')).length > 150) letters.pop()
+  return letters.join('')
+}
 
-/** Keeps images; a file of the same class and name is replaced. Answers with what could not be decoded and was left out. */
-export async function addImages(
+/** A file's name without folders, an image's ending and what a file system may refuse; empty where nothing is left. */
+const plainName = (name: string): string =>
+  shortened(
+    name
+      .replace(/^.*[/\\]/, '')
+      .replace(/^(.*)\.\w+$/, (whole, stem) => (isImageName(whole) ? stem : whole))
+      .replace(/[:*?"<>|\p{Cc}]/gu, '_')
+      .replace(/^[. ]+|[. ]+$/g, ''),
+  )
+
+/** Eight digits that tell files of one name apart (FNV-1a). */
+function shortHash(bytes: Uint8Array): string {
+  let hash = 0x811c9dc5
+  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193)
+  return (hash >>> 0).toString(16).padStart(8, '0')
+}
+
+async function holds(files: Files, path: string, bytes: Uint8Array): Promise<boolean> {
+  if ((await files.size(path)) !== bytes.length) return false
+  const there = await files.read(path)
+  return there.every((byte, i) => byte === bytes[i])
+}
+
+/** Keeps one image under a name of its own; one that is there under its name already is not kept twice. */
+async function keepImage(
+  files: Files,
+  { folder, names, free }: Awaited<ReturnType<typeof classFolder>>,
+  given: string,
+  { bytes, ending }: { bytes: Uint8Array; ending: string },
+): Promise<void> {
+  const plain = plainName(given) || free()
+  for (let n = 1; ; n++) {
+    const name = `${n === 1 ? plain : `${plain}-${shortHash(bytes)}${n === 2 ? '' : `-${n}`}`}.${ending}`
+    const there = names.get(keyOf(name))
+    if (there === undefined) {
+      await files.writeAtomic(files.join(folder, name), bytes)
+      names.set(keyOf(name), name)
+      return
+    }
+    if (await holds(files, files.join(folder, there), bytes)) return
+  }
+}
+
+/**
+ * Keeps images. Different ones of the same class and name are all kept, told apart by what they hold; the same one of the
+ * same name is kept once. Answers with what could not be decoded and was left out.
+ */
+export const addImages = (
   files: Files,
   { dataset, examples }: { dataset: string; examples: readonly SentExample[] },
-): Promise<{ file: string; reason: string }[]> {
-  const folders = new Map<string, Awaited<ReturnType<typeof classFolder>>>()
-  const broken: { file: string; reason: string }[] = []
-  for (const example of examples) {
-    const { source, class: label } = example
-    const to = folders.get(label) ?? (await classFolder(files, dataset, label))
-    folders.set(label, to)
-    const given = example.name ?? (source instanceof File ? source.name : '')
-    try {
-      const { bytes, ending } = await fileOf(source)
-      await files.writeAtomic(files.join(to.folder, `${plainName(given) || to.free()}.${ending}`), bytes)
-    } catch (error) {
-      if (!(error instanceof BrokenImage)) throw error
-      broken.push({ file: given || error.file, reason: error.reason })
+): Promise<{ file: string; reason: string }[]> =>
+  // Two at once would take the same name for free.
+  inTurn(`${places.images}/${dataset}`, async () => {
+    const folders = new Map<string, Awaited<ReturnType<typeof classFolder>>>()
+    const broken: { file: string; reason: string }[] = []
+    for (const { source, class: label, name } of examples) {
+      const to = folders.get(label) ?? (await classFolder(files, dataset, label))
+      folders.set(label, to)
+      const given = name ?? (source instanceof File ? source.name : '')
+      try {
+        await keepImage(files, to, given, await fileOf(source))
+      } catch (error) {
+        if (!(error instanceof BrokenImage)) throw error
+        broken.push({ file: given || error.file, reason: error.reason })
+      }
     }
-  }
-  return broken
-}
+    return broken
+  })
 
 export const describeImages = (files: Files, dataset: string): Promise<StoredDataset> =>
   describeDataset(files, checkName('dataset', dataset))

@@ -59,7 +59,10 @@ export interface Session {
   devices(): Promise<DeviceReport[]>
 
   datasets(): Promise<StoredDataset[]>
-  /** Keeps images under a dataset's name; one of the same class and name is replaced. */
+  /**
+   * Keeps images under a dataset's name. Different images of one class and name are all kept, told apart by an addition to
+   * the name; the same image of the same name is kept once. Classes whose names show the same text are one.
+   */
   addImages(dataset: string, images: Iterable<Example>, options?: AddImagesOptions): Promise<StoredDataset>
   removeDataset(name: string): Promise<void>
   /** The first `count` images of a class as they are kept. */
