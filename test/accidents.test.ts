@@ -257,7 +257,7 @@ test('merge makes its folder whole or not at all: without room, or killed, nothi
   const args = ['merge', '--run', whole, '--device', 'wasm', '--threads', '1', '--out']
   const { code, err } = shell('ulimit -f 50; VITUNE', [...args, merged])
   assert.is(code, 2, err)
-  assert.match(err, /^vitune: \S+model\.safetensors: cannot be written, .*EFBIG/m)
+  assert.ok(err.includes(`vitune: ${merged}/model.safetensors: cannot be written, `), err)
   assert.equal(besides(merged), [])
 
   // As a merge leaves it that is killed while it writes.

@@ -49,6 +49,9 @@ export async function makeNewFolder(
       await checkNewFolder(path, what)
       await fill(place)
     }
+  } catch (error) {
+    // Nobody knows the hidden name.
+    throw error instanceof WriteError ? new WriteError(error.message.replace(unfinished, path), error.code) : error
   } finally {
     await files.remove(unfinished)
     await lock.release()

@@ -1,6 +1,6 @@
 // Runs killed at forty random moments of their writing, some of them twice, and merges at ten; and by the clock.
 // VITUNE_KILL_SEED repeats a run; the seed is told.
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { test } from 'uvu'
@@ -77,6 +77,34 @@ test('merges killed at ten random moments leave no folder, and the next one make
     assert.equal(left, done ? [`.${basename(out)}.lock`] : [], said)
     rmSync(out, { recursive: true })
   }
+})
+
+test('a limit on the size of files, wherever it is met, is one sentence; resumed without it, the files are those of a whole run', async () => {
+  const args = (out: string) => ['train', ...common, '--epochs', '60', '--rank', '1', '--out', out]
+  const whole = join(folder, 'limit-whole')
+  assert.is((await vitune(...args(whole))).code, 0)
+  const named = new Set<string>()
+  for (const kilobytes of [1, 2, 3, 4, 5, 6, 7, 8, 10, 12]) {
+    const out = join(folder, `run-${places++}`)
+    const quoted = [process.execPath, program, ...args(out)].map((arg) => `'${arg}'`).join(' ')
+    const { status, stderr } = spawnSync('bash', ['-c', `ulimit -f ${kilobytes}; ${quoted}`], { encoding: 'utf8' })
+    if (status !== 0) {
+      const sentence = stderr.trimEnd().split('\n').at(-1)!
+      assert.match(sentence, /^vitune: \S+: cannot be written, .*EFBIG/)
+      assert.is(status, 2)
+      assert.not.match(stderr, /^ +at /m)
+      named.add(basename(sentence.split(': ')[1]!))
+    }
+    if (existsSync(out))
+      assert.equal(
+        readdirSync(out).filter((name) => /tmp|lock/.test(name)),
+        [],
+      )
+    assert.is((await vitune(...onward(out, args(out)))).code, 0)
+    assert.equal(filesOf(out), filesOf(whole), `${kilobytes} kB`)
+  }
+  console.log(`met at ${[...named].join(', ')}`)
+  assert.ok(named.size > 1)
 })
 
 test('killed by the clock six times in a row, a run ends as one that was not', async () => {
