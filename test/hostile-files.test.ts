@@ -209,7 +209,15 @@ test('train() refuses places that are none before it writes anything', async () 
   const begin = async (out: string) => {
     for await (const _ of train({ data, model, epochs: 1, threads: 1, device: 'reference', out })) break
   }
-  for (const out of [file, join(file, 'below'), '/dev/null', join(folder, 'a'.repeat(300))]) {
+  for (const out of [
+    file,
+    join(file, 'below'),
+    '/dev/null',
+    '/proc/none/below',
+    '/proc/none',
+    '',
+    join(folder, 'a'.repeat(300)),
+  ]) {
     await refused(() => begin(out))
   }
   assert.is(readFileSync(file, 'utf8'), 'kept')

@@ -487,6 +487,8 @@ test('each reason why a model cannot be had is one sentence that says what to do
   repos['org/down'] = { files: {}, status: 500 }
   assert.match(await ask('org/down'), 'answered with status 500; try again later')
   assert.match(await ask('org/tiny', 'http://127.0.0.1:9'), /could not be downloaded from .*; check the connection/)
+  assert.match(await ask('org/tiny', 'nonsense'), 'HF_ENDPOINT: must be an address of http or https, got "nonsense"')
+  assert.match(await ask('org/tiny', 'ftp://x'), 'HF_ENDPOINT: must be an address')
   repos['org/old'] = { files: { 'config.json': config, 'pytorch_model.bin': weights } }
   assert.match(await ask('org/old'), 'only pytorch_model.bin, which must be converted to safetensors first')
   repos['org/empty'] = { files: { 'README.md': config } }

@@ -193,6 +193,9 @@ export async function resolveModel(nameOrFolder: string, options: ResolveOptions
   }
   const { name, revision } = parsed
   const url = (options.hubUrl ?? (platform.env('HF_ENDPOINT') || 'https://huggingface.co')).replace(/\/+$/, '')
+  if (!/^https?:\/\/[^/?#]+/i.test(url)) {
+    throw new InputError(`HF_ENDPOINT: must be an address of http or https, got ${JSON.stringify(url)}`)
+  }
   const offline =
     options.offline ?? (isOn(platform.env('HF_HUB_OFFLINE')) || isOn(platform.env('TRANSFORMERS_OFFLINE')))
   const folder = files.join(options.cacheDir ?? hubCacheFolder(), `models--${name.replace('/', '--')}`)

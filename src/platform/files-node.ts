@@ -48,6 +48,18 @@ async function readRange(path: string, offset: number, length: number): Promise<
   }
 }
 
+/** A folder with those above it. Node's own goes round for ever where one takes no others but says ENOENT, as /proc does. */
+export async function makeFolder(path: string, again = true): Promise<void> {
+  try {
+    await mkdir(path)
+  } catch (error) {
+    if ((await statOrNothing(path))?.isDirectory()) return
+    if (!again || codeOf(error) !== 'ENOENT' || dirname(path) === path) throw error
+    await makeFolder(dirname(path))
+    await makeFolder(path, false)
+  }
+}
+
 async function syncFolder(path: string): Promise<void> {
   // Some systems (Windows) cannot open a folder; there the rename alone has to do.
   const folder = await open(path, 'r').catch(() => undefined)
@@ -198,7 +210,7 @@ export const files: Files = {
   entries: (path) => naming(path, () => entries(path), readError),
   realPath: (path) => naming(path, () => realpath(path), readError),
   async makeFolder(path) {
-    await naming(path, () => mkdir(path, { recursive: true }))
+    await naming(path, () => makeFolder(path))
   },
   writeAtomic: (path, data) => writeTogether([[path, data]]),
   writeTogether,

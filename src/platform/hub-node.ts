@@ -2,9 +2,10 @@
 // What is fetched and when is decided in io/hub.ts.
 import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
-import { copyFile, type FileHandle, mkdir, open, rename, rm, stat, statfs, symlink } from 'node:fs/promises'
+import { copyFile, type FileHandle, open, rename, rm, stat, statfs, symlink } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { InputError } from './errors.ts'
+import { makeFolder } from './files-node.ts'
 import { partialName, removeOrphans, takeOrphan } from './partial-node.ts'
 import type { Hub, HubFile, HubPlace } from './platform.ts'
 
@@ -181,8 +182,8 @@ async function fetchBlob(place: HubPlace, file: HubFile, blob: string, onBytes: 
 async function bring(place: HubPlace, file: HubFile, folder: string, onBytes: (done: number) => void): Promise<void> {
   const blob = join(folder, 'blobs', file.etag)
   const pointer = join(folder, 'snapshots', place.revision, file.path)
-  await mkdir(dirname(blob), { recursive: true })
-  await mkdir(dirname(pointer), { recursive: true })
+  await makeFolder(dirname(blob))
+  await makeFolder(dirname(pointer))
   const there = await stat(blob).catch(() => undefined)
   if (there?.size !== file.size) await fetchBlob(place, file, blob, onBytes)
   else {
