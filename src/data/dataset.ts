@@ -84,6 +84,17 @@ export async function decodeFile(file: string | File, onDigest?: (digest: string
   }
 }
 
+/** SHA-256 of a file, as decoding it would find; undefined where it cannot be read or is more than may be read. */
+export async function digestFile(file: string): Promise<string | undefined> {
+  const files = platform.files!
+  try {
+    const size = (await files.size(file)) ?? 0
+    return await withBytes(size, async () => platform.digest(await files.read(file)))
+  } catch {
+    return undefined
+  }
+}
+
 const ADDRESS = /^(https?|blob|data):/i
 
 /** Decodes an image however it is given; throws a BrokenImage that names it. */

@@ -1,7 +1,6 @@
 // The images of a run, kept in its folder as images.jsonl: which are trained on and which validated on, with their sizes
 // and SHA-256. One line an image, in the order of the data sets. What compares two such lists is image-changes.ts.
-import { platform } from '#platform'
-import { type Dataset, joined, subset } from '../data/dataset.ts'
+import { type Dataset, digestFile, joined, subset } from '../data/dataset.ts'
 import type { ImageFolder } from '../data/image-folder.ts'
 import { isRecord, parseJson } from '../io/json.ts'
 import { localFiles } from '../io/local-files.ts'
@@ -110,22 +109,27 @@ export async function* findDigests(
   which: readonly number[] = Array.from({ length: dataset.length }, (_, i) => i),
 ): AsyncGenerator<{ done: number; total: number }, void> {
   const digests = dataset.stored?.digests
-  const files = localFiles('images')
   const wanted = which.filter((i) => digests && digests.get(i) === undefined)
   let done = 0
   let ended = false
+  let left = false
   const all = each(wanted.length, 8, async (place) => {
-    const bytes = await files.read(dataset.file(wanted[place]!)).catch(() => undefined)
-    const digest = bytes && (await platform.digest(bytes))
+    if (left) return
+    const digest = await digestFile(dataset.file(wanted[place]!))
     if (digest !== undefined) digests!.set(wanted[place]!, digest)
     done++
   }).finally(() => {
     ended = true
   })
-  while (!ended) {
-    const pause = new Promise((resolve) => setTimeout(resolve, 250))
-    await Promise.race([all, pause])
-    if (!ended) yield { done, total: wanted.length }
+  try {
+    while (!ended) {
+      const pause = new Promise((resolve) => setTimeout(resolve, 250))
+      await Promise.race([all, pause])
+      if (!ended) yield { done, total: wanted.length }
+    }
+  } finally {
+    // Whoever left before the end wants no more files read.
+    left = true
   }
   await all
 }
