@@ -148,6 +148,11 @@ check('what stands in for a preprocessor file is said', async ({ folder, backend
     vit.said,
     'no preprocessor_config.json: images as for published vit models: 16 x 16 px, bilinear, mean 0.5, 0.5, 0.5, std 0.5, 0.5, 0.5',
   )
+  const dino = await opened(backend, await folderOf(folder, 'checkpoints/dinov2', undefined))
+  assert.match(
+    dino.said,
+    /^not read: .*\nno preprocessor_config\.json: images as for published dinov2 models: 20 x 20 px, bicubic, /,
+  )
   const wide = await opened(backend, await folderOf(folder, 'checkpoints/vit', undefined, { image_size: [8, 32] }))
   assert.match(wide.said, /published vit models: 32 x 8 px/)
   const other = await opened(

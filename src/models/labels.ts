@@ -1,4 +1,5 @@
 // The names of classes as people and libraries write them: id2label and label2id of a config.json, lists, files of lines.
+import { parseJson } from '../io/json.ts'
 import { InputError } from '../platform/errors.ts'
 
 /** Names in the order of the logits. */
@@ -152,7 +153,7 @@ function tried<T>(read: () => T): T | undefined {
 export function parseLabels(text: string, count: number, file: string): Labels {
   const trimmed = text.replace(/^\ufeff/, '').trim()
   if (/^[[{]/.test(trimmed)) {
-    const json = tried(() => JSON.parse(trimmed) as unknown)
+    const json = tried(() => parseJson(trimmed, file))
     if (json !== undefined) {
       const config = isObject(json) && ('id2label' in json || 'label2id' in json)
       return config ? labelsOf(json, count) : readLabels(json, count, file)

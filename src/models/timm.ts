@@ -58,7 +58,7 @@ const read =
 
 function checkArguments(args: Json): void {
   for (const [name, value] of Object.entries(args)) {
-    if (understood[name]?.includes(value) || read.test(name)) continue
+    if ((Object.hasOwn(understood, name) && understood[name]!.includes(value)) || read.test(name)) continue
     throw new InputError(
       `config.json: model_args.${name} is ${JSON.stringify(value)}, which cannot be computed here; use a plain ViT, DeiT or DINOv2`,
     )

@@ -73,8 +73,10 @@ function huggingFaceImages({ config, preprocessor }: Checkpoint, own: Size): Mod
       notes: [`preprocessor_config.json: ${unknown} is not known; what it leaves out is taken of ${type}'s`],
     }
   }
-  // A ViT takes images of its own size. DINOv2's is 518, but it is used at 224.
-  const sized = /^(vit|deit)$/.test(type) ? withInputSize(preprocess, own) : preprocess
+  // A ViT takes images of its own size. DINOv2's is 518, but it is used at 224, where it is as large as that.
+  const { height, width } = outputSize(preprocess)
+  const smaller = /^(vit|deit)$/.test(type) || own.height < height || own.width < width
+  const sized = smaller ? withInputSize(preprocess, own) : preprocess
   return {
     preprocess: sized,
     notes: [said(`no preprocessor_config.json: images as for published ${type} models`, sized)],
