@@ -75,7 +75,8 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
     ],
   })
   const stepper = createStepper({ ...options, accumulate }, params, optimizer, seed)
-  const looks = new Replay(model.backend, { record: typeof options.optimizer !== 'function' })
+  const record = (options.replay ?? true) && typeof options.optimizer !== 'function'
+  const looks = new Replay(model.backend, { record })
 
   let saved = performance.now()
   let savedStep = options.save ? now.step : undefined
