@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { deflateRawSync } from 'node:zlib'
 import asc from 'assemblyscript/asc'
+import { transform } from 'esbuild'
 import { rollup } from 'rollup'
 import esbuild from 'rollup-plugin-esbuild'
 import { demoFiles, demoPackages } from './.ci/demo-files.mjs'
@@ -84,7 +85,7 @@ const textsOfPage = {
   name: 'texts-of-page',
   resolveId: (id) => (/^(wasm|worker):/.test(id) ? `\0${id}` : undefined),
   load(id) {
-    if (id === '\0worker:image-worker') return 'export const source = VITUNE_TEXTS.imageWorker'
+    if (id === '\0worker:image-worker') return 'export const source = () => VITUNE_TEXTS.imageWorker'
     return id === '\0wasm:kernels' ? 'export default VITUNE_TEXTS.kernels' : undefined
   },
 }
@@ -119,13 +120,40 @@ const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const define = { VITUNE_VERSION: JSON.stringify(version) }
 const compiler = (options) => esbuild({ target: 'es2022', tsconfig: false, define, ...options })
 
-/** A module with all it imports as text, for a worker to run. Under Node `require` finds packages there. */
-async function textOf(context, file, format, plugins) {
+/** A module with all it imports, in one chunk, for a worker to run. Under Node `require` finds packages there. */
+async function chunkOf(context, file, format, plugins) {
   const bundle = await rollup({ input: join(root, 'src', file), external, plugins })
-  const { output } = await bundle.generate({ format, dynamicImportInCjs: false, inlineDynamicImports: true })
+  const output = { format, indent: false, dynamicImportInCjs: false, inlineDynamicImports: true }
+  const [chunk] = (await bundle.generate(output)).output
   for (const watched of bundle.watchFiles) context.addWatchFile(watched)
-  return JSON.stringify(output[0].code)
+  return chunk
 }
+
+/**
+ * A chunk in pieces, one a module and what lies between, each minified by itself: names that modules share stay, so that a
+ * module is the same text in whatever chunk it is.
+ */
+async function piecesOf(code, modules) {
+  const pieces = []
+  let at = 0
+  for (const [id, module] of Object.entries(modules)) {
+    const text = module.code ?? ''
+    const from = text === '' ? -1 : code.indexOf(text, at)
+    if (text !== '' && from < 0) throw new Error(`${id}: its code is not in the chunk`)
+    if (from < 0) continue
+    pieces.push(
+      { text: code.slice(at, from) },
+      { id, text: (await transform(text, { minify: true, target: 'es2022' })).code },
+    )
+    at = from + text.length
+  }
+  return [...pieces, { text: code.slice(at) }]
+    .map(({ id, text }) => ({ id, text: text.trim() }))
+    .filter(({ text }) => text !== '')
+}
+
+const quoted = (text) =>
+  `'${text.replace(/[\\']/g, '\\$&').replace(/[\n\r\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)}'`
 
 /** Text has no address; src/platform/node.ts gives it that of the module that started it. */
 const addressOfStarter = {
@@ -140,33 +168,54 @@ const imageWorker = (name) => ({
   async load(id) {
     if (id !== '\0worker:image-worker') return undefined
     if (name === 'browser') {
-      return "import { workerText } from 'web:worker'\nexport const source = 'const VITUNE_TEXTS={};' + workerText"
+      return "import { workerText } from 'web:worker'\nexport const source = () => 'const VITUNE_TEXTS={};' + workerText()"
     }
     const plugins = [platform(name), compiler({ minify: true }), addressOfStarter]
-    return `export const source = ${await textOf(this, 'data/image-worker-node.ts', 'cjs', plugins)}`
+    const { code } = await chunkOf(this, 'data/image-worker-node.ts', 'cjs', plugins)
+    return `export const source = () => ${JSON.stringify(code)}`
   },
 })
 
-/** `web:worker`: the session's worker with all it imports, as text; empty in Node, which has no sessions. */
-const worker = (build) => ({
-  name: 'worker',
-  resolveId: (id) => (id === 'web:worker' ? `\0${id}` : undefined),
-  async load(id) {
-    if (id !== '\0web:worker') return undefined
-    if (!build) return "export const workerText = ''"
-    const plugins = [platform('browser'), textsOfPage, compiler({ minify: true }), refusePackages]
-    return `export const workerText = ${await textOf(this, 'web/worker.ts', 'iife', plugins)}`
-  },
-})
+/**
+ * `web:worker`: the session's worker with all it imports, as text; empty in Node, which has no sessions. Each of its modules
+ * stands right behind the same module of the page's, so that gzip, which looks back 32 KB, finds it twice.
+ */
+const worker = (build) => {
+  let own = []
+  return {
+    name: 'worker',
+    resolveId: (id) => (id === 'web:worker' ? `\0${id}` : undefined),
+    async load(id) {
+      if (id !== '\0web:worker') return undefined
+      if (!build) return "export const workerText = () => ''"
+      const plugins = [platform('browser'), textsOfPage, compiler(), refusePackages]
+      const { code, modules } = await chunkOf(this, 'web/worker.ts', 'iife', plugins)
+      own = await piecesOf(code, modules)
+      // Called only once all of the page's code has run.
+      return 'export const workerText = () => VITUNE_WORKER()'
+    },
+    async renderChunk(code, { modules }) {
+      if (!build) return undefined
+      const left = new Map(code.includes('VITUNE_WORKER') ? own.map((piece, i) => [i, piece]) : [])
+      const names = [...left.keys()].map((i) => `VITUNE_${i}`)
+      const take = (wanted) => {
+        const found = [...left].filter(([, { id }]) => wanted(id))
+        for (const [i] of found) left.delete(i)
+        return found.map(([i, { text }]) => `const VITUNE_${i}=${quoted(text)};`)
+      }
+      const out = []
+      const pieces = await piecesOf(code, modules)
+      const last = pieces.at(-1)?.id === undefined ? pieces.pop() : { text: '' }
+      for (const { id, text } of pieces) out.push(text, ...(id === undefined ? [] : take((other) => other === id)))
+      out.push(...take(() => true))
+      if (names.length > 0) out.push(`function VITUNE_WORKER(){return [${names}].join('\\n')}`)
+      return [...out, last.text].join('\n')
+    },
+  }
+}
 
 // What a page loads is made small.
-const plugins = (name) => [
-  platform(name),
-  wasm,
-  imageWorker(name),
-  worker(name === 'browser'),
-  compiler({ minify: name === 'browser' }),
-]
+const plugins = (name) => [platform(name), wasm, imageWorker(name), worker(name === 'browser'), compiler()]
 
 const entries = {
   index: 'src/index.ts',

@@ -84,7 +84,7 @@ function startPool(count: number): Pool {
     for (const id of [...pending.keys()]) take(id)?.reject(lost)
   }
   const workers = Array.from({ length: count }, (): WorkerHandle => {
-    const worker = platform.startWorker(source)
+    const worker = platform.startWorker(source())
     const count = sharedCount()
     if (count) worker.post(count)
     worker.onError(lose)

@@ -1,5 +1,5 @@
 // Code that runs in a worker, made one text by rollup.config.mjs.
 
 declare module 'worker:image-worker' {
-  export const source: string
+  export function source(): string
 }

@@ -149,8 +149,8 @@ export async function openSession(options: SessionOptions = {}): Promise<Session
     throw new InputError('session: needs a browser; in Node call train, openRun and predict directly')
   }
   // The worker's text lacks what this bundle has as text already: that is put before it.
-  const texts = { kernels: compiled, imageWorker: source }
-  const text = `const VITUNE_TEXTS=${JSON.stringify(texts)};${workerText}`
+  const texts = { kernels: compiled, imageWorker: source() }
+  const text = `const VITUNE_TEXTS=${JSON.stringify(texts)};${workerText()}`
   const caller = connect<Host>(platform.startWorker(text))
   const { call, stop } = caller
   const { device: wanted, threads, onDeviceLost } = options

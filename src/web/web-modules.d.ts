@@ -1,7 +1,7 @@
 // The worker's whole code as text: worker.ts with all it imports, made by rollup.config.mjs. Empty in Node.
 
 declare module 'web:worker' {
-  export const workerText: string
+  export function workerText(): string
 }
 
 /** What the page puts before that text. */
