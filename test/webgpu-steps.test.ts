@@ -75,8 +75,10 @@ test('a LoRA step of DINOv2-small, batch 8, is at most 450 dispatches and 16 sub
   const backend = await createWebgpu({ gpu })
   const steps = await stepsOf(backend, dinov2, 8)
   assertSteady(steps)
-  for (const { dispatches, submits } of steps) {
-    assert.ok(dispatches > 300 && dispatches <= 450, `${dispatches} dispatches`)
+  for (const [i, { dispatches, submits }] of steps.entries()) {
+    // Before the first step weights and moments are looked at once, for NaN.
+    const looks = i === 0 ? 25 : 0
+    assert.ok(dispatches > 300 && dispatches <= 450 + looks, `${dispatches} dispatches`)
     assert.ok(submits <= 16, `${submits} submits`)
   }
   // The counters are what the device was asked for, but for the buffer of uniforms, made at the start.
