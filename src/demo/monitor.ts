@@ -129,7 +129,9 @@ export function createMonitor(): Monitor {
     const data = `${plural(event.train, 'picture')} to train on, ${event.val} set aside to check`
     const part = `${event.trainable.toLocaleString('en')} of ${event.total.toLocaleString('en')} weights`
     setText(state, `${methodNames[event.method]} trains ${part}`)
-    setText(device, `${data}. Computed on ${where(event)}.`)
+    // What the files of model and pictures hold that is worth a sentence.
+    const notes = event.notes.map((note) => ` Note: ${note}.`).join('')
+    setText(device, `${data}. Computed on ${where(event)}.${notes}`)
     announce('Training has started')
   }
   function onRestart(event: RestartEvent): void {
