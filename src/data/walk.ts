@@ -24,10 +24,10 @@ export function inside(files: Files, folder: string, path: string): boolean {
   return path === folder || path.startsWith(files.join(folder, 'x').slice(0, -1))
 }
 
-function compare(a: WalkedFile, b: WalkedFile): number {
-  const [left, right] = [a, b].map(({ folders, name }) => [...folders, name]) as [string[], string[]]
-  const i = left.findIndex((part, at) => part !== right[at])
-  return i < 0 ? 0 : left[i]! < (right[i] ?? '') ? -1 : 1
+/** Sorted by folder after folder, then name, all by code unit. */
+function sorted(files: readonly WalkedFile[]): WalkedFile[] {
+  const keyed = files.map((file) => ({ file, key: [...file.folders, file.name].join('\0') }))
+  return keyed.sort((a, b) => (a.key < b.key ? -1 : 1)).map(({ file }) => file)
 }
 
 /** Hidden ones are left to the file system: what tools and systems keep for themselves begins with a dot. */
@@ -77,5 +77,5 @@ export async function walk(
       found.push({ path, name, folders })
     }
   }
-  return found.sort(compare)
+  return sorted(found)
 }
