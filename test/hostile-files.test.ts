@@ -114,7 +114,7 @@ test('an index names at most a thousand shards', async () => {
   cpSync(join(model, 'config.json'), join(at, 'config.json'))
   const map = (n: number) => Object.fromEntries(Array.from({ length: n }, (_, i) => [`t${i}`, `s${i}.safetensors`]))
   writeFileSync(join(at, 'model.safetensors.index.json'), JSON.stringify({ weight_map: map(200_000) }))
-  assert.match(await soon(() => refused(() => openCheckpoint(at))), 'may name 1000 shards, got 200000')
+  assert.match(await soon(() => refused(() => openCheckpoint(at))), 'may name 1000 shards, got more')
   writeFileSync(join(at, 'model.safetensors.index.json'), JSON.stringify({ weight_map: map(1000) }))
   assert.match(await soon(() => refused(() => openCheckpoint(at))), 'names shards that are not there')
 })

@@ -41,17 +41,21 @@ const mostShards = 1000
  */
 export function parseWeightMap(json: unknown, label: string): Map<string, string> {
   const map = isRecord(json) ? json.weight_map : undefined
-  if (!isRecord(map) || Object.keys(map).length === 0) throw new InputError(`${label}: must have a weight_map`)
-  for (const [name, file] of Object.entries(map)) {
+  if (!isRecord(map)) throw new InputError(`${label}: must have a weight_map`)
+  const found = new Map<string, string>()
+  const shards = new Set<string>()
+  for (const name of Object.keys(map)) {
+    const file = map[name]
     if (typeof file !== 'string' || !/^[\w.-]+\.safetensors$/.test(file)) {
       throw new InputError(
         `${label}: "${name}" must lie in a .safetensors file of the same folder, got ${JSON.stringify(file)}`,
       )
     }
+    found.set(name, file)
+    if (shards.add(file).size > mostShards) throw new InputError(`${label}: may name ${mostShards} shards, got more`)
   }
-  const shards = new Set(Object.values(map)).size
-  if (shards > mostShards) throw new InputError(`${label}: may name ${mostShards} shards, got ${shards}`)
-  return new Map(Object.entries(map) as [string, string][])
+  if (found.size === 0) throw new InputError(`${label}: must have a weight_map`)
+  return found
 }
 
 /** Whether a folder has a configuration and all of its weights. */

@@ -35,14 +35,16 @@ function hasKey(value: unknown, key: string): boolean {
   return Object.entries(value).some(([name, inner]) => name !== 'label2id' && hasKey(inner, key))
 }
 
-/** Parses JSON text; throws an InputError that names the file. */
-export function parseJson(data: string | Uint8Array, file: string): unknown {
-  let text: string
+function decoded(bytes: Uint8Array, file: string): string {
   try {
-    text = typeof data === 'string' ? data : new TextDecoder('utf-8', { fatal: true }).decode(data)
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch {
     throw new InputError(`${file}: must hold JSON, got bytes that are no UTF-8`)
   }
+}
+
+/** Parses JSON text; throws an InputError that names the file. */
+export function parseJson(text: string, file: string): unknown {
   checkSize(text, file)
   try {
     return JSON.parse(text)
@@ -59,10 +61,12 @@ export async function readJsonObject(path: string): Promise<Record<string, unkno
   // Asked first: a file of any length is made in no time.
   const size = (await files.size(path)) ?? 0
   if (size > jsonLimit) throw new InputError(`${path}: may hold ${jsonLimit} bytes of JSON, got ${size}`)
-  const json = parseJson(await files.read(path), path)
+  const text = decoded(await files.read(path), path)
+  const json = parseJson(text, path)
   if (!isRecord(json)) throw new InputError(`${path}: must hold a JSON object`)
   // Where settings are put together this name would change what an object is.
-  if (hasKey(json, '__proto__')) throw new InputError(`${path}: may not have a "__proto__"; take it out`)
+  if (/__proto__|\\u/.test(text) && hasKey(json, '__proto__'))
+    throw new InputError(`${path}: may not have a "__proto__"; take it out`)
   return json
 }
 
