@@ -1,6 +1,16 @@
 // Every example in README.md, typed as it stands, in a folder with photos and the model in the Hugging Face cache.
 import { spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -101,6 +111,22 @@ test('the browser example trains on the folder that is chosen and predicts', asy
     assert.match(said.at(-1)!, /^\d+\.jpg (rose|tulip)$/)
   } finally {
     await close()
+  }
+})
+
+test('the tests that docs/ names exist', () => {
+  const named = readdirSync(join(root, 'docs')).flatMap((name) => {
+    const text = readFileSync(join(root, 'docs', name), 'utf8')
+    return [...text.matchAll(/`npm (test|run test:long) -- ([^`]+)`/g)].map(([, script, names]) => [script!, names!])
+  })
+  assert.ok(named.length > 20)
+  for (const [script, names] of named) {
+    const files = readdirSync(join(root, script === 'test' ? 'test' : 'test/long'))
+    for (const name of names!.split(' '))
+      assert.ok(
+        files.some((file) => file.includes(name)),
+        `${script} ${name}`,
+      )
   }
 })
 
