@@ -1,27 +1,16 @@
 // Files in a browser: the origin private file system (OPFS), which pages and workers of one origin share and which stays
-// when the tab is closed. Paths are absolute; '/' is its root.
+// when the tab is closed.
+import { absent, baseName, entriesOf, join, partsIn, partsOf, randomId, resolve } from './browser-paths.ts'
 import { InputError } from './errors.ts'
-import type { Files } from './platform.ts'
+import type { Data, Files } from './platform.ts'
 
-/** The parts of a path, with '.' and '..' worked out; it cannot leave the root. */
-function partsOf(path: string): string[] {
-  const parts: string[] = []
-  for (const part of path.split('/')) {
-    if (part === '..') parts.pop()
-    else if (part !== '' && part !== '.') parts.push(part)
-  }
-  return parts
-}
-
-const resolve = (path: string): string => `/${partsOf(path).join('/')}`
-const baseName = (path: string): string => partsOf(path).at(-1) ?? ''
 const nameOf = (error: unknown): string => (error instanceof DOMException || error instanceof Error ? error.name : '')
 const isAbsent = (error: unknown): boolean => /^(NotFound|TypeMismatch)Error$/.test(nameOf(error))
 
 /** What a caller can act upon: Node's code for a file that is not there, one sentence where storage is full or closed. */
 async function explain(error: unknown, path: string): Promise<unknown> {
   const name = nameOf(error)
-  if (isAbsent(error)) return Object.assign(new Error(`ENOENT: no such file or folder, ${path}`), { code: 'ENOENT' })
+  if (isAbsent(error)) return absent(path)
   if (name === 'QuotaExceededError') {
     const { usage, quota } = await navigator.storage.estimate().catch(() => ({ usage: undefined, quota: undefined }))
     const megabytes = (bytes: number | undefined) => (bytes === undefined ? '?' : Math.round(bytes / 1e6))
@@ -47,13 +36,17 @@ async function guarded<T>(path: string, body: () => Promise<T>): Promise<T> {
   }
 }
 
+/** Why this page has no such files, as far as can be known without asking for them. */
+export function filesMissing(): string | undefined {
+  if (globalThis.isSecureContext === false) return 'only pages served by https or from localhost may keep files'
+  if (!navigator.storage?.getDirectory) return 'this browser has no origin private file system'
+  return undefined
+}
+
 async function root(): Promise<FileSystemDirectoryHandle> {
-  // Only secure pages have it.
-  if (!navigator.storage?.getDirectory) {
-    throw new InputError(
-      'files: need the origin private file system, which this page lacks; serve it by https or localhost',
-    )
-  }
+  const missing = filesMissing()
+  if (missing)
+    throw new InputError(`files: cannot be kept here, ${missing}; open a session, which keeps them in memory`)
   return navigator.storage.getDirectory()
 }
 
@@ -102,6 +95,7 @@ async function size(path: string): Promise<number | undefined> {
 /** Not yet in the compiler's library: only workers have them. */
 interface SyncHandle {
   write(data: Uint8Array, options?: { at: number }): number
+  truncate(size: number): void
   getSize(): number
   flush(): void
   close(): void
@@ -111,77 +105,147 @@ type WithSync = FileSystemFileHandle & {
   move?(name: string): Promise<void>
 }
 
-type Parts = Iterable<Uint8Array> | AsyncIterable<Uint8Array>
+type Parts = ReturnType<typeof partsIn>
 
-async function writeWhole(path: string, parts: Parts): Promise<void> {
+/** As browsers say it where they say it. */
+const isFull = () => new DOMException('the storage is full', 'QuotaExceededError')
+
+/**
+ * Writes all of it. Where storage is full, a handle may throw nothing and answer with less than it was given, or with
+ * more (Chromium in a private window: 4294967288, an error taken for a count).
+ */
+function writeAll(handle: SyncHandle, data: Uint8Array, at: number): void {
+  if (handle.write(data, { at }) !== data.byteLength) throw isFull()
+}
+
+/** Writes parts from the start of a new file. */
+async function fillFile(file: WithSync, parts: Parts, path: string): Promise<void> {
+  if (!file.createSyncAccessHandle) {
+    throw new InputError(`${path}: this browser cannot write files here; use a newer one`)
+  }
+  const handle = await file.createSyncAccessHandle()
+  try {
+    let at = 0
+    for await (const part of parts) {
+      writeAll(handle, part, at)
+      at += part.byteLength
+    }
+    handle.flush()
+    if (handle.getSize() !== at) throw isFull()
+  } finally {
+    handle.close()
+  }
+}
+
+/** A file's new bytes, stored beside the old ones. */
+interface Staged {
+  /** Puts them in the old ones' place, at once. */
+  commit(): Promise<void>
+  discard(): Promise<void>
+}
+
+async function stage(path: string, parts: Parts): Promise<Staged> {
   const target = (await fileAt(path, true)) as WithSync
   if ('createWritable' in target) {
     // What is written shows at close, at once.
     const stream = await target.createWritable()
+    const discard = () => stream.abort().catch(() => {})
+    let bytes = 0
     try {
-      for await (const part of parts) await stream.write(part as Uint8Array<ArrayBuffer>)
+      for await (const part of parts) {
+        await stream.write(part as Uint8Array<ArrayBuffer>)
+        bytes += part.byteLength
+      }
+    } catch (error) {
+      await discard()
+      throw error
+    }
+    const commit = async () => {
+      await stream.close()
+      if ((await target.getFile()).size !== bytes) throw isFull()
+    }
+    return { commit, discard }
+  }
+  // Safari before 26, in a worker: a temporary file, then its name.
+  const name = baseName(path)
+  const temporary = `.${name}.${randomId()}.tmp`
+  const folder = await folderAt(partsOf(path).slice(0, -1))
+  const made = (await folder.getFileHandle(temporary, { create: true })) as WithSync
+  const discard = () => folder.removeEntry(temporary).catch(() => {})
+  try {
+    if (!made.move) throw new InputError(`${path}: this browser cannot write files here; use a newer one`)
+    await fillFile(made, parts, path)
+    return { commit: () => made.move!(name), discard }
+  } catch (error) {
+    await discard()
+    throw error
+  }
+}
+
+async function writeTogether(entries: readonly (readonly [path: string, data: Data])[]): Promise<void> {
+  const staged: Staged[] = []
+  const fresh: string[] = []
+  let at = ''
+  try {
+    for (const [path, data] of entries) {
+      at = path
+      if ((await kind(path)) === undefined) fresh.push(path)
+      staged.push(await stage(path, partsIn(data)))
+    }
+    for (const [i, [path]] of entries.entries()) {
+      at = path
+      await staged[i]!.commit()
+    }
+  } catch (error) {
+    for (const one of staged) await one.discard()
+    // The name exists, empty, before the first byte is written.
+    for (const path of fresh) await files.remove(path).catch(() => {})
+    throw await explain(error, at)
+  }
+}
+
+/** Adds bytes at the end of a file, all or none. */
+async function addBytes(file: WithSync, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+  if (!file.createSyncAccessHandle) {
+    // What is written shows at close, at once.
+    const stream = await file.createWritable({ keepExistingData: true })
+    try {
+      await stream.seek((await file.getFile()).size)
+      await stream.write(bytes)
     } catch (error) {
       await stream.abort().catch(() => {})
       throw error
     }
     return stream.close()
   }
-  // Safari before 26, in a worker: a temporary file, then its name.
-  const name = baseName(path)
-  const temporary = `.${name}.${crypto.randomUUID()}.tmp`
-  const folder = await folderAt(partsOf(path).slice(0, -1))
-  const made = (await folder.getFileHandle(temporary, { create: true })) as WithSync
+  const handle = await file.createSyncAccessHandle()
   try {
-    if (!made.createSyncAccessHandle || !made.move) {
-      throw new InputError(`${path}: this browser cannot write files here; use a newer one`)
-    }
-    const handle = await made.createSyncAccessHandle()
+    const before = handle.getSize()
     try {
-      for await (const part of parts) handle.write(part)
+      writeAll(handle, bytes, before)
       handle.flush()
-    } finally {
-      handle.close()
+    } catch (error) {
+      handle.truncate(before) // part of it may be there
+      throw error
     }
-    await made.move(name)
-  } catch (error) {
-    await folder.removeEntry(temporary).catch(() => {})
-    throw error
+  } finally {
+    handle.close()
   }
 }
 
-async function writeAtomic(path: string, data: string | Uint8Array | Parts): Promise<void> {
-  const parts = typeof data === 'string' ? [new TextEncoder().encode(data)] : data instanceof Uint8Array ? [data] : data
+async function append(path: string, text: string): Promise<void> {
   const before = await kind(path)
   try {
-    await writeWhole(path, parts)
+    await addBytes(await fileAt(path, true), new TextEncoder().encode(text))
   } catch (error) {
-    // The name exists, empty, before the first byte is written.
     if (before === undefined) await files.remove(path).catch(() => {})
     throw await explain(error, path)
   }
 }
 
-async function append(path: string, text: string): Promise<void> {
-  const bytes = new TextEncoder().encode(text)
-  const file = (await fileAt(path, true)) as WithSync
-  if (file.createSyncAccessHandle) {
-    const handle = await file.createSyncAccessHandle()
-    try {
-      handle.write(bytes, { at: handle.getSize() })
-      handle.flush()
-    } finally {
-      handle.close()
-    }
-    return
-  }
-  const stream = await file.createWritable({ keepExistingData: true })
-  await stream.seek((await file.getFile()).size)
-  await stream.write(bytes)
-  await stream.close()
-}
-
 /** The files of this origin. */
 export const files: Files = {
+  shared: true,
   read: (path) => guarded(path, async () => new Uint8Array(await (await (await fileAt(path)).getFile()).arrayBuffer())),
   readRange: (path, offset, length) =>
     guarded(path, async () => {
@@ -202,20 +266,15 @@ export const files: Files = {
       }
       return names.sort((a, b) => (a < b ? -1 : 1))
     }),
-  entries: async (path) =>
-    (await files.list(path)).map((name) =>
-      name.endsWith('/') ? { name: name.slice(0, -1), kind: 'folder' } : { name, kind: 'file' },
-    ),
+  entries: async (path) => entriesOf(await files.list(path)),
   realPath: async (path) => resolve(path),
   makeFolder: (path) =>
     guarded(path, async () => {
       await folderAt(partsOf(path), true)
     }),
-  writeAtomic,
-  async writeTogether(entries) {
-    for (const [path, data] of entries) await writeAtomic(path, data)
-  },
-  append: (path, text) => guarded(path, () => append(path, text)),
+  writeAtomic: (path, data) => writeTogether([[path, data]]),
+  writeTogether,
+  append,
   remove: (path) =>
     guarded(path, async () => {
       const parts = partsOf(path)
@@ -227,7 +286,7 @@ export const files: Files = {
         if (!isAbsent(error)) throw error
       }
     }),
-  join: (...parts) => parts.join('/').replace(/\/{2,}/g, '/'),
+  join,
   baseName,
   resolve,
 }

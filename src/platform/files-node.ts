@@ -196,6 +196,7 @@ async function list(path: string): Promise<string[]> {
 
 /** The files of this machine. */
 export const files: Files = {
+  shared: true,
   read: (path) => naming(path, () => read(path), readError),
   readRange: (path, offset, length) => naming(path, () => readRange(path, offset, length), readError),
   async size(path) {

@@ -51,9 +51,11 @@ export interface FolderEntry {
 
 /**
  * Local files: the disk, or a browser's own storage for this site. Paths are absolute or relative to the working directory.
- * Errors keep Node's `code`; what cannot be written is a WriteError that names the file.
+ * Errors keep Node's `code`; what cannot be written is a WriteError (in a browser an InputError) that names the file.
  */
 export interface Files {
+  /** Whether other threads see them too. */
+  readonly shared: boolean
   /** All bytes of a file; throws where the path is a pipe, a socket or a device, which may have no end. */
   read(path: string): Promise<Uint8Array>
   /** `length` bytes from byte `offset`; throws when the file is shorter. */
