@@ -121,9 +121,9 @@ function startPool(count: number): Pool {
 /** One for four cores; where they could not count together what they decode, only one. */
 const most = () => (sharedCount() ? Math.max(1, Math.min(4, Math.floor(platform.cores / 4))) : 1)
 
-/** A share of the workers, which start with the first; undefined where there are none to be had. */
+/** A share of the workers, which start with the first; undefined where there are none to be had, or none that would see the files. */
 export function imageWorkers(): ImageWorkers | undefined {
-  if (lost) return undefined
+  if (lost || platform.files?.shared === false) return undefined
   try {
     pool ??= startPool(most())
   } catch (error) {

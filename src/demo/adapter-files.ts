@@ -1,7 +1,7 @@
 // Adapters leave the page as one zip of the two files that PEFT reads, and come back as that zip or as the files.
 import { unzipSync, zipSync } from 'fflate'
 import type { Method } from '../adapters/inject.ts'
-import type { Session } from '../web/session.ts'
+import type { App } from './app.ts'
 import { h } from './dom.ts'
 
 /** Offers a file as a download. */
@@ -16,12 +16,13 @@ export const downloadLabel = (method: Method): string =>
   method === 'lora' || method === 'dora' ? 'Download the adapter' : 'Download the model'
 
 /** Downloads a run's adapter (for full and linear its whole model) as a zip, uncompressed: weights do not shrink. */
-export async function saveAdapter(session: Session, run: string): Promise<void> {
+export async function saveAdapter({ session, leaving }: App, run: string): Promise<void> {
   const files = await session.adapterFiles(run)
   const contents: Record<string, Uint8Array> = {}
   for (const file of files) contents[file.name] = new Uint8Array(await file.arrayBuffer())
   const zip = zipSync(contents, { level: 0 })
   download(new Blob([zip as Uint8Array<ArrayBuffer>], { type: 'application/zip' }), `${run.replaceAll(' ', '-')}.zip`)
+  leaving.done(run)
 }
 
 const config = 'adapter_config.json'

@@ -2,6 +2,8 @@
 import type { Device } from '../backend/create.ts'
 import { openSession, type Session } from '../web/session.ts'
 import type { StoredDataset, StoredModel, StoredRun } from '../web/types.ts'
+import { createLeaving, type Leaving } from './leaving.ts'
+import { recall, remember } from './remember.ts'
 
 /** Everything that more than one section shows. */
 export interface State {
@@ -21,16 +23,17 @@ export interface App {
   onChange(listener: (state: State) => void): void
   /** Reads again what is stored. */
   refresh(): Promise<void>
-  /** Ends the session and starts one on another device. */
-  restart(device: Device): Promise<void>
+  /** Computes on another device from now on. */
+  setDevice(device: Device): Promise<void>
+  readonly leaving: Leaving
 }
 
 const chosen = 'vitune.dataset'
 export const ownPictures = 'My pictures'
 
-/** Starts a session and reads what is stored; rejects where no device works or nothing can be stored. */
+/** Starts a session and reads what is stored; rejects where no device works. */
 export async function createApp(): Promise<App> {
-  let session = await openSession()
+  const session = await openSession()
   const listeners: ((state: State) => void)[] = []
   let state: State = { datasets: [], models: [], runs: [], dataset: ownPictures, training: undefined }
   const stored = async () => {
@@ -38,15 +41,14 @@ export async function createApp(): Promise<App> {
     return { datasets, models, runs }
   }
   const app: App = {
-    get session() {
-      return session
-    },
+    session,
+    leaving: createLeaving(session),
     get state() {
       return state
     },
     set(changes) {
       state = { ...state, ...changes }
-      if (changes.dataset !== undefined) localStorage.setItem(chosen, changes.dataset)
+      if (changes.dataset !== undefined) remember(chosen, changes.dataset)
       for (const listener of listeners) listener(state)
     },
     onChange(listener) {
@@ -55,15 +57,13 @@ export async function createApp(): Promise<App> {
     async refresh() {
       app.set(await stored())
     },
-    async restart(device) {
-      const next = await openSession({ device })
-      await session.close()
-      session = next
+    async setDevice(device) {
+      await session.setDevice(device)
       app.set({})
     },
   }
   state = { ...state, ...(await stored()) }
-  const last = localStorage.getItem(chosen)
+  const last = recall(chosen)
   const known = state.datasets.some(({ name }) => name === last)
   state = { ...state, dataset: known ? last! : (state.datasets[0]?.name ?? ownPictures) }
   return app

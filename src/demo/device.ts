@@ -1,7 +1,7 @@
 // What computes, why, and what else there is: a line in the head of the page that opens.
 import type { DeviceReport } from '../backend/create.ts'
 import type { App } from './app.ts'
-import { fill, h, icon, setText } from './dom.ts'
+import { fill, h, icon, sentence, setText } from './dom.ts'
 import { plural } from './format.ts'
 
 const titles: Record<string, string> = { webgpu: 'WebGPU', wasm: 'Processor', reference: 'Reference' }
@@ -28,7 +28,13 @@ export function createDevice(app: App): HTMLElement {
     'details',
     { class: 'device' },
     h('summary', {}, icon('chip'), name),
-    h('div', { class: 'pop' }, h('p', { class: 'quiet' }, 'Where vitune computes in this browser:'), list),
+    h(
+      'div',
+      { class: 'pop' },
+      h('p', { class: 'quiet' }, 'Where vitune computes in this browser:'),
+      list,
+      ...app.session.notes.map((note) => h('p', { class: 'quiet' }, sentence(note))),
+    ),
   )
   function render(): void {
     const { device } = app.session

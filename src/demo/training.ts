@@ -23,7 +23,7 @@ export function createTraining(app: App, onTrained: (run: string) => void): HTML
   const models = createModelChoice(app, note.show)
   const settings = createSettings(app, async (device) => {
     note.clear()
-    await app.restart(device).catch(note.show)
+    await app.setDevice(device).catch(note.show)
   })
   const monitor = createMonitor()
   let stopping = false
@@ -43,6 +43,7 @@ export function createTraining(app: App, onTrained: (run: string) => void): HTML
     monitor.clear(title)
     monitor.past(past)
     app.set({ training: run })
+    app.leaving.trained(run)
     stop.focus()
     const skipped: string[] = []
     let twins: DuplicatesEvent | undefined
@@ -133,7 +134,7 @@ export function createTraining(app: App, onTrained: (run: string) => void): HTML
   const download = button(
     'Download the adapter',
     () => {
-      if (shown !== undefined) void saveAdapter(app.session, shown).catch(note.show)
+      if (shown !== undefined) void saveAdapter(app, shown).catch(note.show)
     },
     { icon: 'download' },
   )
@@ -169,7 +170,7 @@ export function createTraining(app: App, onTrained: (run: string) => void): HTML
     )
   }
   async function discard(run: StoredRun): Promise<void> {
-    await app.session.removeRun(run.name).catch(note.show)
+    await app.session.removeRun(run.name).then(() => app.leaving.done(run.name), note.show)
     await app.refresh().catch(note.show)
     train.focus()
   }

@@ -275,7 +275,7 @@ export function createTrying(app: App): Trying {
   )
   const save = button(
     'Download the adapter',
-    () => void saveAdapter(app.session, target.value.slice('run:'.length)).catch(note.show),
+    () => void saveAdapter(app, target.value.slice('run:'.length)).catch(note.show),
     { icon: 'download' },
   )
   const load = button(

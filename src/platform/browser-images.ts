@@ -49,6 +49,20 @@ function unblended(bitmap: ImageBitmap): Uint8Array | undefined {
   return fine ? rgba : undefined
 }
 
+/** What this browser lacks to read pictures at all; undefined where it can. */
+export function lackingForImages(): string | undefined {
+  if (typeof createImageBitmap === 'undefined') return 'this browser has no createImageBitmap to decode pictures with'
+  if (typeof OffscreenCanvas === 'undefined') return 'this browser has no OffscreenCanvas to read pictures in a worker'
+  return undefined
+}
+
+/** What this browser reads less exactly than others, a sentence each. */
+export function imageNotes(): string[] {
+  const gl = new OffscreenCanvas(1, 1).getContext('webgl2')
+  gl?.getExtension('WEBGL_lose_context')?.loseContext()
+  return gl ? [] : ['Colours of translucent pictures are read inexactly: this browser has no WebGL 2 in workers']
+}
+
 function pixelsOf(bitmap: ImageBitmap): RgbImage {
   const { width, height } = bitmap
   checkPixels(width, height)

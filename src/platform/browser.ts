@@ -1,9 +1,10 @@
 // The platform in a page or a worker of a browser: no environment; workers start from a Blob. Files and images have
 // files of their own.
-import { files } from './browser-files.ts'
 import { decodeImage, readImage } from './browser-images.ts'
 import { lockHolder, takeLock } from './browser-locks.ts'
+import { currentFiles } from './browser-storage.ts'
 import { download } from './download.ts'
+import { InputError } from './errors.ts'
 import type { Platform, WorkerHandle } from './platform.ts'
 
 function sharedMemory(): true | string {
@@ -20,13 +21,18 @@ async function digest(bytes: Uint8Array): Promise<string | undefined> {
   return Array.from(sum, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
+const blocked = 'it was not loaded: a Content-Security-Policy must allow worker-src blob:'
+
 function startWorker(source: string): WorkerHandle {
+  if (typeof Worker === 'undefined') throw new InputError('worker: this browser has none here; use a newer one')
   const url = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }))
   const worker = new Worker(url)
   return {
     post: (message, transfer = []) => worker.postMessage(message, [...transfer]),
     onMessage: (listener) => worker.addEventListener('message', (event) => listener(event.data)),
-    onError: (listener) => worker.addEventListener('error', (event) => listener(new Error(event.message))),
+    onError: (listener) =>
+      // Without a message it has not even been loaded.
+      worker.addEventListener('error', ({ message }) => listener(new Error(message || blocked))),
     hold: () => {},
     async stop() {
       worker.terminate()
@@ -44,7 +50,9 @@ export const platform: Platform = {
   // Engines that have it need no flag.
   enableRelaxedSimd: () => {},
   startWorker,
-  files,
+  get files() {
+    return currentFiles()
+  },
   takeLock,
   lockHolder,
   digest,

@@ -1,6 +1,7 @@
 // The session's side in the worker: one handler a call, over the files of the browser and the library as it is in Node.
 import { createBackend, type Device, type DeviceReport, listDevices } from '../backend/create.ts'
 import { localFiles } from '../io/local-files.ts'
+import { imageNotes, lackingForImages } from '../platform/browser-images.ts'
 import { InputError } from '../platform/errors.ts'
 import { defined, type OnDeviceLost } from '../train/settings.ts'
 import { addImages, describeImages, type SentExample, type SentImage } from './images.ts'
@@ -17,8 +18,15 @@ import {
   type SessionTrainOptions,
   startRun,
 } from './runs.ts'
-import { listDatasets, readImages, removeClass, removeStored } from './store.ts'
+import { inMemory, listDatasets, readImages, removeClass, removeStored } from './store.ts'
 import { createTryout, type Target } from './tryout.ts'
+
+/** What the page is told of a session that has started. */
+export interface Started {
+  readonly device: DeviceReport
+  readonly storage: 'browser' | 'memory'
+  readonly notes: readonly string[]
+}
 
 export interface HostOptions {
   device?: Device | undefined
@@ -26,8 +34,21 @@ export interface HostOptions {
   onDeviceLost?: OnDeviceLost | undefined
 }
 
-/** The handlers of one session. */
-export function createHost() {
+/** What starts a device and says what it is. */
+async function deviceOf(options: ReturnType<typeof defined<HostOptions>>): Promise<DeviceReport> {
+  // Only what was asked for is started: looking at every device takes a second.
+  const backend = await createBackend(options)
+  const { name, caps } = backend
+  await backend.dispose()
+  if (options.device && options.device !== 'auto') {
+    return { name, available: true, chosen: false, why: 'it was asked for', ...caps }
+  }
+  const passed = caps.notes.filter((note) => /is not used/.test(note))
+  return { name, available: true, chosen: true, why: passed.join('; ') || 'a GPU is the fastest', ...caps }
+}
+
+/** The handlers of one session. `memory` is why its files are in memory, undefined where the browser keeps them. */
+export function createHost(memory: string | undefined) {
   const files = localFiles('session')
   let options: ReturnType<typeof defined<HostOptions>> = {}
   const tryout = createTryout(files, () => options)
@@ -44,18 +65,21 @@ export function createHost() {
   }
 
   return {
-    async start(chosen: HostOptions): Promise<DeviceReport> {
+    async start(chosen: HostOptions, { progress }: CallContext): Promise<Started> {
       options = defined(chosen)
+      const lacking = lackingForImages()
+      if (lacking) throw new InputError(`session: ${lacking}; use a newer one`)
       await sweepModels(files)
-      // Only what was asked for is started: looking at every device takes a second.
-      const backend = await createBackend(options)
-      const { name, caps } = backend
-      await backend.dispose()
-      if (options.device && options.device !== 'auto') {
-        return { name, available: true, chosen: false, why: 'it was asked for', ...caps }
-      }
-      const passed = caps.notes.filter((note) => /is not used/.test(note))
-      return { name, available: true, chosen: true, why: passed.join('; ') || 'a GPU is the fastest', ...caps }
+      progress('looking for a device')
+      const device = await deviceOf(options)
+      const kept = memory === undefined ? [] : [inMemory(memory)]
+      return { device, storage: memory === undefined ? 'browser' : 'memory', notes: [...kept, ...imageNotes()] }
+    },
+    async setDevice(device: Device, _context: CallContext): Promise<DeviceReport> {
+      const report = await deviceOf({ ...options, device })
+      options = { ...options, device }
+      await tryout.close()
+      return report
     },
     devices: () => listDevices({ threads: options.threads }),
 

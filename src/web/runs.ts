@@ -171,6 +171,11 @@ export async function resumeRun(
   { run, ...more }: { run: string } & ResumeOptions & Pick<TrainSettings, 'device' | 'threads'>,
 ): Promise<RunStream> {
   const out = files.join(places.runs, checkName('run', run))
+  if (!files.shared && (await files.kind(out)) === undefined) {
+    throw new InputError(
+      `run: nothing is kept under ${run}; this browser keeps no files, so a run cannot go on after the tab was closed or reloaded`,
+    )
+  }
   return stream(run, { ...more, out, resume: true } as TrainOptions)
 }
 

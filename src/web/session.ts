@@ -12,7 +12,7 @@ import type { Explanation } from '../train/explain.ts'
 import type { ImagePrediction } from '../train/predict.ts'
 import type { OnDeviceLost } from '../train/settings.ts'
 import type { TrainEvent } from '../train/train.ts'
-import type { Host } from './host.ts'
+import type { Host, Started } from './host.ts'
 import { type SentExample, type SentImage, toSent, transfersOf } from './images.ts'
 import { type Caller, connect } from './rpc.ts'
 import type { ResumeOptions, SessionTrainOptions } from './runs.ts'
@@ -50,11 +50,21 @@ export interface AddModelOptions {
 
 /**
  * What a page holds. Images, models and runs are kept in the browser's own storage for this site, and stay when the tab is
- * closed. Bad input rejects with an InputError, as everywhere.
+ * closed; where the browser keeps none (see `storage`), they are in memory. Bad input rejects with an InputError, as
+ * everywhere.
  */
 export interface Session {
   /** Which backend runs, with its capabilities. */
   readonly device: DeviceReport
+  /**
+   * 'memory' where the browser keeps no files for this page (private windows, blocked storage, no origin private file
+   * system): what the session holds, 2 GB at most, is gone with the tab, and no run can be resumed after a reload.
+   */
+  readonly storage: 'browser' | 'memory'
+  /** What this browser lacks and what follows, one sentence each: why files are in memory, what is less exact. */
+  readonly notes: readonly string[]
+  /** Computes on another device from the next call on, with all that is kept; rejects and changes nothing where it is not there. */
+  setDevice(device: Device): Promise<DeviceReport>
   /** Every backend with its capabilities, or the reason it is not there. */
   devices(): Promise<DeviceReport[]>
 
@@ -140,6 +150,26 @@ async function* events({ call }: Caller<Host>, starting: () => Promise<number>):
   }
 }
 
+/** Milliseconds in which a worker has to be ready: one that is blocked or hangs says nothing. */
+const PATIENCE = 60_000
+
+/** Waits for the worker's first answer; throws an Error that says what it waited for. */
+async function starting({ call }: Caller<Host>, options: SessionOptions): Promise<Started> {
+  const { device, threads, onDeviceLost } = options
+  let stage = 'its worker has not answered'
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new Error(`session: did not start within ${PATIENCE / 1000} s, ${stage}; reload the page or choose wasm`))
+    }, PATIENCE)
+  })
+  const onProgress = (doing: string) => {
+    stage = `while ${doing}`
+  }
+  const answer = call('start', { device, threads, onDeviceLost }, { onProgress })
+  return Promise.race([answer, late]).finally(() => clearTimeout(timer))
+}
+
 /**
  * Starts a worker that holds backend, models and runs. In a browser only: throws an InputError in Node, where `train`
  * and the rest are called directly, and where the device asked for is not there.
@@ -153,11 +183,11 @@ export async function openSession(options: SessionOptions = {}): Promise<Session
   const text = `const VITUNE_TEXTS=${JSON.stringify(texts)};${workerText()}`
   const caller = connect<Host>(platform.startWorker(text))
   const { call, stop } = caller
-  const { device: wanted, threads, onDeviceLost } = options
-  const device = await call('start', { device: wanted, threads, onDeviceLost }).catch(async (error) => {
+  const { storage, notes, ...started } = await starting(caller, options).catch(async (error) => {
     await stop()
     throw error
   })
+  let { device } = started
   const send = async <T>(
     images: readonly ImageSource[],
     go: (sent: SentImage[], transfer: Transferable[]) => Promise<T>,
@@ -166,7 +196,15 @@ export async function openSession(options: SessionOptions = {}): Promise<Session
     return go(sent, transfersOf(sent))
   }
   return {
-    device,
+    get device() {
+      return device
+    },
+    storage,
+    notes,
+    async setDevice(wanted) {
+      device = await call('setDevice', wanted)
+      return device
+    },
     devices: () => call('devices', undefined),
     datasets: () => call('datasets', undefined),
     addImages: (dataset, images, more = {}) => sendImages(caller, dataset, images, more),

@@ -4,6 +4,10 @@ import { InputError } from '../platform/errors.ts'
 import type { Files } from '../platform/platform.ts'
 import type { StoredDataset } from './types.ts'
 
+/** What a user has to know where files are in memory. */
+export const inMemory = (reason: string): string =>
+  `Pictures, models and runs are kept in memory and are gone with this tab, also when it is reloaded: ${reason}`
+
 /** Where everything lies. */
 export const places = { models: '/vitune/models', images: '/vitune/images', runs: '/vitune/runs' } as const
 

@@ -3,6 +3,7 @@ import type { Backend } from '../backend/backend.ts'
 import { type BackendOptions, createBackend } from '../backend/create.ts'
 import { bringAdapter, fileSource } from '../io/model-files.ts'
 import { disposeModule } from '../nn/module.ts'
+import { randomId } from '../platform/browser-paths.ts'
 import { InputError } from '../platform/errors.ts'
 import type { Files } from '../platform/platform.ts'
 import { type Explanation, explain } from '../train/explain.ts'
@@ -17,7 +18,7 @@ export type Target = { run: string } | { model: string; adapter?: readonly File[
 
 /** Opens a stored model with an adapter from files, which pass through a folder of their own. */
 async function openAdapted(files: Files, backend: Backend, model: string, given: readonly File[]): Promise<OpenModel> {
-  const adapter = `/vitune/opened/${crypto.randomUUID()}`
+  const adapter = `/vitune/opened/${randomId()}`
   try {
     await bringAdapter(fileSource(given), adapter)
     // An adapter of ours says at which input size it was trained.
