@@ -1,18 +1,9 @@
 // Types of chromium.mjs, for tests in TypeScript.
-import type { IncomingMessage } from 'node:http'
 import type { BrowserContext, BrowserContextOptions, Page } from 'playwright-core'
+import type { ServeOptions } from './serve.mjs'
 
-export type Body = string | Uint8Array
-export type Answer = Body | { body: Body; type?: string; status?: number; headers?: Record<string, string> }
-export type Route = Answer | ((request: IncomingMessage) => Answer | Promise<Answer>)
-
-export interface PageOptions {
-  /** COOP and COEP headers, so that the page has shared memory; default true. */
-  isolated?: boolean
-  /** Answers by path, ahead of files; '/' is an empty page unless given here or `root` is. */
-  routes?: Record<string, Route>
-  /** The folder that is served; default the repository. */
-  root?: string
+/** Of `routes`, '/' is an empty page unless it is given or `root` is. */
+export interface PageOptions extends ServeOptions {
   /** The page to open; default '/'. */
   path?: string
   context?: BrowserContextOptions

@@ -1,14 +1,16 @@
 // Runs every test/**/*.test.ts in a process of its own and ends with the line `N passed, M failed`.
-// node test/run.mjs [--long] [--jobs 2] [--verbose] [part of a file name]...
-// What takes minutes (fuzzing, kills by the dozen, other browsers) stands in test/long/ and runs with --long, and nothing else then.
+// node test/run.mjs [--long | --browsers] [--jobs 2] [--verbose] [part of a file name]...
+// What takes minutes (fuzzing, kills by the dozen) stands in test/long/ and runs with --long, other browsers in test/browsers/
+// with --browsers, and nothing else then.
 // Two files at a time, the longest first so that both lanes end together; what measures time runs by itself afterwards.
 // Without a GPU adapter or a browser the tests that need one are left out, which is said above the last line;
-// VITUNE_REQUIRE=webgpu,chromium makes that a failure, VITUNE_WITHOUT=webgpu,chromium hides them.
+// VITUNE_REQUIRE=webgpu,chromium,firefox,webkit makes that a failure, VITUNE_WITHOUT (the same names) hides them.
 import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { basename, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, stripVTControlCharacters } from 'node:util'
+import { firefoxHere, webkitHere } from './browsers/installed.mjs'
 import { bundle } from './bundle.mjs'
 import { available as chromiumHere } from './chromium.mjs'
 import { softwareGpu } from './software-gpu.mjs'
@@ -18,6 +20,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     long: { type: 'boolean', default: false },
+    browsers: { type: 'boolean', default: false },
     jobs: { type: 'string', default: '2' },
     verbose: { type: 'boolean', default: false },
   },
@@ -37,18 +40,38 @@ async function webgpuHere() {
   return said || `the webgpu package ended with code ${code}`
 }
 
+/** The folders of what is not part of every run, and the one that is asked for. */
+const apart = ['long', 'browsers']
+const wanted = apart.find((folder) => values[folder])
+const folderOf = (file) => apart.find((folder) => relative(join(root, 'test'), file).startsWith(folder))
+
 // What a machine may lack, and the test files that are for it alone.
-const parts = [
-  { id: 'webgpu', name: 'WebGPU in Node', here: await webgpuHere(), needs: (file) => /\/webgpu[^/]*$/.test(file) },
-  {
-    id: 'chromium',
-    name: 'Chromium',
-    here: chromiumHere(),
-    needs: (file) => /from '\.\.?\/(chromium\.mjs|\w+-page\.ts)'/.test(readFileSync(file, 'utf8')),
-  },
-]
+const parts =
+  wanted === 'browsers'
+    ? [
+        { id: 'firefox', name: 'Firefox', here: firefoxHere(), needs: (file) => /\/firefox[^/]*$/.test(file) },
+        { id: 'webkit', name: 'WebKit', here: webkitHere(), needs: (file) => /\/webkit[^/]*$/.test(file) },
+      ]
+    : [
+        {
+          id: 'webgpu',
+          name: 'WebGPU in Node',
+          here: await webgpuHere(),
+          needs: (file) => /\/webgpu[^/]*$/.test(file),
+        },
+        {
+          id: 'chromium',
+          name: 'Chromium',
+          here: chromiumHere(),
+          needs: (file) => /from '\.\.?\/(chromium\.mjs|\w+-page\.ts)'/.test(readFileSync(file, 'utf8')),
+        },
+      ]
 const missing = parts.filter(({ here }) => here !== true)
-const withGpu = { ...process.env, ...driver, ...(parts[0].here === true ? { VITUNE_TEST_WEBGPU: '1' } : {}) }
+const withGpu = {
+  ...process.env,
+  ...driver,
+  ...(parts.some(({ id, here }) => id === 'webgpu' && here === true) ? { VITUNE_TEST_WEBGPU: '1' } : {}),
+}
 /** The driver in software goes to the files that run on WebGPU; `auto` would only try it and pass it over. */
 const envOf = (file) =>
   /\/webgpu[^/]*$/.test(file) || readFileSync(file, 'utf8').match(/\/backends\.ts|VITUNE_TEST_WEBGPU/)
@@ -59,12 +82,11 @@ const longest =
   'kernels suites-chromium real-scale train cli cli-train torch-values start demo session replay losses backend'
 const rank = (file) => `${longest} `.indexOf(`${basename(file, '.test.ts')} `) >>> 0
 const isTimed = (file) => basename(file).startsWith('alone')
-const isLong = (file) => relative(join(root, 'test'), file).startsWith('long')
 
 const found = readdirSync(join(root, 'test'), { recursive: true })
   .filter((name) => name.endsWith('.test.ts'))
   .map((name) => join(root, 'test', name))
-  .filter((file) => isLong(file) === values.long)
+  .filter((file) => folderOf(file) === wanted)
   .filter((file) => positionals.length === 0 || positionals.some((part) => relative(root, file).includes(part)))
   .sort()
 const files = found.filter((file) => !missing.some(({ needs }) => needs(file)))
