@@ -222,7 +222,11 @@ test('predict takes folders, ranks classes, and skips what it cannot read', asyn
   )
   assert.is(code, 0, err)
   assert.match(out, /^\S+a\.png +red +[\d.]+ % +(blue|green) +[\d.]+ %\n\S+deeper\/b\.WEBP +blue +[\d.]+ % .*\n$/)
-  assert.match(err, /^skipped \S+z\.jpg: .+\nskipped \S+gone\.png: .+\nskipped 2 files of 4 that could not be read\n$/)
+  assert.match(
+    err,
+    /^passed over hidden entries \(1\): deeper\/\.hidden\npassed over files ending in \.txt \(1\): notes\.txt\n/,
+  )
+  assert.match(err, /\nskipped \S+z\.jpg: .+\nskipped \S+gone\.png: .+\nskipped 2 files of 4 that could not be read\n$/)
 
   const ranked = JSON.parse(await output('predict', '--run', run, photo, '--json', '--top', '3')).predictions[0]
   assert.equal(Object.keys(ranked), ['file', 'label', 'score', 'top'])
