@@ -205,6 +205,57 @@ test('on a host that sends no headers a service worker isolates the page, which 
   }
 })
 
+test('where site data is blocked the page starts, says once that it keeps nothing, and asks before it is left', () =>
+  inDemo(
+    wide,
+    async (page) => {
+      const notice = page.locator('#notice')
+      await notice.getByText('this browser allows this page no storage, as in a private window').waitFor()
+      await notice.getByText('Download what you train before you close or reload this tab.').waitFor()
+      const asks = () => page.evaluate(() => !dispatchEvent(new Event('beforeunload', { cancelable: true })))
+      await dropPhotos(page)
+      assert.is(await asks(), false)
+      await page.getByText('More settings').click()
+      await page.getByLabel('Epochs').fill('1')
+      await clickable(page)('Train').click()
+      await until(page, 'Done in')
+      assert.is(await asks(), true)
+      await downloaded(page, '#training')
+      await page.waitForFunction(() => dispatchEvent(new Event('beforeunload', { cancelable: true })))
+    },
+    () => {
+      const get = () => {
+        throw new DOMException('blocked', 'SecurityError')
+      }
+      for (const name of ['localStorage', 'sessionStorage']) Object.defineProperty(globalThis, name, { get })
+      const refuse =
+        'StorageManager.prototype.getDirectory = async () => { throw new DOMException("blocked", "SecurityError") };'
+      const address = URL.createObjectURL
+      URL.createObjectURL = (blob: Blob) => {
+        const { type } = blob
+        return address.call(URL, type === 'text/javascript' ? new Blob([refuse, blob], { type }) : blob)
+      }
+    },
+  ))
+
+test('a page whose program does not load or that an old browser cannot read says so', async () => {
+  for (const demo of [
+    { body: '', status: 404 },
+    { body: 'const a = ;', type: 'text/javascript' },
+  ]) {
+    const { page, close } = await openPage({ path: '/dist/demo/', routes: { '/dist/demo/demo.js': demo } })
+    try {
+      await page
+        .locator('#notice')
+        .getByText(/^vitune cannot start here\. .+ A newer browser may help\.$/)
+        .waitFor()
+      assert.ok(await page.locator('#main').isHidden())
+    } finally {
+      await close()
+    }
+  }
+})
+
 /** Presses Tab until the control of this name has the focus; every stop on the way must show that it has it. */
 async function tabTo(page: Page, name: RegExp): Promise<void> {
   const passed: string[] = []
