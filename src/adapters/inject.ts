@@ -3,8 +3,9 @@
 import { huggingFaceName } from '../models/names.ts'
 import type { Vit } from '../models/vit.ts'
 import { Linear } from '../nn/layers.ts'
-import { namedModules, namedParameters, replaceModule, setTrainable } from '../nn/module.ts'
+import { namedModules, replaceModule, setTrainable } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
+import { listed } from '../platform/listed.ts'
 import { Rng } from '../tensor/philox.ts'
 import type { LoraConfig } from './config.ts'
 import { LoraLinear } from './lora.ts'
@@ -54,19 +55,13 @@ export function withHead(config: LoraConfig, model: Vit): LoraConfig {
   return { ...config, modulesToSave: [...(config.modulesToSave ?? []), ...missing] }
 }
 
-/** Names for a message: some of them, and how many more there are. */
-export function someOf(names: readonly string[], most = 3): string {
-  const shown = names.slice(0, most).map((name) => (name.length > 100 ? `${name.slice(0, 97)}...` : name))
-  return names.length > most ? `${shown.join(', ')} and ${names.length - most} more` : shown.join(', ')
-}
-
 type Layers = ReturnType<typeof linearLayers>
 
 /** Throws where a name of the configuration stands for nothing in the model: mostly a slip, which PEFT would pass over. */
 function checkNames(model: Vit, config: LoraConfig, rules: LayerRules, layers: Layers, targets: Layers): void {
   const names = layers.map((l) => l.name)
   const slip = (what: string, idle: readonly (string | number)[], of: string) => {
-    if (idle.length > 0) throw new InputError(`${what}: no ${of} ${someOf(idle.map(String))}; check the spelling`)
+    if (idle.length > 0) throw new InputError(`${what}: no ${of} ${listed(idle.map(String), 3)}; check the spelling`)
   }
   const blocks = config.modulesToSave?.find((m) => `${model.config.family}.encoder.layer`.endsWith(m))
   if (blocks !== undefined) {
@@ -179,9 +174,4 @@ export function removeAdapters(model: Vit): void {
     replaceModule(model, path, new Linear(layer.weight, layer.bias))
     layer.disposeAdapter()
   }
-}
-
-/** Names of trainable parameters in checkpoint terms, for messages. */
-export function trainableNames(model: Vit): string[] {
-  return [...namedParameters(model)].filter(([, p]) => p.trainable).map(([name]) => huggingFaceName(name, model.config))
 }

@@ -4,7 +4,8 @@ import type { SafetensorsFile } from '../io/safetensors.ts'
 import { unwrapNames } from '../io/wrappers.ts'
 import type { Vit } from '../models/vit.ts'
 import { InputError } from '../platform/errors.ts'
-import { headModules, linearLayers, someOf } from './inject.ts'
+import { listed } from '../platform/listed.ts'
+import { headModules, linearLayers } from './inject.ts'
 import { checkpointName, root, type Spelling, spellingsOf } from './peft-names.ts'
 import { parameterNames } from './rules.ts'
 
@@ -99,19 +100,27 @@ export function findPlaces(
     throw new InputError(
       patches
         ? `${folder}: adapts ${patches}, a convolution, and adapters are read for linear layers only; merge it in PEFT and take that model`
-        : `${folder}: adapts ${someOf([...new Set(strange)])}, which this model does not have; is it for another model?`,
+        : `${folder}: adapts ${listed([...new Set(strange)], 3)}, which this model does not have; is it for another model?`,
     )
   }
   if (adapters.size > 1)
-    throw new InputError(`${folder}: holds the adapters ${someOf([...adapters])} in one file; save one of them alone`)
+    throw new InputError(
+      `${folder}: holds the adapters ${listed([...adapters], 3)} in one file; save one of them alone`,
+    )
   if (adapted.size === 0) throw new InputError(`${folder}: adapter_model.safetensors holds no LoRA weights`)
-  if (unread.length > 0) onNote(`not read: ${someOf(unread)} (the pooler, which no classifier reads)`)
+  if (unread.length > 0) onNote(`not read: ${listed(unread, 3)} (the pooler, which no classifier reads)`)
   // With bias "all" PEFT writes a wrapped module's bias three times; where the plain name is there it reads that one.
   const alone = wrapped.filter(({ name }) => !others.has(name))
   for (const { name, key } of alone) others.set(name, key)
   if (alone.length > 0)
     onNote(
-      `${someOf(alone.map(({ key }) => key))}: names of a raw state dict, read as ${someOf(alone.map((w) => w.name))}`,
+      `${listed(
+        alone.map(({ key }) => key),
+        3,
+      )}: names of a raw state dict, read as ${listed(
+        alone.map((w) => w.name),
+        3,
+      )}`,
     )
   const stored = [...adapted.values()].map((entry) => entry.stored)
   return { adapted, others, twins, spellings: spellingsOf([...stored, ...twinLayers(twins)], config) }

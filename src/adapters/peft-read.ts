@@ -8,9 +8,10 @@ import { huggingFaceName, storedShape } from '../models/names.ts'
 import type { Vit } from '../models/vit.ts'
 import { namedParameters } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
+import { listed } from '../platform/listed.ts'
 import { sameShape, showShape } from '../tensor/shape.ts'
 import type { LoraConfig } from './config.ts'
-import { adaptedLayers, adaptLayers, headModules, isHead, linearLayers, someOf } from './inject.ts'
+import { adaptedLayers, adaptLayers, headModules, isHead, linearLayers } from './inject.ts'
 import { parseAdapterConfig, unknownFields } from './peft-config.ts'
 import { classic, type Spelling, spelt } from './peft-names.ts'
 import { findPlaces, type Part, type Places, storedPart } from './peft-places.ts'
@@ -87,7 +88,9 @@ export async function openAdapter(folder: string): Promise<Adapter> {
     family: /^transformers\.models\.(\w+)\./.exec(text(mapping?.parent_library) ?? '')?.[1],
     tensors: await openSafetensors(files.join(folder, weightsFile)),
     notes:
-      strange.length > 0 ? [`${settingsFile}: ${someOf(strange)} is not known here or to PEFT 0.21, and left out`] : [],
+      strange.length > 0
+        ? [`${settingsFile}: ${listed(strange, 3)} is not known here or to PEFT 0.21, and left out`]
+        : [],
   }
 }
 
@@ -197,14 +200,14 @@ function checkTargets(folder: string, wanted: readonly { name: string }[], { ada
   const without = wanted.map((l) => l.name).filter((name) => !adapted.has(name))
   if (without.length > 0) {
     throw new InputError(
-      `${folder}: adapter_config.json adapts ${someOf(without)}, but ${weightsFile} lacks their tensors, and they would stay as in the base; save it again`,
+      `${folder}: adapter_config.json adapts ${listed(without, 3)}, but ${weightsFile} lacks their tensors, and they would stay as in the base; save it again`,
     )
   }
   const names = new Set(wanted.map((l) => l.name))
   const over = [...adapted.keys()].filter((name) => !names.has(name))
   if (over.length > 0) {
     throw new InputError(
-      `${folder}: holds adapters of ${someOf(over)}, which adapter_config.json does not adapt, so PEFT would leave them out; mend target_modules`,
+      `${folder}: holds adapters of ${listed(over, 3)}, which adapter_config.json does not adapt, so PEFT would leave them out; mend target_modules`,
     )
   }
 }
@@ -233,7 +236,7 @@ function checkOthers(
   const strange = [...others].filter(([name]) => !sizes.has(name)).map(([, key]) => key)
   if (strange.length > 0) {
     throw new InputError(
-      `${folder}: holds ${someOf(strange)}, which this model does not have; is it for another model?`,
+      `${folder}: holds ${listed(strange, 3)}, which this model does not have; is it for another model?`,
     )
   }
   const heads = headModules(model).flatMap((head) => [`${head}.weight`, `${head}.bias`])
@@ -242,7 +245,7 @@ function checkOthers(
   const unsaved = [...every].filter((name) => isSaved(name) && !others.has(name))
   if (unsaved.length > 0) {
     throw new InputError(
-      `${folder}: adapter_config.json saves ${someOf(unsaved, 2)}, but ${weightsFile} lacks ${unsaved.length > 1 ? 'them' : 'it'}, and the base's would be taken in place of what was trained; save it again`,
+      `${folder}: adapter_config.json saves ${listed(unsaved, 2)}, but ${weightsFile} lacks ${unsaved.length > 1 ? 'them' : 'it'}, and the base's would be taken in place of what was trained; save it again`,
     )
   }
   const owner = (name: string) => name.slice(0, name.lastIndexOf('.'))
@@ -251,7 +254,7 @@ function checkOthers(
   const biases = [...sizes.keys()].filter((name) => hasBias(name) && !others.has(name))
   if (biases.length > 0) {
     throw new InputError(
-      `${folder}: adapter_config.json trains biases (${config.bias}), but ${weightsFile} lacks ${someOf(biases, 2)}; save it again`,
+      `${folder}: adapter_config.json trains biases (${config.bias}), but ${weightsFile} lacks ${listed(biases, 2)}; save it again`,
     )
   }
   const loose = [...others.keys()].filter((name) => {
@@ -261,7 +264,7 @@ function checkOthers(
   })
   if (loose.length > 0) {
     throw new InputError(
-      `${folder}: holds ${someOf(
+      `${folder}: holds ${listed(
         loose.map((name) => others.get(name)!),
         2,
       )}, which no adapter of these settings changes; is it for another base, or bias not "none"?`,
@@ -301,7 +304,7 @@ function ownConfig(
     ...idleModules(config, moduleNames(all(every))),
   ]
   if (idle.length > 0)
-    onNote(`${settingsFile}: ${someOf([...new Set(idle)])} is nothing in this model, and passed over`)
+    onNote(`${settingsFile}: ${listed([...new Set(idle)], 3)} is nothing in this model, and passed over`)
   const used = <T>(table: Record<string, T>) =>
     Object.fromEntries(Object.entries(table).filter(([key]) => !idle.includes(key)))
   const own: LoraConfig = {
@@ -327,7 +330,7 @@ function ownConfig(
   }
   const heads = headModules(model)
   const more = [...hidden].filter((name) => !heads.includes(name))
-  if (more.length > 0) onNote(`${folder}: also holds ${someOf(more)}, taken as a module to save`)
+  if (more.length > 0) onNote(`${folder}: also holds ${listed(more, 3)}, taken as a module to save`)
   if (hidden.size > 0) own.modulesToSave = [...(own.modulesToSave ?? []), ...hidden]
   return spellings.every((s) => !s.modern && !s.bare) ? own : inOwnNames(model, own, spellings, targets)
 }

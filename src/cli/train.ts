@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import { localFiles } from '../io/local-files.ts'
 import { interpolations } from '../models/vit-config.ts'
 import { InputError } from '../platform/errors.ts'
+import { listed } from '../platform/listed.ts'
 import { terminal } from '../platform/terminal-node.ts'
 import { onDeviceLost } from '../train/settings.ts'
 import { type DoneEvent, type SkipEvent, type StartEvent, type TrainOptions, train } from '../train/train.ts'
@@ -101,9 +102,13 @@ async function run(_: unknown, command: Command): Promise<void> {
 }
 
 function skippedText(skipped: readonly SkipEvent[]): string {
-  const names = skipped.slice(0, 10).map((e) => oneLine(e.file))
-  const more = skipped.length > names.length ? ` and ${skipped.length - names.length} more (all in run.json)` : ''
-  return `skipped ${plural(skipped.length, 'image')} that could not be read: ${names.join(', ')}${more}`
+  const most = 10
+  const names = listed(
+    skipped.map((e) => oneLine(e.file)),
+    most,
+  )
+  const rest = skipped.length > most ? ' (all in run.json)' : ''
+  return `skipped ${plural(skipped.length, 'image')} that could not be read: ${names}${rest}`
 }
 
 /** What was reached, what it cost, what was written, what to do next. */

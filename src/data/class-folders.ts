@@ -1,9 +1,9 @@
 // The class folders of one folder: their images at any depth, what else lies there by name, and classes that hold no image
 // that can be read, which are refused rather than left out.
 import { InputError } from '../platform/errors.ts'
+import { listed } from '../platform/listed.ts'
 import type { Files } from '../platform/platform.ts'
 import { candidates, eachOf, headOf, sniffWith, tellRest } from './candidates.ts'
-import { named } from './passed-over.ts'
 import { isHidden, type WalkedFile, type WalkOptions, walk } from './walk.ts'
 
 /** Classes sorted by code unit, and the paths of their images. */
@@ -73,7 +73,7 @@ export async function findClasses(files: Files, dir: string, options: WalkOption
     else over.add('folders without images', `${prefix}${folder}`)
   }
   if (broken.length > 0) {
-    const classes = named(broken.map(({ folder }) => folder))
+    const classes = listed(broken.map(({ folder }) => folder))
     throw new InputError(`${dir}: no image of ${classes} can be read, ${broken[0]!.reason}; or remove the folder`)
   }
 
@@ -84,7 +84,7 @@ export async function findClasses(files: Files, dir: string, options: WalkOption
         `${group.length} folders are called "${sameText(group[0]!)}", spelled in other bytes: they are one class`,
     ),
     ...alike([...new Set(names.map(sameText))], (name) => name.toLowerCase()).map(
-      (group) => `${named(group)} differ only in upper and lower case: they are ${group.length} classes`,
+      (group) => `${listed(group)} differ only in upper and lower case: they are ${group.length} classes`,
     ),
   ]
   const joined = new Map<string, WalkedFile[]>()

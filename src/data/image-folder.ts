@@ -1,11 +1,12 @@
 // Image folders: class/*.jpg, or train|val|test/class/*.jpg. Finds files and splits them; nothing is decoded here.
 import { platform } from '#platform'
 import { InputError } from '../platform/errors.ts'
+import { listed } from '../platform/listed.ts'
 import type { Files } from '../platform/platform.ts'
 import { Rng } from '../tensor/philox.ts'
 import { type ClassFolders, findClasses, sameText } from './class-folders.ts'
 import { type Dataset, fileDataset, joined, subset } from './dataset.ts'
-import { collector, named, type PassedOver, passedOverText } from './passed-over.ts'
+import { collector, type PassedOver, passedOverText } from './passed-over.ts'
 import { checkStrange, findSplits, onlySplit } from './split-folders.ts'
 import type { WalkOptions } from './walk.ts'
 
@@ -68,13 +69,13 @@ function checkSubset(found: ClassFolders, classes: readonly string[], dir: strin
   if (unknown.length > 0) {
     const twin = classes.find((name) => unknown.some((other) => other.toLowerCase() === name.toLowerCase()))
     const hint = twin === undefined ? '' : `; "${twin}" has other upper and lower case`
-    throw new InputError(`${dir}: its classes must be among those trained on, got also ${named(unknown)}${hint}`)
+    throw new InputError(`${dir}: its classes must be among those trained on, got also ${listed(unknown)}${hint}`)
   }
   if (found.classes.length === 0) {
     throw new InputError(`${dir}: has no class folders with images${alsoThere(over.list())}`)
   }
   const other = found.classes.filter((name) => !classes.includes(name))
-  return other.length > 0 ? [`${dir}: ${named(other)} is spelled in other bytes than the class of the same name`] : []
+  return other.length > 0 ? [`${dir}: ${listed(other)} is spelled in other bytes than the class of the same name`] : []
 }
 
 const alsoThere = ([first]: readonly PassedOver[]): string => (first ? `; ${passedOverText(first)}` : '')
@@ -151,7 +152,7 @@ export async function openImageFolder(dir: string, options: ImageFolderOptions =
   const given = options.val
   if (given !== undefined) await requireFolder(files, given)
   if (given !== undefined && trainName !== undefined && splits.val.length > 0) {
-    notes.push(`${named(splits.val)} in the data is not read, since another folder is given to validate on`)
+    notes.push(`${listed(splits.val)} in the data is not read, since another folder is given to validate on`)
   }
   const val = await other(
     given === undefined

@@ -1,9 +1,10 @@
 // Files that a page was given, by class, under the rules that folders have on a disk: the first-level folder is the class,
 // whatever lies below belongs to it, whole first-level names are splits, content decides what is an image.
 import { SNIFFED } from '../platform/image-formats.ts'
+import { listed } from '../platform/listed.ts'
 import { type Candidates, candidates, tellRest } from './candidates.ts'
 import { sameText } from './class-folders.ts'
-import { type Collector, collector, named, type PassedOver } from './passed-over.ts'
+import { type Collector, collector, type PassedOver } from './passed-over.ts'
 import { splitOf } from './split-folders.ts'
 import { isHidden } from './walk.ts'
 
@@ -57,7 +58,7 @@ function withoutSplits(files: readonly Placed[], over: Collector, notes: string[
   const splits = new Map(deep.map((name) => [name, splitOf(name)]))
   if (![...splits.values()].includes('train')) return files
   const taken = deep.filter((name) => splits.get(name) === 'train' || splits.get(name) === 'val')
-  if (taken.length > 1) notes.push(`${named(taken)} are taken together; a part of each class is set aside in training`)
+  if (taken.length > 1) notes.push(`${listed(taken)} are taken together; a part of each class is set aside in training`)
   return files.flatMap((file) => {
     const [first] = file.folders
     const split = first === undefined ? undefined : splits.get(first)
@@ -102,6 +103,6 @@ export async function labelledFiles(items: Iterable<File | PlacedFile>, label?: 
     }
   }
   const joined = [...spelled].filter(([, names]) => names.size > 1).map(([text]) => text)
-  if (joined.length > 0) notes.push(`folders called ${named(joined)}, spelled in other bytes, are one class`)
+  if (joined.length > 0) notes.push(`folders called ${listed(joined)}, spelled in other bytes, are one class`)
   return { images, loose, passedOver: over.list(), notes }
 }

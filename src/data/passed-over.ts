@@ -1,4 +1,5 @@
 // What was passed over in a folder of images, by kind and by name: nothing is left unread in silence.
+import { listed } from '../platform/listed.ts'
 
 /** Entries of one kind that were passed over. */
 export interface PassedOver {
@@ -29,13 +30,6 @@ export function collector(): Collector {
   }
 }
 
-/** Names in a sentence: the first five, and how many more there are. */
-export function named(names: readonly string[], count = names.length): string {
-  const first = names.slice(0, shown)
-  const more = count - first.length
-  return `${first.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
-}
-
 /** One line a kind: `passed over pipes (2): rose/p.png, q`. */
 export const passedOverText = ({ kind, count, names }: PassedOver): string =>
-  `passed over ${kind} (${count}): ${named(names, count)}`
+  `passed over ${kind} (${count}): ${listed(names, shown, count)}`

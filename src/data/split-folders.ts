@@ -1,8 +1,8 @@
 // Whether a folder holds splits: whole names of its own folders, in any case, and nothing else, are train, val and test.
 import { InputError } from '../platform/errors.ts'
+import { listed } from '../platform/listed.ts'
 import type { Files } from '../platform/platform.ts'
 import { endingKind, isImageName } from './candidates.ts'
-import { named } from './passed-over.ts'
 import { inside, isHidden, type WalkOptions } from './walk.ts'
 
 /** What each split may be called. */
@@ -31,7 +31,7 @@ export function onlySplit(dir: string, split: Split, found: Splits): string | un
   const [name, ...more] = found[split]
   if (name === undefined || more.length === 0) return name
   throw new InputError(
-    `${dir}: one folder can be the ${split} split, got ${named(found[split])}; keep one of them there`,
+    `${dir}: one folder can be the ${split} split, got ${listed(found[split])}; keep one of them there`,
   )
 }
 
@@ -53,7 +53,7 @@ export async function findSplits(files: Files, dir: string, { within, over }: Wa
   const like = deep.filter((name) => looksLikeSplit.test(name))
   const [train] = found.train
   if (train === undefined) {
-    const note = `${named(like)}: taken for classes, since there is no train folder; ${called}`
+    const note = `${listed(like)}: taken for classes, since there is no train folder; ${called}`
     return { ...found, notes: like.length > 0 ? [note] : [], strange: like.length === names.length ? like : [] }
   }
   for (const { name, kind, target, what } of entries) {
@@ -64,13 +64,13 @@ export async function findSplits(files: Files, dir: string, { within, over }: Wa
   }
   const taken = [...found.train, ...found.val, ...found.test]
   const rest = names.filter((name) => !taken.includes(name))
-  const notes = [`${named(taken)} ${taken.length === 1 ? 'is taken for a split' : 'are taken for splits'} of the data`]
-  if (rest.length > 0) notes.push(`${named(rest)} beside ${train}: not read; ${called}, and hold class folders`)
+  const notes = [`${listed(taken)} ${taken.length === 1 ? 'is taken for a split' : 'are taken for splits'} of the data`]
+  if (rest.length > 0) notes.push(`${listed(rest)} beside ${train}: not read; ${called}, and hold class folders`)
   return { ...found, notes, strange: [] }
 }
 
 /** Throws an InputError where all folders look like splits although none of them is the one to train on. */
 export function checkStrange(dir: string, { strange }: Splits): void {
   if (strange.length > 0)
-    throw new InputError(`${dir}: ${named(strange)} look like splits, but there is no train folder; ${called}`)
+    throw new InputError(`${dir}: ${listed(strange)} look like splits, but there is no train folder; ${called}`)
 }

@@ -1,6 +1,7 @@
 // Section 1: pictures by class, from folders, loose files, the camera or the samples that come with the page.
 import { labelledFiles } from '../data/labelled-files.ts'
-import { named, passedOverText } from '../data/passed-over.ts'
+import { passedOverText } from '../data/passed-over.ts'
+import { listed } from '../platform/listed.ts'
 import { type App, currentDataset, ownPictures, pictureCount, type State } from './app.ts'
 import { createClassList } from './class-list.ts'
 import { announce, button, createNote, field, fill, h, icon, setText } from './dom.ts'
@@ -44,7 +45,7 @@ export function createPictures(app: App): HTMLElement {
         onBroken: (file, reason) => broken.push(`${file} (${reason})`),
       })
       announce(`Added ${plural(pictures.length - broken.length, 'picture')}`)
-      const words = [...said, ...(broken.length > 0 ? [`Not read: ${named(broken)}`] : [])]
+      const words = [...said, ...(broken.length > 0 ? [`Not read: ${listed(broken)}`] : [])]
       if (words.length > 0) note.show(words.join('. '))
       return true
     } catch (error) {

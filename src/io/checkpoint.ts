@@ -2,6 +2,7 @@
 // preprocessor_config.json. Tensors keep the names they are stored under, without what PyTorch's wrappers put into them
 // (wrappers.ts); what they mean is the models' business.
 import { InputError } from '../platform/errors.ts'
+import { listed } from '../platform/listed.ts'
 import type { Files } from '../platform/platform.ts'
 import { isRecord, readJsonObject } from './json.ts'
 import { localFiles } from './local-files.ts'
@@ -69,10 +70,6 @@ export async function hasModel(files: Files, folder: string): Promise<boolean> {
     if (!(await has(shard))) return false
   }
   return true
-}
-
-function listed(items: string[]): string {
-  return items.length <= 5 ? items.join(', ') : `${items.slice(0, 5).join(', ')} and ${items.length - 5} more`
 }
 
 async function openShards(files: Files, folder: string): Promise<Map<string, SafetensorsFile>> {

@@ -1,5 +1,6 @@
 // What a checkpoint holds over what its model needs: known to be harmless, or refused with what it usually means.
 import { InputError } from '../platform/errors.ts'
+import { listed } from '../platform/listed.ts'
 
 /** Tensors that change nothing a classifier says, and why. */
 const harmless: readonly [RegExp, string][] = [
@@ -29,9 +30,6 @@ const meanings: readonly [RegExp, string][] = [
   [/head|classifier|\bfc\b/, 'a classifier of another make'],
   [/^(blocks|.*encoder\.layer)\.\d+\./, 'more in its blocks than this architecture has'],
 ]
-
-const listed = (names: readonly string[], most: number): string =>
-  names.length <= most ? names.join(', ') : `${names.slice(0, most).join(', ')} and ${names.length - most} more`
 
 const meaningOf = (name: string): string | undefined => meanings.find(([pattern]) => pattern.test(name))?.[1]
 

@@ -5,6 +5,7 @@ import { countNonFinite } from '../io/finite.ts'
 import { zeros } from '../nn/layers.ts'
 import { disposeModule, namedParameters } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
+import { listed } from '../platform/listed.ts'
 import { sameShape, showShape } from '../tensor/shape.ts'
 import { labelsOf, numbered } from './labels.ts'
 import { leftOver } from './ledger.ts'
@@ -263,9 +264,7 @@ function finiteReader(checkpoint: Checkpoint) {
     },
     /** Undefined where all are. */
     broken(): string | undefined {
-      if (counts.length === 0) return undefined
-      const more = counts.length > 2 ? ` and ${counts.length - 2} more tensors` : ''
-      return `${counts.slice(0, 2).join(', ')}${more}`
+      return counts.length === 0 ? undefined : listed(counts, 2)
     },
   }
 }
