@@ -1,8 +1,12 @@
 // run.json while its run is trained: what the run is, and what the whole of it came to, whoever trained its parts.
 // Not here: how it is read (run-file.ts).
+import { platform } from '#platform'
 import type { Backend } from '../backend/backend.ts'
 import { localFiles } from '../io/local-files.ts'
-import { pick } from './settings.ts'
+import { version } from '../platform/version.ts'
+import type { Run } from './run.ts'
+import type { RunModel } from './run-model.ts'
+import { defaults, pick } from './settings.ts'
 
 /** What a run came to before this process, or its last device, took it up; the trainer adds to it. */
 export interface Past {
@@ -35,6 +39,35 @@ export interface RunRecord {
   soFar(): { peakBytes: number; seconds: number }
   /** Writes run.json anew, with `more`; nothing where the run is kept nowhere. */
   write(more: Readonly<Record<string, unknown>>): Promise<void>
+}
+
+/** What run.json says of a run whatever comes of it. */
+export function describeRun(
+  { id, settings, images: { folder }, past, changes }: Run,
+  { opened, method, prepared, lr, counts }: RunModel,
+  backend: Backend,
+): Record<string, unknown> {
+  return {
+    vitune: version,
+    ...(id === undefined ? {} : { id }),
+    created: past.created,
+    method,
+    model: settings.model,
+    ...(opened.commit ? { commit: opened.commit } : {}),
+    classes: folder.classes,
+    ...pick(settings, 'inputSize', 'interpolation'),
+    settings: { ...settings, peft: method, lr },
+    seed: settings.seed ?? defaults.seed,
+    lora: prepared.lora,
+    preprocess: opened.preprocess,
+    ...pick(opened, 'fingerprint'),
+    versions: platform.describe(),
+    device: backend.name,
+    threads: backend.caps.threads,
+    images: { train: folder.train.length, val: folder.val?.length ?? 0 },
+    ...counts,
+    ...(changes.length > 0 ? { changes } : {}),
+  }
 }
 
 /** Keeps `record` at `path`, for a run that this process took up at `started` (performance.now()). */

@@ -1,0 +1,49 @@
+// A run while this process trains it: what stays when a device is lost and the next one takes over.
+import type { Checkpoints } from './checkpoints.ts'
+import { sharedImages } from './image-changes.ts'
+import type { RunFile } from './run-file.ts'
+import type { RunImages } from './run-images.ts'
+import type { RunHold } from './run-lock.ts'
+import type { Past } from './run-record.ts'
+import type { TrainSettings } from './settings.ts'
+import type { DuplicatesEvent, SkipEvent } from './train-events.ts'
+
+/** What is known of a run, and what came of it so far. */
+export interface Run {
+  readonly id: string | undefined
+  /** What run.json said of it, where it goes on. */
+  readonly before: (RunFile & Readonly<Record<string, unknown>>) | undefined
+  readonly hold: RunHold | undefined
+  readonly settings: TrainSettings
+  readonly images: RunImages
+  readonly checkpoints: Checkpoints
+  readonly past: Past
+  /** Files that this process could not read, and those of them that the caller does not know yet. */
+  readonly broken: Set<string>
+  readonly untold: SkipEvent[]
+  readonly started: number
+  /** What was accepted as changed, and at which step. */
+  changes: readonly unknown[]
+  /** Whether duplicates were looked for. */
+  looked: boolean
+}
+
+/** Tells once of images that are in both parts, and keeps their number for run.json. */
+export function* duplicates(run: Run): Generator<DuplicatesEvent> {
+  if (run.looked) return
+  run.looked = true
+  const shared = sharedImages(run.images.list.now().images)
+  if (shared.length === 0) return
+  // A run that goes on has told before.
+  if (run.past.duplicates === shared.length) return
+  run.past.duplicates = shared.length
+  yield { kind: 'duplicates', count: shared.length, images: shared.slice(0, 10) }
+}
+
+/** Takes down a file that could not be read, once. */
+export function noteBroken({ broken, past, untold }: Run, file: string, reason: string): void {
+  if (broken.has(file)) return
+  broken.add(file)
+  past.skipped.set(file, reason)
+  untold.push({ kind: 'skip', file, reason })
+}

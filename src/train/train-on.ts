@@ -1,0 +1,187 @@
+// Training a run on one backend: its model and batches, the loop of fit.ts, and the files that this keeps in the run folder.
+import { platform } from '#platform'
+import { saveAdapter } from '../adapters/peft-write.ts'
+import type { Backend } from '../backend/backend.ts'
+import type { Dataset } from '../data/dataset.ts'
+import { batchSource } from '../data/loader.ts'
+import { evalTransform, trainTransform } from '../data/transforms.ts'
+import { localFiles } from '../io/local-files.ts'
+import { saveVit } from '../models/save.ts'
+import { disposeModule } from '../nn/module.ts'
+import type { DeviceLostError } from '../platform/errors.ts'
+import type { SavedState } from './checkpoints.ts'
+import { fit } from './fit.ts'
+import type { EpochEvent, FitOptions, FitState } from './fit-options.ts'
+import { describeChanges } from './image-changes.ts'
+import { preprocessorJson } from './model-images.ts'
+import { trainingNotes } from './prepare.ts'
+import { duplicates, noteBroken, type Run } from './run.ts'
+import { checkUnused, files, type Metrics, openMetrics } from './run-folder.ts'
+import { openRunModel, type RunModel } from './run-model.ts'
+import { describeRun, runRecord } from './run-record.ts'
+import { defaults, pick } from './settings.ts'
+import { multiclass } from './task.ts'
+import type { DoneEvent, TrainEvent } from './train-events.ts'
+import type { TrainOptions } from './train-options.ts'
+
+/** Trains on one backend until the end, or its loss; disposes the backend. `lost` is why the one before is gone. */
+export async function* trainOn(
+  backend: Backend,
+  options: TrainOptions,
+  run: Run,
+  lost: DeviceLostError | undefined,
+): AsyncGenerator<TrainEvent, DoneEvent> {
+  const { hold, settings, images, checkpoints, past, started } = run
+  const { folder, list } = images
+  const { out, seed = defaults.seed, epochs = defaults.epochs, batchSize = defaults.batchSize } = settings
+  let ready: RunModel | undefined
+  let state: SavedState | undefined
+  let loop: ReturnType<typeof fit> | undefined
+  const forget = () => {
+    for (const [, t] of state?.tensors ?? []) t.dispose()
+  }
+  try {
+    ready = await openRunModel(backend, options, run, lost !== undefined)
+    const { opened, method, prepared, lr, counts, changes } = ready
+    const { model } = opened
+    const disk = out === undefined ? undefined : localFiles(out)
+    const at = (name: string) => disk!.join(out!, name)
+    // A run that ended before its first checkpoint is begun again, with the same numbers.
+    if (options.resume || lost) state = await checkpoints.last(backend)
+    for (const [file, reason] of state?.skipped ?? []) past.skipped.set(file, reason)
+    if (changes.length > 0) {
+      run.changes = [...run.changes, { step: state?.numbers.step ?? 0, what: describeChanges(changes) }]
+    }
+
+    const plain = evalTransform(opened.preprocess)
+    const source = (dataset: Dataset, training: boolean) =>
+      batchSource(dataset, {
+        transform: training && settings.augment !== false ? trainTransform(opened.preprocess) : plain,
+        order: training && settings.shuffle !== false ? 'shuffle' : 'sequential',
+        batchSize,
+        seed,
+        onBroken: (file, reason) => noteBroken(run, file, reason),
+        strict: settings.strict ?? false,
+      })
+
+    const file = runRecord(disk && at(files.run), describeRun(run, ready, backend), past, backend, started)
+    let metrics: Metrics | undefined
+    if (disk) {
+      // Another process may have begun a run here since it was looked at.
+      if (await hold!.take()) await checkUnused(out!)
+      metrics = await openMetrics(at(files.metrics), state)
+      await file.write({ finished: false })
+      if (images.newValidation && state && !lost) {
+        // What was measured on other images is no measure for those to come.
+        state = { ...state, numbers: { ...state.numbers, best: -1, bestLoss: 1e308, bestEpoch: 0, sinceBest: 0 } }
+        await checkpoints.save(state)
+      }
+      await list.save()
+    }
+    const { threads } = backend.caps
+    const notes = [
+      ...folder.notes,
+      ...backend.caps.notes,
+      ...opened.notes,
+      // What a continued run trains is in its checkpoint.
+      ...(state ? [] : trainingNotes(opened, prepared)),
+      ...images.notes,
+      ...(metrics?.note ? [metrics.note] : []),
+    ]
+    const done = state?.numbers.step ?? 0
+    if (lost) yield { kind: 'restart', reason: lost.message, device: backend.name, threads, notes, step: done }
+    else
+      yield {
+        kind: 'start',
+        method,
+        model: options.model ?? settings.model,
+        classes: folder.classes,
+        train: folder.train.length,
+        val: folder.val?.length ?? 0,
+        valSource: folder.valSource,
+        ignored: folder.ignored,
+        ...counts,
+        lr,
+        device: backend.name,
+        threads,
+        notes,
+        step: done,
+        ...(changes.length > 0 ? { changes: describeChanges(changes) } : {}),
+      }
+    if (options.resume) yield* duplicates(run)
+
+    backend.resetPeak()
+    loop = fit({
+      model,
+      task: multiclass(folder.classes),
+      train: source(folder.train, true),
+      val: folder.val && source(folder.val, false),
+      epochs,
+      lr,
+      seed,
+      signal: options.signal,
+      resume: state,
+      ...pick(settings, 'schedule', 'warmup', 'optimizer', 'weightDecay', 'clip', 'accumulate', 'labelSmoothing'),
+      ...pick(settings, 'patience', 'checkpointing', 'patchKeep', 'microBatch'),
+      saveEvery: settings.saveEvery ?? defaults.saveEvery,
+      // The line comes before the checkpoint, which knows of it: a line that no checkpoint knows is cut off again.
+      save: async (s: FitState, epoch?: EpochEvent) => {
+        if (epoch) await metrics?.add(epoch)
+        await metrics?.flush()
+        await list.save()
+        await checkpoints.save({ ...s, ...(metrics ? { metrics: metrics.bytes, skipped: [...past.skipped] } : {}) })
+        await file.write({ finished: false })
+      },
+      ...(disk
+        ? {
+            saveBest: () =>
+              prepared.lora
+                ? saveAdapter(model, out!, prepared.lora, {
+                    baseModel: settings.model,
+                    transformers: settings.transformers,
+                  })
+                : saveVit(model, out!, opened.dialect, {
+                    preprocessor: preprocessorJson(opened),
+                    config: { ...opened.checkpoint.config },
+                  }),
+          }
+        : {}),
+    } satisfies FitOptions)
+    let result = await loop.next()
+    forget()
+    for (; !result.done; result = await loop.next()) {
+      if (result.value.kind === 'step') await metrics?.add(result.value)
+      yield* run.untold.splice(0)
+      yield result.value
+      // By now every image has been read.
+      if (result.value.kind === 'epoch') yield* duplicates(run)
+    }
+    const { ended, step, epochs: finished, best, bestEpoch } = result.value
+    const summary = {
+      ended,
+      step,
+      epochs: finished,
+      bestEpoch,
+      ...(best >= 0 ? { accuracy: best } : {}),
+      skipped: past.skipped.size,
+      trainable: counts.trainable,
+      total: counts.total,
+      ...file.soFar(),
+    }
+    const resident = platform.peakResident()
+    const memory = resident === undefined ? {} : { peakResidentBytes: resident }
+    await file.write({ finished: ended !== 'signal', ...summary, ...memory })
+    const last: DoneEvent = { kind: 'done', ...summary, ...(out === undefined ? {} : { out }) }
+    yield last
+    return last
+  } finally {
+    try {
+      // After a `break` the loop still has its last step to save.
+      await loop?.return(undefined as never)
+    } finally {
+      forget()
+      if (ready) disposeModule(ready.opened.model)
+      await backend.dispose()
+    }
+  }
+}
