@@ -1,6 +1,14 @@
 // Calls over a worker's messages, both ends: one answer or one error each, progress between, an abort from the caller.
 // Errors keep their class where it means something to the caller.
-import { ChangedError, InputError, NotFiniteError } from '../platform/errors.ts'
+import {
+  ChangedError,
+  DeviceLostError,
+  InputError,
+  NotFiniteError,
+  OutOfMemoryError,
+  ReadError,
+  WriteError,
+} from '../platform/errors.ts'
 import type { WorkerHandle } from '../platform/platform.ts'
 
 /** What a handler may use while it runs. */
@@ -18,18 +26,35 @@ interface Failure {
   name: string
   message: string
   stack: string | undefined
+  /** Of a ReadError or WriteError. */
+  code?: string
 }
 type Reply = { id: number; value: unknown } | { id: number; error: Failure } | { id: number; progress: unknown }
 
 function toFailure(error: unknown): Failure {
   if (!(error instanceof Error)) return { name: 'Error', message: String(error), stack: undefined }
-  return { name: error.name, message: error.message, stack: error.stack }
+  const { name, message, stack } = error
+  return {
+    name,
+    message,
+    stack,
+    ...(error instanceof ReadError || error instanceof WriteError ? { code: error.code } : {}),
+  }
 }
 
-function toError({ name, message, stack }: Failure): Error {
+const plain = { ChangedError, DeviceLostError, InputError, NotFiniteError, OutOfMemoryError }
+const coded = { ReadError, WriteError }
+
+function rebuilt({ name, message, code }: Failure): Error {
+  if (Object.hasOwn(coded, name)) return new coded[name as keyof typeof coded](message, code ?? '')
+  if (Object.hasOwn(plain, name)) return new plain[name as keyof typeof plain](message)
+  return Object.assign(new Error(message), { name })
+}
+
+function toError(failure: Failure): Error {
+  const { name, message, stack } = failure
   if (name === 'AbortError') return new DOMException(message, name)
-  const known = { ChangedError, InputError, NotFiniteError }[name]
-  const error = known ? new known(message) : Object.assign(new Error(message), { name })
+  const error = rebuilt(failure)
   if (stack) error.stack = stack
   return error
 }
