@@ -197,7 +197,8 @@ export {
 export { LoraLinear } from './adapters/lora.ts'
 export { largestDifference, type Merged, merge } from './adapters/merge.ts'
 export { adapterConfigText, parseAdapterConfig } from './adapters/peft-config.ts'
-export { type Adapter, type ApplyOptions, applyAdapter, openAdapter } from './adapters/peft-read.ts'
+export { type Adapter, openAdapter } from './adapters/peft-folder.ts'
+export { type ApplyOptions, applyAdapter } from './adapters/peft-read.ts'
 export { adapterTensors, type SaveAdapterOptions, saveAdapter } from './adapters/peft-write.ts'
 export { isSaved, isTarget, strength } from './adapters/rules.ts'
 

@@ -1,4 +1,6 @@
 // Writing an adapter folder as PEFT does: adapter_config.json and adapter_model.safetensors.
+
+import { adapterFiles } from '../io/checkpoint.ts'
 import { localFiles } from '../io/local-files.ts'
 import { safetensorsParts, type TensorToWrite } from '../io/safetensors-write.ts'
 import { huggingFaceName, storedShape } from '../models/names.ts'
@@ -121,10 +123,7 @@ export async function saveAdapter(
   const text = adapterConfigText({ ...own, modulesToSave }, targetsToWrite(model, config, transformers), base)
   // The weights take their name last: where they are, their settings are.
   await files.writeTogether([
-    [files.join(folder, 'adapter_config.json'), text],
-    [
-      files.join(folder, 'adapter_model.safetensors'),
-      safetensorsParts(await adapterTensors(model, config, transformers)),
-    ],
+    [files.join(folder, adapterFiles.config), text],
+    [files.join(folder, adapterFiles.weights), safetensorsParts(await adapterTensors(model, config, transformers))],
   ])
 }

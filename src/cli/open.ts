@@ -8,7 +8,7 @@ import { disposeModule } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import { type OpenModel, openModel, openRun } from '../train/open-model.ts'
 import { taskOf } from '../train/predict.ts'
-import { readRun } from '../train/run-file.ts'
+import { findRun, readRun } from '../train/run-file.ts'
 import { multiclass, type Task } from '../train/task.ts'
 import { downloads } from './downloads.ts'
 import { oneLine } from './format.ts'
@@ -63,12 +63,6 @@ async function nameClasses({ model }: OpenModel, path: string): Promise<readonly
   return notes
 }
 
-async function recordOf(folder: string | undefined): Promise<Record<string, unknown> | undefined> {
-  if (folder === undefined) return undefined
-  const files = localFiles(folder)
-  return (await files.kind(files.join(folder, 'run.json'))) === 'file' ? readRun(folder) : undefined
-}
-
 const unnamed = (classes: readonly string[]): string[] =>
   areGeneric(classes) ? ['the model does not name its classes, they are numbered; --labels FILE names them'] : []
 
@@ -79,23 +73,20 @@ const unnamed = (classes: readonly string[]): string[] =>
 export async function withModel<T>(flags: ModelFlags, ui: Ui, use: (opened: Opened) => Promise<T>): Promise<T> {
   checkModel(flags)
   const { run: folder, model, adapter, labels } = flags
-  const run = folder === undefined ? await recordOf(adapter ?? model) : await readRun(folder)
+  const run = folder === undefined ? await findRun((adapter ?? model)!) : await readRun(folder)
   const backend = await createBackend(flags)
   const hub = { onProgress: downloads(ui), allowNonFinite: flags.allowNonFinite }
   let opened: OpenModel | undefined
   try {
     // An adapter of ours says in its run.json which input size it was trained at.
-    const { inputSize, interpolation } = (run ?? {}) as Pick<
-      Awaited<ReturnType<typeof readRun>>,
-      'inputSize' | 'interpolation'
-    >
+    const { inputSize, interpolation } = run ?? {}
     opened =
       folder === undefined
         ? await openModel(backend, model!, { ...hub, adapter, inputSize, interpolation })
         : await openRun(backend, folder, hub)
     ui.clear()
     const own = taskOf(opened)
-    const named = folder === undefined || labels !== undefined ? undefined : (run?.classes as string[])
+    const named = folder === undefined || labels !== undefined ? undefined : run?.classes
     if (named && named.length !== own.outputs) {
       throw new InputError(`${folder}: run.json names ${named.length} classes, its weights have ${own.outputs}`)
     }

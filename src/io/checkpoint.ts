@@ -34,6 +34,13 @@ export const checkpointFiles = {
   index: 'model.safetensors.index.json',
 } as const
 
+/** File names of an adapter folder as PEFT writes it, and of what vitune keeps beside them: the classes, the base's fingerprint. */
+export const adapterFiles = {
+  config: 'adapter_config.json',
+  weights: 'adapter_model.safetensors',
+  run: 'run.json',
+} as const
+
 const mostShards = 1000
 
 /**
@@ -111,7 +118,7 @@ async function passedOver(files: Files, folder: string): Promise<string[]> {
   if ((await has(checkpointFiles.weights)) && (await has(checkpointFiles.index))) {
     notes.push(`${checkpointFiles.weights} is read, not the shards of ${checkpointFiles.index} beside it`)
   }
-  if (await has('adapter_model.safetensors')) {
+  if (await has(adapterFiles.weights)) {
     notes.push('the adapter in the model folder is not put on; give the folder as the adapter too')
   }
   return notes

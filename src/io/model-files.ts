@@ -3,7 +3,7 @@
 import { platform } from '#platform'
 import type { Download } from '../platform/download.ts'
 import { InputError } from '../platform/errors.ts'
-import { checkpointFiles, openCheckpoint, parseWeightMap } from './checkpoint.ts'
+import { adapterFiles, checkpointFiles, openCheckpoint, parseWeightMap } from './checkpoint.ts'
 import type { DownloadProgress } from './hub.ts'
 import { jsonLimit, readJsonObject } from './json.ts'
 import { localFiles } from './local-files.ts'
@@ -51,7 +51,7 @@ async function* bytesOf(file: Blob): AsyncGenerator<Uint8Array> {
 export function fileSource(given: readonly File[]): ModelSource {
   const pathOf = (file: File) => file.webkitRelativePath || file.name
   const folderOf = (file: File) => pathOf(file).slice(0, -file.name.length)
-  const marks: readonly string[] = [checkpointFiles.config, 'adapter_config.json']
+  const marks: readonly string[] = [checkpointFiles.config, adapterFiles.config]
   const [config] = given.filter((f) => marks.includes(f.name)).sort((a, b) => pathOf(a).length - pathOf(b).length)
   const folder = config ? folderOf(config) : ''
   const here = new Map(given.filter((file) => folderOf(file) === folder).map((file) => [file.name, file]))
@@ -135,6 +135,6 @@ export async function bringModel(
 /** Brings the two files of an adapter into a folder. Throws an InputError where one is missing. */
 export async function bringAdapter(source: ModelSource, folder: string, options: BringOptions = {}): Promise<void> {
   await localFiles(folder).makeFolder(folder)
-  await bring(source, folder, ['adapter_config.json', 'adapter_model.safetensors'], true, options)
-  await bring(source, folder, ['run.json'], false, options)
+  await bring(source, folder, [adapterFiles.config, adapterFiles.weights], true, options)
+  await bring(source, folder, [adapterFiles.run], false, options)
 }

@@ -1,4 +1,6 @@
 // Vision transformers to model folders that Hugging Face's library, or timm, reads.
+
+import { checkpointFiles } from '../io/checkpoint.ts'
 import { countNonFinite } from '../io/finite.ts'
 import { localFiles } from '../io/local-files.ts'
 import { safetensorsParts, type TensorToWrite } from '../io/safetensors-write.ts'
@@ -164,8 +166,8 @@ export async function saveVit(
   const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`
   // The weights take their name last: where they are, the rest is.
   await files.writeTogether([
-    at('config.json', json(config)),
-    ...(extra.preprocessor ? [at('preprocessor_config.json', json(extra.preprocessor))] : []),
-    at('model.safetensors', safetensorsParts(await exportTensors(model, dialect))),
+    at(checkpointFiles.config, json(config)),
+    ...(extra.preprocessor ? [at(checkpointFiles.preprocessor, json(extra.preprocessor))] : []),
+    at(checkpointFiles.weights, safetensorsParts(await exportTensors(model, dialect))),
   ])
 }

@@ -2,7 +2,7 @@
 // adapter that was put on.
 import { platform } from '#platform'
 import type { Preprocess } from '../data/preprocess.ts'
-import type { Checkpoint } from '../io/checkpoint.ts'
+import { adapterFiles, type Checkpoint } from '../io/checkpoint.ts'
 import { localFiles } from '../io/local-files.ts'
 import type { VitConfig } from '../models/vit-config.ts'
 import type { Change } from './image-changes.ts'
@@ -65,7 +65,7 @@ export async function fingerprint(config: VitConfig, weights: string | undefined
 export async function adapterFingerprint(folder: string): Promise<Pick<Fingerprint, 'adapter'>> {
   const files = localFiles(folder)
   const digests: (string | undefined)[] = []
-  for (const name of ['adapter_config.json', 'adapter_model.safetensors']) {
+  for (const name of [adapterFiles.config, adapterFiles.weights]) {
     digests.push(await platform.digest(await files.read(files.join(folder, name))))
   }
   const adapter = digests.includes(undefined) ? undefined : await textDigest(JSON.stringify(digests))

@@ -1,9 +1,10 @@
 // A model ready to use, from a folder, a hub name or a finished run: weights, adapter, preprocessing and source in one.
 import type { LoraConfig } from '../adapters/config.ts'
-import { applyAdapter, openAdapter } from '../adapters/peft-read.ts'
+import { openAdapter } from '../adapters/peft-folder.ts'
+import { applyAdapter } from '../adapters/peft-read.ts'
 import type { Backend } from '../backend/backend.ts'
 import { outputSize, type Preprocess } from '../data/preprocess.ts'
-import { type Checkpoint, openCheckpoint } from '../io/checkpoint.ts'
+import { adapterFiles, type Checkpoint, checkpointFiles, openCheckpoint } from '../io/checkpoint.ts'
 import { type ResolveOptions, resolveModel } from '../io/hub.ts'
 import { localFiles } from '../io/local-files.ts'
 import { areGeneric } from '../models/labels.ts'
@@ -131,7 +132,7 @@ export async function openRun(
   const adapted = run.method === 'lora' || run.method === 'dora'
   const shape = { inputSize: run.inputSize, interpolation: run.interpolation }
   const files = localFiles(folder)
-  const weights = files.join(folder, adapted ? 'adapter_model.safetensors' : 'model.safetensors')
+  const weights = files.join(folder, adapted ? adapterFiles.weights : checkpointFiles.weights)
   if ((await files.kind(weights)) !== 'file') {
     throw new InputError(
       `${folder}: has no ${files.baseName(weights)} yet; let its first epoch finish with train --resume`,

@@ -36,10 +36,13 @@ const runRules: [string, (value: unknown) => boolean, string][] = [
   ['changes', absentOr(Array.isArray), 'a list'],
 ]
 
+/** The file of a run folder that says what was run. */
+export const runFile = 'run.json'
+
 /** Reads run.json of a run folder; throws InputError when there is none or it is not one of ours. */
 export async function readRun(folder: string): Promise<RunFile & Record<string, unknown>> {
   const files = localFiles(folder)
-  const path = files.join(folder, 'run.json')
+  const path = files.join(folder, runFile)
   if ((await files.kind(path)) !== 'file')
     throw new InputError(`${folder}: must be a run folder that vitune train wrote, got no run.json in it`)
   const run = await readJsonObject(path)
@@ -48,4 +51,10 @@ export async function readRun(folder: string): Promise<RunFile & Record<string, 
       throw new InputError(`${path}: ${name} must be ${rule}, got ${JSON.stringify(run[name])?.slice(0, 60)}`)
   }
   return run as unknown as RunFile & Record<string, unknown>
+}
+
+/** run.json of a folder that may be a run's; undefined where it has none. */
+export async function findRun(folder: string): Promise<Awaited<ReturnType<typeof readRun>> | undefined> {
+  const files = localFiles(folder)
+  return (await files.kind(files.join(folder, runFile))) === 'file' ? readRun(folder) : undefined
 }

@@ -2,16 +2,18 @@
 // is continued must have in common with what is there.
 import { platform } from '#platform'
 import type { ImageFolder } from '../data/image-folder.ts'
+import { adapterFiles, checkpointFiles } from '../io/checkpoint.ts'
 import { localFiles } from '../io/local-files.ts'
 import { InputError } from '../platform/errors.ts'
 import type { SavedState } from './checkpoints.ts'
 import type { EpochEvent, StepEvent } from './fit-options.ts'
 import { imagesFile } from './image-list.ts'
-import { readRun } from './run-file.ts'
+import { readRun, runFile } from './run-file.ts'
 import type { TrainSettings } from './settings.ts'
 
-export const files = {
-  run: 'run.json',
+/** File names of a run folder. */
+export const runFolder = {
+  run: runFile,
   metrics: 'metrics.jsonl',
   images: imagesFile,
   checkpoint: 'checkpoint.safetensors',
@@ -35,9 +37,8 @@ const places: readonly (keyof TrainSettings)[] = ['data', 'val', 'model', 'adapt
 export async function settingsToResume(given: TrainSettings, acceptChanges: boolean): Promise<TrainSettings> {
   if (!given.out) throw new InputError('resume: needs the run folder, give out')
   const run = await readRun(given.out)
-  const saved = run.settings as TrainSettings
-  if (saved === null || typeof saved !== 'object')
-    throw new InputError(`${given.out}: run.json has no settings to resume with`)
+  const saved = run.settings as TrainSettings | undefined
+  if (!saved) throw new InputError(`${given.out}: run.json has no settings to resume with`)
   const may = acceptChanges ? [...changeable, ...places] : changeable
   for (const [name, value] of Object.entries(given) as [keyof TrainSettings, unknown][]) {
     if (value === undefined || may.includes(name)) continue
@@ -55,15 +56,7 @@ export async function settingsToResume(given: TrainSettings, acceptChanges: bool
 }
 
 /** What a run writes, and what would make a model folder of it. */
-const written = [
-  ...Object.values(files),
-  'adapter_model.safetensors',
-  'adapter_config.json',
-  'model.safetensors',
-  'model.safetensors.index.json',
-  'config.json',
-  'preprocessor_config.json',
-]
+const written = [...Object.values(runFolder), ...Object.values(adapterFiles), ...Object.values(checkpointFiles)]
 
 /** Refuses a run folder that already holds a run or a model. */
 export async function checkUnused(out: string): Promise<void> {
@@ -78,7 +71,7 @@ export async function checkUnused(out: string): Promise<void> {
 /** Whether there is a run to continue. */
 export async function hasRun(out: string): Promise<boolean> {
   const disk = localFiles(out)
-  return (await disk.kind(disk.join(out, files.run))) === 'file'
+  return (await disk.kind(disk.join(out, runFolder.run))) === 'file'
 }
 
 /** Refuses to continue a run on other classes: its head would not fit, or mean something else. */

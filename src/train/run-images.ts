@@ -5,7 +5,7 @@ import { ChangedError, InputError } from '../platform/errors.ts'
 import { type Change, compareImages, describeChanges } from './image-changes.ts'
 import { divided, findDigests, keepList, type ListKeeper, listImages, readImageList, wholeOf } from './image-list.ts'
 import { readRun } from './run-file.ts'
-import { checkClasses, files } from './run-folder.ts'
+import { checkClasses, runFolder } from './run-folder.ts'
 import { defaults, type TrainSettings } from './settings.ts'
 
 /** Before a run goes on its images are read, to see that they are the same; told now and then, where that takes long. */
@@ -31,7 +31,7 @@ export interface RunImages {
 
 async function hasState(out: string): Promise<boolean> {
   const disk = localFiles(out)
-  return (await disk.kind(disk.join(out, files.checkpoint))) === 'file'
+  return (await disk.kind(disk.join(out, runFolder.checkpoint))) === 'file'
 }
 
 /** Paths that are given anew: their content is compared by others. */

@@ -16,7 +16,7 @@ import { describeChanges } from './image-changes.ts'
 import { preprocessorJson } from './model-images.ts'
 import { trainingNotes } from './prepare.ts'
 import { duplicates, noteBroken, type Run } from './run.ts'
-import { checkUnused, files, type Metrics, openMetrics } from './run-folder.ts'
+import { checkUnused, type Metrics, openMetrics, runFolder } from './run-folder.ts'
 import { openRunModel, type RunModel } from './run-model.ts'
 import { describeRun, runRecord } from './run-record.ts'
 import { defaults, pick } from './settings.ts'
@@ -64,12 +64,12 @@ export async function* trainOn(
         strict: settings.strict ?? false,
       })
 
-    const file = runRecord(disk && at(files.run), describeRun(run, ready, backend), past, backend, started)
+    const file = runRecord(disk && at(runFolder.run), describeRun(run, ready, backend), past, backend, started)
     let metrics: Metrics | undefined
     if (disk) {
       // Another process may have begun a run here since it was looked at.
       if (await hold!.take()) await checkUnused(out!)
-      metrics = await openMetrics(at(files.metrics), state)
+      metrics = await openMetrics(at(runFolder.metrics), state)
       await file.write({ finished: false })
       if (images.newValidation && state && !lost) {
         // What was measured on other images is no measure for those to come.

@@ -8,7 +8,7 @@ import { checkpointsAt, checkpointsInMemory } from './checkpoints.ts'
 import { checkRules } from './rules.ts'
 import type { Run } from './run.ts'
 import { readRun } from './run-file.ts'
-import { checkUnused, files, hasRun, runId, settingsToResume } from './run-folder.ts'
+import { checkUnused, hasRun, runFolder, runId, settingsToResume } from './run-folder.ts'
 import { openRunImages } from './run-images.ts'
 import { checkFree, holdRun, type RunHold } from './run-lock.ts'
 import { pastOf } from './run-record.ts'
@@ -78,7 +78,7 @@ async function* trainAgain(
   const before = resume ? await readRun(out!) : undefined
   const id = before ? before.id : await runId(settings, images.folder)
   const checkpoints =
-    out === undefined ? checkpointsInMemory() : checkpointsAt(localFiles(out).join(out, files.checkpoint), id)
+    out === undefined ? checkpointsInMemory() : checkpointsAt(localFiles(out).join(out, runFolder.checkpoint), id)
   const run: Run = {
     id,
     before,

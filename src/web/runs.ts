@@ -1,5 +1,6 @@
 // Runs that a session keeps: the run folders that `train` writes, trained by one tab at a time, and their files to take away.
 import type { Method } from '../adapters/inject.ts'
+import { adapterFiles, checkpointFiles } from '../io/checkpoint.ts'
 import { isRecord, parseJson } from '../io/json.ts'
 import { openSafetensors } from '../io/safetensors.ts'
 import { holdLock } from '../platform/browser-locks.ts'
@@ -8,6 +9,7 @@ import type { Files } from '../platform/platform.ts'
 import { parseNumbers } from '../train/checkpoint-file.ts'
 import type { FitState } from '../train/fit-options.ts'
 import { readRun } from '../train/run-file.ts'
+import { runFolder } from '../train/run-folder.ts'
 import { type DoneEvent, type TrainEvent, type TrainOptions, type TrainSettings, train } from '../train/train.ts'
 import { originOf } from './models.ts'
 import { checkName, foldersIn, places } from './store.ts'
@@ -35,7 +37,7 @@ type Numbers = FitState['numbers']
 
 /** Where the saved state stands; undefined before the first save. */
 async function savedAt(files: Files, folder: string): Promise<Numbers | undefined> {
-  const path = files.join(folder, 'checkpoint.safetensors')
+  const path = files.join(folder, runFolder.checkpoint)
   if ((await files.kind(path)) !== 'file') return undefined
   return parseNumbers((await openSafetensors(path)).metadata.state, path)
 }
@@ -66,7 +68,7 @@ async function describeRun(files: Files, name: string): Promise<StoredRun> {
 export async function listRuns(files: Files): Promise<StoredRun[]> {
   const names: string[] = []
   for (const name of await foldersIn(files, places.runs)) {
-    if ((await files.kind(files.join(places.runs, name, 'run.json'))) === 'file') names.push(name)
+    if ((await files.kind(files.join(places.runs, name, runFolder.run))) === 'file') names.push(name)
   }
   return Promise.all(names.map((name) => describeRun(files, name)))
 }
@@ -133,7 +135,7 @@ export async function startRun(files: Files, options: SessionTrainOptions): Prom
     data: await stored(files, 'images', 'dataset', dataset),
     out,
   }
-  if ((await files.kind(files.join(out, 'run.json'))) !== undefined) {
+  if ((await files.kind(files.join(out, runFolder.run))) !== undefined) {
     throw new InputError(`run: ${run} is kept already; resume it, remove it or choose another name`)
   }
   return stream(run, full)
@@ -144,7 +146,7 @@ type Line = Record<'step' | 'epoch' | 'train_accuracy' | 'val_loss' | 'val_accur
 /** A line as the object that it is; undefined where the last one was not written whole. */
 function lineOf(line: string): Line | undefined {
   try {
-    const entry = parseJson(line, 'metrics.jsonl')
+    const entry = parseJson(line, runFolder.metrics)
     return isRecord(entry) ? (entry as Line) : undefined
   } catch {
     return undefined
@@ -153,7 +155,7 @@ function lineOf(line: string): Line | undefined {
 
 /** What a run's steps and epochs measured so far, in the order in which it was. */
 export async function runHistory(files: Files, name: string): Promise<HistoryEntry[]> {
-  const path = files.join(places.runs, checkName('run', name), 'metrics.jsonl')
+  const path = files.join(places.runs, checkName('run', name), runFolder.metrics)
   if ((await files.kind(path)) !== 'file') return []
   const lines = new TextDecoder().decode(await files.read(path)).split('\n')
   return lines.flatMap((line): HistoryEntry[] => {
@@ -199,16 +201,16 @@ export async function runFiles(files: Files, name: string): Promise<File[]> {
   const folder = files.join(places.runs, checkName('run', name))
   const run = await readRun(folder)
   const adapted = run.method === 'lora' || run.method === 'dora'
-  const weights = adapted ? 'adapter_model.safetensors' : 'model.safetensors'
+  const weights = adapted ? adapterFiles.weights : checkpointFiles.weights
   if ((await files.kind(files.join(folder, weights))) !== 'file') {
     throw new InputError(`run: ${name} has made no ${weights} yet; let its first epoch finish`)
   }
   const own = run.model
   const origin = await originOf(files, files.baseName(own))
   const named = (text: string) => text.replaceAll(JSON.stringify(own), JSON.stringify(origin))
-  const wanted = adapted ? ['adapter_config.json'] : ['config.json', 'preprocessor_config.json']
+  const wanted = adapted ? [adapterFiles.config] : [checkpointFiles.config, checkpointFiles.preprocessor]
   const out: File[] = []
-  for (const file of [...wanted, 'run.json']) {
+  for (const file of [...wanted, runFolder.run]) {
     const path = files.join(folder, file)
     if ((await files.kind(path)) !== 'file') continue
     const text = new TextDecoder().decode(await files.read(path))

@@ -9,7 +9,7 @@ import type { Files } from '../platform/platform.ts'
 import { type Explanation, explain } from '../train/explain.ts'
 import { type OpenModel, openModel, openRun } from '../train/open-model.ts'
 import { type ImagePrediction, predict } from '../train/predict.ts'
-import { readRun } from '../train/run-file.ts'
+import { findRun } from '../train/run-file.ts'
 import type { SentImage } from './images.ts'
 import { checkName, places } from './store.ts'
 
@@ -22,8 +22,7 @@ async function openAdapted(files: Files, backend: Backend, model: string, given:
   try {
     await bringAdapter(fileSource(given), adapter)
     // An adapter of ours says at which input size it was trained.
-    const ours = (await files.kind(files.join(adapter, 'run.json'))) === 'file'
-    const { inputSize, interpolation } = ours ? await readRun(adapter) : {}
+    const { inputSize, interpolation } = (await findRun(adapter)) ?? {}
     return await openModel(backend, model, { adapter, inputSize, interpolation })
   } finally {
     await files.remove(adapter)
