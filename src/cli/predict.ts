@@ -2,7 +2,7 @@
 import { Command } from 'commander'
 import { candidates, headOf, tellRest } from '../data/candidates.ts'
 import { collector, passedOverText } from '../data/passed-over.ts'
-import { walk } from '../data/walk.ts'
+import { placeOf, walk } from '../data/walk.ts'
 import { localFiles } from '../io/local-files.ts'
 import { InputError } from '../platform/errors.ts'
 import { type ImagePrediction, predict } from '../train/predict.ts'
@@ -32,7 +32,7 @@ async function expand(paths: readonly string[], onNote: (note: string) => void):
     const over = collector()
     const all = await walk(files, path, { within: await files.realPath(path), over })
     const inside = await candidates(all, (file) => headOf(files, file.path))
-    tellRest(inside, over, ({ folders, name }) => [...folders, name].join('/'))
+    tellRest(inside, over, placeOf)
     const told = over.list().map(passedOverText)
     if (inside.images.length === 0) {
       throw new InputError(`${path}: has no images in it that can be read${told[0] ? `; ${told.at(-1)}` : ''}`)

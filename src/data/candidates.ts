@@ -3,6 +3,7 @@
 import { ReadError } from '../platform/errors.ts'
 import { SNIFFED, type Sniffed, sniff } from '../platform/image-formats.ts'
 import type { Files } from '../platform/platform.ts'
+import { eachOf } from './each-of.ts'
 import type { Collector } from './passed-over.ts'
 
 const READ = /\.(jpe?g|jpe|jfif|pjpe?g|pjp|a?png|webp|gif|tiff?|bmp|dib|avif)$/i
@@ -44,18 +45,6 @@ export async function sniffWith<T>(file: T, head: (file: T) => Promise<Uint8Arra
     const reason = error instanceof ReadError ? `the system says ${error.code}` : String(error)
     return { reason, known: true }
   }
-}
-
-/** Files looked into at once. */
-const AT_ONCE = 32
-
-/** Calls `body` with each item, a few at a time; results in their order. */
-export async function eachOf<T, R>(items: readonly T[], body: (item: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = []
-  for (let at = 0; at < items.length; at += AT_ONCE) {
-    results.push(...(await Promise.all(items.slice(at, at + AT_ONCE).map(body))))
-  }
-  return results
 }
 
 /** Tells images from all else. */

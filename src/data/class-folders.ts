@@ -3,8 +3,9 @@
 import { InputError } from '../platform/errors.ts'
 import { listed } from '../platform/listed.ts'
 import type { Files } from '../platform/platform.ts'
-import { candidates, eachOf, headOf, sniffWith, tellRest } from './candidates.ts'
-import { isHidden, type WalkedFile, type WalkOptions, walk } from './walk.ts'
+import { candidates, headOf, sniffWith, tellRest } from './candidates.ts'
+import { eachOf } from './each-of.ts'
+import { isHidden, placeOf, type WalkedFile, type WalkOptions, walk } from './walk.ts'
 
 /** Classes sorted by code unit, and the paths of their images. */
 export interface ClassFolders {
@@ -39,7 +40,7 @@ async function firstReason(files: Files, images: readonly WalkedFile[]): Promise
 export async function findClasses(files: Files, dir: string, options: WalkOptions): Promise<ClassFolders> {
   const { over, prefix = '' } = options
   const all = await walk(files, dir, options)
-  const told = ({ folders, name }: WalkedFile) => `${prefix}${[...folders, name].join('/')}`
+  const told = (file: WalkedFile) => prefix + placeOf(file)
   const byFolder = new Map<string, WalkedFile[]>()
   for (const file of all) {
     const [folder] = file.folders

@@ -6,7 +6,7 @@ import { type Candidates, candidates, tellRest } from './candidates.ts'
 import { sameText } from './class-folders.ts'
 import { type Collector, collector, type PassedOver } from './passed-over.ts'
 import { splitOf } from './split-folders.ts'
-import { isHidden } from './walk.ts'
+import { isHidden, placeOf } from './walk.ts'
 
 /** A file, and the folders above it from the outermost in. */
 export interface PlacedFile {
@@ -37,8 +37,6 @@ interface Placed {
   readonly folders: readonly string[]
 }
 
-const pathOf = ({ folders, name }: Placed): string => [...folders, name].join('/')
-
 /** A file's place: a picker of folders gives it with the file. */
 function placed(item: File | PlacedFile): Placed {
   if ('file' in item) return { file: item.file, name: item.file.name, folders: item.folders }
@@ -63,7 +61,7 @@ function withoutSplits(files: readonly Placed[], over: Collector, notes: string[
     const [first] = file.folders
     const split = first === undefined ? undefined : splits.get(first)
     if (split === 'train' || split === 'val') return { ...file, folders: file.folders.slice(1) }
-    over.add(split === 'test' ? 'files to test on' : 'files beside the train folder', pathOf(file))
+    over.add(split === 'test' ? 'files to test on' : 'files beside the train folder', placeOf(file))
     return []
   })
 }
@@ -84,12 +82,12 @@ export async function labelledFiles(items: Iterable<File | PlacedFile>, label?: 
   const notes: string[] = []
   const seen = [...items].map(placed).filter((file) => {
     const hidden = [...file.folders, file.name].some(isHidden)
-    if (hidden) over.add('hidden entries', pathOf(file))
+    if (hidden) over.add('hidden entries', placeOf(file))
     return !hidden
   })
   const files = label === undefined ? withoutSplits(belowRoot(seen), over, notes) : seen
   const found = await candidates(files, headOf)
-  tellRest(found, over, pathOf)
+  tellRest(found, over, placeOf)
   const spelled = new Map<string, Set<string>>()
   const loose: File[] = []
   const images: LabelledFile[] = []

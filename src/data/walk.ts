@@ -10,6 +10,9 @@ export interface WalkedFile {
   readonly folders: readonly string[]
 }
 
+/** Where a file lies, from the folder that was given. */
+export const placeOf = ({ folders, name }: Pick<WalkedFile, 'folders' | 'name'>): string => [...folders, name].join('/')
+
 /** Where to look. */
 export interface WalkOptions {
   /** The real path of the folder that was given: links that leave it are not followed. */
@@ -42,7 +45,7 @@ export async function walk(
   const found: WalkedFile[] = []
   const seen = new Set<string>()
   const links: { entry: FolderEntry; path: string; folders: readonly string[]; above: string }[] = []
-  const nameOf = (folders: readonly string[], name: string) => `${prefix}${[...folders, name].join('/')}`
+  const nameOf = (folders: readonly string[], name: string) => prefix + placeOf({ folders, name })
 
   async function enter(folder: string, real: string, folders: readonly string[]): Promise<void> {
     seen.add(real)

@@ -1,5 +1,5 @@
 // The names of classes as people and libraries write them: id2label and label2id of a config.json, lists, files of lines.
-import { parseJson } from '../io/json.ts'
+import { isRecord, parseJson } from '../io/json.ts'
 import { InputError } from '../platform/errors.ts'
 
 /** Names in the order of the logits. */
@@ -10,8 +10,6 @@ export interface Labels {
 }
 
 type Json = Readonly<Record<string, unknown>>
-
-const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** `LABEL_3`, as Hugging Face calls what has no name. */
 const generic = (i: number): string => `LABEL_${i}`
@@ -70,7 +68,7 @@ export function readLabels(value: unknown, count: number | undefined, what: stri
     checkCount(names.length, count, what)
     return toldApart(names as string[], what)
   }
-  const pairs = isObject(value) ? pairsOf(value, way) : undefined
+  const pairs = isRecord(value) ? pairsOf(value, way) : undefined
   if (!pairs) throw new InputError(`${what} must be a list of names, or numbers with names, got ${shown(value)}`)
   pairs.sort(([a], [b]) => a - b)
   const again = pairs.find(([i], at) => i === pairs[at - 1]?.[0])
@@ -116,7 +114,7 @@ function checkCount(got: number, count: number | undefined, what: string): void 
 export function labelsOf(json: Json, count?: number): Labels {
   const given = (key: string) => {
     const value = json[key]
-    const empty = value === undefined || value === null || (isObject(value) && Object.keys(value).length === 0)
+    const empty = value === undefined || value === null || (isRecord(value) && Object.keys(value).length === 0)
     return empty ? undefined : value
   }
   const direct = given('id2label')
@@ -155,7 +153,7 @@ export function parseLabels(text: string, count: number, file: string): Labels {
   if (/^[[{]/.test(trimmed)) {
     const json = tried(() => parseJson(trimmed, file))
     if (json !== undefined) {
-      const config = isObject(json) && ('id2label' in json || 'label2id' in json)
+      const config = isRecord(json) && ('id2label' in json || 'label2id' in json)
       return config ? labelsOf(json, count) : readLabels(json, count, file)
     }
   }

@@ -142,11 +142,15 @@ async function writeNew(temporary: string, data: Data, path: string): Promise<vo
   }
 }
 
+/** A name beside `path` for what is to become it: hidden, and never taken. */
+export const temporaryName = (path: string): string =>
+  join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`)
+
 async function writeTogether(entries: readonly (readonly [path: string, data: Data])[]): Promise<void> {
   const made: (readonly [temporary: string, path: string])[] = []
   try {
     for (const [path, data] of entries) {
-      const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`)
+      const temporary = temporaryName(path)
       made.push([temporary, path])
       await writeNew(temporary, data, path)
     }

@@ -9,7 +9,7 @@ import { readFileSync, readlinkSync, unlinkSync } from 'node:fs'
 import { link, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
-import { codeOf, readError, writeError } from './files-node.ts'
+import { codeOf, readError, temporaryName, writeError } from './files-node.ts'
 import type { Lock, LockHolder } from './platform.ts'
 
 /** Who has a lock. What a system does not tell is an empty text. */
@@ -90,7 +90,7 @@ async function readOwner(path: string): Promise<Owner | string | undefined> {
 /** Makes a lock file; false where another was quicker. */
 async function create(path: string, owner: Owner): Promise<boolean> {
   const text = `${JSON.stringify(owner)}\n`
-  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`)
+  const temporary = temporaryName(path)
   try {
     await writeFile(temporary, text, { flag: 'wx' })
   } catch (error) {

@@ -1,6 +1,7 @@
 // The images of a run, kept in its folder as images.jsonl: which are trained on and which validated on, with their sizes
 // and SHA-256. One line an image, in the order of the data sets. What compares two such lists is image-changes.ts.
 import { type Dataset, digestFile, joined, subset } from '../data/dataset.ts'
+import { eachOf } from '../data/each-of.ts'
 import type { ImageFolder } from '../data/image-folder.ts'
 import { isRecord, parseJson } from '../io/json.ts'
 import { localFiles } from '../io/local-files.ts'
@@ -43,15 +44,6 @@ function below(files: Files, folder: string, path: string): string {
   return inside.replaceAll('\\', '/')
 }
 
-/** Calls `work` with 0 to `count` - 1, so many at once. */
-async function each(count: number, atOnce: number, work: (i: number) => Promise<void>): Promise<void> {
-  let next = 0
-  const lane = async () => {
-    while (next < count) await work(next++)
-  }
-  await Promise.all(Array.from({ length: Math.min(atOnce, count) }, lane))
-}
-
 /** The two data sets of a folder as one, to train on first. */
 export const wholeOf = ({ train, val }: Pick<ImageFolder, 'train' | 'val'>): Dataset =>
   val ? joined([train, val]) : train
@@ -63,12 +55,9 @@ export function listedNames(dataset: Dataset, root: string, mark = ''): string[]
 }
 
 /** Bytes of each file of a data set. */
-export async function sizesOf(dataset: Dataset): Promise<number[]> {
-  const sizes = new Array<number>(dataset.length)
-  await each(dataset.length, 64, async (i) => {
-    sizes[i] = (await localFiles('images').size(dataset.file(i))) ?? 0
-  })
-  return sizes
+export function sizesOf(dataset: Dataset): Promise<number[]> {
+  const files = Array.from({ length: dataset.length }, (_, i) => dataset.file(i))
+  return eachOf(files, async (file) => (await localFiles('images').size(file)) ?? 0, 64)
 }
 
 /** The list of a folder's images as they lie there, with whatever digests are known. */
@@ -113,12 +102,13 @@ export async function* findDigests(
   let done = 0
   let ended = false
   let left = false
-  const all = each(wanted.length, 8, async (place) => {
+  const hash = async (i: number) => {
     if (left) return
-    const digest = await digestFile(dataset.file(wanted[place]!))
-    if (digest !== undefined) digests!.set(wanted[place]!, digest)
+    const digest = await digestFile(dataset.file(i))
+    if (digest !== undefined) digests!.set(i, digest)
     done++
-  }).finally(() => {
+  }
+  const all = eachOf(wanted, hash, 8).finally(() => {
     ended = true
   })
   try {

@@ -1,5 +1,6 @@
 // What options may be: for each function that takes some, one table of names with what their values must be. A name that is
 // in no table is refused, since whoever wrote it meant something.
+import { isRecord } from '../io/json.ts'
 import { InputError } from '../platform/errors.ts'
 
 export interface Rule {
@@ -40,15 +41,13 @@ export const wholes = (of: string): Rule =>
   rule(of, (value) => Array.isArray(value) && value.every((n) => Number.isInteger(n) && n >= 0))
 export const someOf = (of: string): Rule => rule(of, (value) => Array.isArray(value))
 export const func: Rule = rule('a function', (value) => typeof value === 'function')
-export const plain = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-export const object: Rule = rule('an object', plain)
+export const object: Rule = rule('an object', isRecord)
 /** Either is fine. */
 export const either = (a: Rule, b: Rule): Rule =>
   rule(`${a.says}, or ${b.says}`, (value) => a.fits(value) || b.fits(value))
 /** A table of numbers by text. */
 export const numbers = (of: string): Rule =>
-  rule(of, (value) => plain(value) && Object.values(value).every((entry) => isNumber(entry)))
+  rule(of, (value) => isRecord(value) && Object.values(value).every((entry) => isNumber(entry)))
 
 /** What other tools call the settings that are here; letters and digits alone, since they differ in the rest. */
 const otherNames: Readonly<Record<string, string>> = {
@@ -132,7 +131,7 @@ export function shown(value: unknown): string {
  * comes before the option's name.
  */
 export function checkRules(given: unknown, rules: Readonly<Record<string, Rule>>, where = ''): void {
-  if (!plain(given)) throw new InputError(`${where || 'options'}: must be an object, got ${shown(given)}`)
+  if (!isRecord(given)) throw new InputError(`${where || 'options'}: must be an object, got ${shown(given)}`)
   for (const [name, value] of Object.entries(given)) {
     if (value === undefined) continue
     const known = Object.hasOwn(rules, name) ? rules[name]! : undefined
