@@ -126,6 +126,7 @@ export {
   stratifiedSplit,
   type TestFolderOptions,
 } from './data/image-folder.ts'
+export { type LabelledFile, type LabelledFiles, labelledFiles, type PlacedFile } from './data/labelled-files.ts'
 export {
   type BatchOptions,
   type BatchSourceOptions,
@@ -135,7 +136,6 @@ export {
   loadBatch,
   loadBatches,
 } from './data/loader.ts'
-export { type LabelledFile, type LabelledFiles, labelledFiles, type PlacedFile } from './data/labelled-files.ts'
 export type { PassedOver } from './data/passed-over.ts'
 export {
   outputSize,
@@ -156,6 +156,7 @@ export {
   trainTransform,
   transformOf,
 } from './data/transforms.ts'
+
 // io
 export { type Checkpoint, checkpointFiles, openCheckpoint, parseWeightMap } from './io/checkpoint.ts'
 export { fromBf16, fromF16, toBf16, toF16 } from './io/half.ts'
@@ -207,34 +208,34 @@ export { type BenchmarkOptions, type BenchmarkResult, benchmark, type Spread } f
 export { readCheckpoint, writeCheckpoint } from './train/checkpoint-file.ts'
 export { type EstimateOptions, estimate, type MemoryEstimate } from './train/estimate.ts'
 export { type Batch, type BatchSource, type Evaluation, evaluate, logitsOf, type Network } from './train/evaluate.ts'
+export { experiment } from './train/experiment.ts'
 export {
   type ExperimentDataset,
   type ExperimentEvent,
   type ExperimentMethod,
   type ExperimentOptions,
-  experiment,
   experimentMethods,
   type RunSettings,
-} from './train/experiment.ts'
+} from './train/experiment-options.ts'
 export { type Explanation, explain } from './train/explain.ts'
-export type { SharedImage } from './train/image-changes.ts'
-export { type ImageList, type RunImage, readImageList } from './train/image-list.ts'
-export { Replay, type ReplayOptions, type StepInput } from './train/replay.ts'
 export { fit } from './train/fit.ts'
 export type { EpochEvent, FitEvent, FitOptions, FitResult, FitState, StepEvent } from './train/fit-options.ts'
 export { checkFits } from './train/fits.ts'
 export { type FrozenFeaturesOptions, frozenFeatures } from './train/frozen-features.ts'
+export type { SharedImage } from './train/image-changes.ts'
+export { type ImageList, type RunImage, readImageList } from './train/image-list.ts'
 export { type OpenModel, type OpenModelOptions, openModel, openRun } from './train/open-model.ts'
-export { type RunFile, readRun } from './train/run-file.ts'
 export { type ImagePrediction, type PredictOptions, predict, taskOf } from './train/predict.ts'
 export { defaultRates, type Prepared, prepare } from './train/prepare.ts'
+export { Replay, type ReplayOptions, type StepInput } from './train/replay.ts'
 export type { ExperimentResult, ExperimentRun } from './train/report/experiment-result.ts'
 export { renderReport } from './train/report/html-report.ts'
 export { type MethodSummary, summarise } from './train/report/summarise.ts'
 export { summaryWords } from './train/report/summary-words.ts'
 export { renderTable } from './train/report/table.ts'
-export { type Metrics, multiclass, type Prediction, type Task } from './train/task.ts'
+export { type RunFile, readRun } from './train/run-file.ts'
 export { type SeenImages, seenImages, type Tested, type TestImages, testedOf } from './train/seen-images.ts'
+export { type Metrics, multiclass, type Prediction, type Task } from './train/task.ts'
 export {
   type CheckEvent,
   type DoneEvent,

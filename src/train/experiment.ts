@@ -1,200 +1,38 @@
 // Compares fine-tuning methods: every method on every data set with every seed, one after the other on one backend.
 // Each run trains a fixed number of epochs and is tested once, at its end. No files are written and nothing is printed.
 import { platform } from '#platform'
-import type { LoraConfig } from '../adapters/config.ts'
 import type { Method } from '../adapters/inject.ts'
 import type { Backend } from '../backend/backend.ts'
-import { createBackend, type Device } from '../backend/create.ts'
-import type { Dataset } from '../data/dataset.ts'
+import { createBackend } from '../backend/create.ts'
 import { batchSource } from '../data/loader.ts'
-import { evalTransform, type TrainTransformOptions, trainTransform } from '../data/transforms.ts'
-import type { ResolveOptions } from '../io/hub.ts'
+import { evalTransform, trainTransform } from '../data/transforms.ts'
 import { Vit } from '../models/vit.ts'
 import { truncatedNormal } from '../nn/layers.ts'
 import { countParameters, disposeModule } from '../nn/module.ts'
-import { InputError } from '../platform/errors.ts'
 import { version } from '../platform/version.ts'
 import { Rng } from '../tensor/philox.ts'
 import { type BatchSource, evaluate } from './evaluate.ts'
+import {
+  checkClasses,
+  checkExperiment,
+  type ExperimentDataset,
+  type ExperimentEvent,
+  type ExperimentMethod,
+  type ExperimentOptions,
+  experimentMethods,
+  imagesOf,
+  type RunPosition,
+  type RunSettings,
+} from './experiment-options.ts'
 import { fit } from './fit.ts'
-import type { EpochEvent, FitOptions, StepEvent } from './fit-options.ts'
 import { frozenFeatures } from './frozen-features.ts'
 import { openModel } from './open-model.ts'
 import { defaultRates, prepare } from './prepare.ts'
 import type { ExperimentResult, ExperimentRun } from './report/experiment-result.ts'
-import { checkRules, choice, either, flag, func, number, object, type RulesOf, someOf, string } from './rules.ts'
-import { checkAdapter, settingRules } from './setting-rules.ts'
 import { multiclass } from './task.ts'
-
-/** A fine-tuning method, or the control: the same architecture with fresh weights, trained whole. */
-export type ExperimentMethod = Method | 'scratch'
-export const experimentMethods: readonly ExperimentMethod[] = ['linear', 'lora', 'dora', 'full', 'scratch']
-
-export interface ExperimentDataset {
-  name: string
-  /** Where the images come from and under which licence, in one sentence. */
-  source: string
-  /** Training images; a function draws those of a seed. */
-  train: Dataset | ((seed: number) => Dataset)
-  test: Dataset
-}
-
-/** How a run is trained. */
-export interface RunSettings
-  extends Pick<FitOptions, 'optimizer' | 'weightDecay' | 'decayVectors' | 'schedule' | 'clip' | 'labelSmoothing'> {
-  /** Default 8. */
-  epochs?: number
-  /** Default: the method's (see defaultRates; full's for scratch). */
-  lr?: number
-  /** Default 32. */
-  batchSize?: number
-  /** Share of the steps with a growing rate, 0 to 1; default 0. */
-  warmup?: number
-  /** LoRA and DoRA. */
-  lora?: Partial<LoraConfig>
-  /** Random crops and mirrors of the training images; none without it. */
-  augment?: TrainTransformOptions | undefined
-}
-
-export interface ExperimentOptions extends RunSettings {
-  /** A model folder or hub name. */
-  model: string
-  /** How the report calls the model; default `model`. */
-  modelName?: string
-  /** Where the model comes from, in one sentence. */
-  modelSource?: string
-  datasets: readonly ExperimentDataset[]
-  /** Default: all five. */
-  methods?: readonly ExperimentMethod[]
-  /** Settings of one method, before the common ones. */
-  perMethod?: Partial<Record<ExperimentMethod, RunSettings>>
-  /** Default: 0 alone. */
-  seeds?: readonly number[]
-  /** Used and left open; without it one is started (`device`, `threads`) and closed. */
-  backend?: Backend
-  device?: Device
-  threads?: number
-  /** Ends the run in hand after its current step; the result holds the finished ones. */
-  signal?: AbortSignal
-  hub?: ResolveOptions
-  title?: string
-  /** A sentence for the report on how the settings were found, without its full stop. */
-  remark?: string
-  /** What repeats the experiment. */
-  command?: string
-}
-
-/** Which run an event is about: `index` counts from 0. */
-export interface RunPosition {
-  index: number
-  runs: number
-  method: ExperimentMethod
-  dataset: string
-  seed: number
-}
-export interface RunStartEvent extends RunPosition {
-  kind: 'run'
-  lr: number
-  epochs: number
-  trainable: number
-  total: number
-  /** Numbers of images. */
-  train: number
-  test: number
-}
-/** After a step or an epoch of a run's training. */
-export interface RunProgressEvent extends RunPosition {
-  kind: 'progress'
-  event: StepEvent | EpochEvent
-}
-/** Training is over, the test images come now. */
-export interface RunTestEvent extends RunPosition {
-  kind: 'test'
-  images: number
-}
-/** A run is finished and its memory given back. */
-export interface RunDoneEvent extends RunPosition {
-  kind: 'done'
-  run: ExperimentRun
-}
-export type ExperimentEvent = RunStartEvent | RunProgressEvent | RunTestEvent | RunDoneEvent
 
 /** Random numbers of fresh weights; prepare.ts uses 900 for the head. */
 const scratchStream = 901
-
-const s = settingRules
-const runRules: RulesOf<RunSettings> = {
-  epochs: s.epochs,
-  lr: s.lr,
-  batchSize: s.batchSize,
-  warmup: number('a share of the steps, from 0 to 1', (share) => share >= 0 && share <= 1),
-  lora: object,
-  augment: object,
-  optimizer: either(s.optimizer, func),
-  weightDecay: s.weightDecay,
-  decayVectors: flag,
-  // There are no images to validate on, so there is no plateau.
-  schedule: choice(['constant', 'cosine']),
-  clip: s.clip,
-  labelSmoothing: s.labelSmoothing,
-}
-const rules: RulesOf<ExperimentOptions> = {
-  ...runRules,
-  model: s.model,
-  modelName: string,
-  modelSource: string,
-  datasets: someOf('a list of data sets'),
-  methods: someOf('a list of methods'),
-  perMethod: object,
-  seeds: someOf('a list of seeds'),
-  backend: object,
-  device: s.device,
-  threads: s.threads,
-  signal: object,
-  hub: object,
-  title: string,
-  remark: string,
-  command: string,
-}
-const anyMethod = Object.fromEntries(experimentMethods.map((method) => [method, object]))
-
-function checkOptions(options: ExperimentOptions): void {
-  checkRules(options, rules)
-  checkAdapter('lora', options.lora)
-  checkRules(options.perMethod ?? {}, anyMethod, 'perMethod.')
-  for (const [method, own] of Object.entries(options.perMethod ?? {})) {
-    checkRules(own, runRules, `perMethod.${method}.`)
-    checkAdapter(method === 'scratch' ? 'full' : (method as Method), own.lora)
-  }
-  const { datasets, methods = experimentMethods, seeds = [0] } = options
-  const lists = { datasets: datasets.map((d) => d.name), methods, seeds }
-  for (const [name, values] of Object.entries(lists) as [string, readonly (string | number)[]][]) {
-    if (values.length === 0) throw new InputError(`${name}: must name at least one, got none`)
-    if (new Set(values).size !== values.length) throw new InputError(`${name}: must differ, got ${values.join(', ')}`)
-  }
-  for (const method of methods) {
-    if (experimentMethods.includes(method)) continue
-    throw new InputError(`methods: must be among ${experimentMethods.join(', ')}, got ${method}`)
-  }
-  for (const seed of seeds) {
-    if (Number.isInteger(seed) && seed >= 0 && seed < 2 ** 31) continue
-    throw new InputError(`seeds: must be whole numbers from 0 to 2147483647, got ${seed}`)
-  }
-}
-
-/** Labels are places in a list of classes: what is tested must be what was trained. */
-function checkClasses(dataset: ExperimentDataset, seed: number): void {
-  const [trained, tested] = [imagesOf(dataset, seed).classes, dataset.test.classes]
-  const length = Math.max(trained.length, tested.length)
-  const at = Array.from({ length }, (_, i) => i).find((i) => trained[i] !== tested[i])
-  if (at === undefined) return
-  throw new InputError(
-    `datasets: ${dataset.name} must have the same classes to train and to test, in the same order, got ${trained[at] ?? 'none'} and ${tested[at] ?? 'none'} as number ${at + 1}`,
-  )
-}
-
-const imagesOf = (dataset: ExperimentDataset, seed: number): Dataset =>
-  typeof dataset.train === 'function' ? dataset.train(seed) : dataset.train
 
 /** A source that ends early once the signal has come. */
 function stoppable(source: BatchSource, signal: AbortSignal | undefined): BatchSource {
@@ -336,7 +174,7 @@ function inWords(options: ExperimentOptions): string {
  * holds the finished runs, maybe none. Throws InputError on bad options, models or images.
  */
 export async function* experiment(options: ExperimentOptions): AsyncGenerator<ExperimentEvent, ExperimentResult> {
-  checkOptions(options)
+  checkExperiment(options)
   const { datasets, methods = experimentMethods, seeds = [0], signal } = options
   for (const dataset of datasets) for (const seed of seeds) checkClasses(dataset, seed)
   const created = new Date().toISOString()
