@@ -1,7 +1,8 @@
 // Files in a browser: the origin private file system (OPFS), which pages and workers of one origin share and which stays
 // when the tab is closed.
-import { absent, baseName, entriesOf, join, partsIn, partsOf, randomId, resolve } from './browser-paths.ts'
+import { absent, baseName, entriesOf, join, partsOf, randomId, resolve } from './browser-paths.ts'
 import { InputError } from './errors.ts'
+import { partsIn } from './parts.ts'
 import type { Data, Files } from './platform.ts'
 
 const nameOf = (error: unknown): string => (error instanceof DOMException || error instanceof Error ? error.name : '')

@@ -1,5 +1,5 @@
 // What both kinds of a browser's files share. Paths are absolute; '/' is the root, which '..' cannot leave.
-import type { Data, FolderEntry } from './platform.ts'
+import type { FolderEntry } from './platform.ts'
 
 /** The parts of a path, with '.' and '..' worked out. */
 export function partsOf(path: string): string[] {
@@ -22,10 +22,6 @@ export const absent = (path: string): Error =>
 /** A name that nothing else has; `crypto.randomUUID` is for secure pages alone. */
 export const randomId = (): string =>
   [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => byte.toString(16).padStart(2, '0')).join('')
-
-/** What a file is written from, part by part. */
-export const partsIn = (data: Data): Iterable<Uint8Array> | AsyncIterable<Uint8Array> =>
-  typeof data === 'string' ? [new TextEncoder().encode(data)] : data instanceof Uint8Array ? [data] : data
 
 /** What is in a folder, from its list: here are no links. */
 export const entriesOf = (list: readonly string[]): FolderEntry[] =>

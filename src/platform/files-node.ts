@@ -4,6 +4,7 @@ import { mkdir, open, readdir, realpath, rename, rm, stat } from 'node:fs/promis
 import { basename, dirname, join, resolve } from 'node:path'
 import { entries, read } from './entries-node.ts'
 import { InputError, ReadError, WriteError } from './errors.ts'
+import { partsIn } from './parts.ts'
 import type { Data, Files } from './platform.ts'
 
 const RANGE_LIMIT = 2 ** 31 - 1
@@ -125,10 +126,9 @@ async function naming<T>(path: string, body: () => Promise<T>, say = writeError)
 
 /** Writes data to a new file and has it on the disk; `path` is what errors name, but for those of the data's own making. */
 async function writeNew(temporary: string, data: Data, path: string): Promise<void> {
-  const parts = typeof data === 'string' ? [new TextEncoder().encode(data)] : data instanceof Uint8Array ? [data] : data
   const file = await naming(path, () => open(temporary, 'wx'))
   try {
-    for await (const part of parts) {
+    for await (const part of partsIn(data)) {
       let done = 0
       while (done < part.length) {
         const most = Math.min(part.length - done, RANGE_LIMIT)

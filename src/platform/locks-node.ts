@@ -52,18 +52,23 @@ const here = {
   space: textOf(() => readlinkSync('/proc/self/ns/pid')),
 }
 
+/** Whether a process of this number runs; another user's may not be asked, but is there. */
+export function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return codeOf(error) === 'EPERM'
+  }
+}
+
 type Standing = 'alive' | 'dead' | 'out of sight'
 
 function standingOf(owner: Owner): Standing {
   if (owner.host !== here.host) return 'out of sight'
   if (owner.boot !== here.boot) return owner.machine !== '' && owner.machine === here.machine ? 'dead' : 'out of sight'
   if (owner.space !== here.space) return 'out of sight'
-  try {
-    process.kill(owner.pid, 0)
-  } catch (error) {
-    // Another user's process may not be asked, but is there.
-    if (codeOf(error) === 'ESRCH') return 'dead'
-  }
+  if (!isRunning(owner.pid)) return 'dead'
   const { state, started } = processOf(owner.pid)
   // Where /proc hides other users' processes there is nothing to compare.
   const another = started !== '' && started !== owner.started

@@ -1,7 +1,8 @@
 // Files in memory, for a session in a browser that keeps none: with the answers and errors of browser-files.ts, seen by the
 // thread that made them alone, and gone with it.
-import { absent, baseName, entriesOf, join, partsIn, partsOf, resolve } from './browser-paths.ts'
+import { absent, baseName, entriesOf, join, partsOf, resolve } from './browser-paths.ts'
 import { InputError } from './errors.ts'
+import { partsIn } from './parts.ts'
 import type { Data, Files } from './platform.ts'
 
 /** Appended lines stay as they came: a run's metrics are many. */

@@ -3,20 +3,12 @@
 import { lstat, readdir, rename, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { basename, dirname, join } from 'node:path'
+import { isRunning } from './locks-node.ts'
 
 const host = hostname().replaceAll(/[^A-Za-z0-9-]/g, '-')
 const ending = '.incomplete'
 /** Whoever has not written for so long is taken for dead, whatever runs under its number. */
 const deadAfter = 15 * 60 * 1000
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
 
 /** The name that this process writes under until `path` is whole. */
 export const partialName = (path: string): string => `${path}.${host}-${process.pid}${ending}`
