@@ -46,6 +46,12 @@ const more =
     ...all,
     { name: root + name, shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(value) },
   ]
+/** Another classifier's weights, as a raw state dict calls them. */
+const other = (t: TensorToWrite): TensorToWrite => ({
+  ...t,
+  name: `${root}classifier.modules_to_save.two.weight`,
+  data: (t.data as Float32Array).map((v) => 2 * v),
+})
 const query = 'vit.encoder.layer.0.attention.attention.query'
 
 const refused: [string, string, Change, RegExp][] = [
@@ -170,6 +176,23 @@ const refused: [string, string, Change, RegExp][] = [
     /stand for the same weights, but differ; leave one out$/,
   ],
   [
+    'two classifiers under the names of a raw state dict',
+    lora,
+    {
+      tensors: (all) => [
+        ...renamed('classifier.', 'classifier.modules_to_save.one.')(all),
+        ...all.filter((t) => /classifier\.weight/.test(t.name)).map(other),
+      ],
+    },
+    /classifier\.modules_to_save\.one\.weight and \S+\.modules_to_save\.two\.weight stand for the same weights, but differ; leave one out$/,
+  ],
+  [
+    'a classifier beside another under the names of a raw state dict',
+    lora,
+    { tensors: (all) => all.flatMap((t) => (/classifier\.weight/.test(t.name) ? [t, other(t)] : [t])) },
+    /classifier\.weight and \S+modules_to_save\.two\.weight stand for the same weights, but differ/,
+  ],
+  [
     'as many values in another shape',
     lora,
     { tensors: (all) => all.map((t) => (/0\S+query\.lora_A/.test(t.name) ? { ...t, shape: [32, 4] } : t)) },
@@ -180,6 +203,12 @@ const refused: [string, string, Change, RegExp][] = [
     lora,
     { tensors: (all) => all.map((t) => (/0\S+query\.lora_A/.test(t.name) ? { ...t, shape: [4, 32, 1, 1] } : t)) },
     /lora_A\.weight must be \(4, 32\), got \(4, 32, 1, 1\)$/,
+  ],
+  [
+    'codes of a quantisation in place of values',
+    lora,
+    { tensors: (all) => all.map((t) => (/0\S+query\.lora_A/.test(t.name) ? { ...t, dtype: 'I32' } : t)) },
+    /query\.lora_A\.weight must be of F32, F16, BF16, F64, got I32; quantised weights are not read$/,
   ],
   [
     'values that are not finite',
@@ -369,6 +398,21 @@ check('what is nothing in a model is not in the settings that it is trained on a
   const planned = await load(own.backend, 'checkpoints/vit')
   injectLora(planned, { ...read, initLoraWeights: true }, 0)
   disposeModule(planned)
+})
+
+check('class names in run.json are those of the classifier, or noted, or refused', async ({ folder, backend }) => {
+  const named = async (classes: unknown) => {
+    await rewrite(lora, folder, {})
+    writeFileSync(join(folder, 'run.json'), JSON.stringify({ classes }))
+    return outputs(backend, folder)
+  }
+  assert.equal((await named(['v', 'w', 'x', 'y', 'z'])).notes, [])
+  assert.equal((await named(['v', 'w'])).notes, [
+    'run.json names 2 classes for a classifier of 5, and is not taken for names',
+  ])
+  const said = await named([1, 2, 3, 4, 5]).catch((error: unknown) => error)
+  assert.instance(said, InputError)
+  assert.match((said as Error).message, /run\.json: classes must be a list of names, got \[1,2,3,4,5\]$/)
 })
 
 check('values that are not finite are taken when asked for, with a note', async ({ folder, backend }) => {

@@ -90,6 +90,11 @@ check('a prefix that no library stores is named where tensors are missing', asyn
     )
     assert.match(await refusal(backend, folder), message)
   }
+  await rewrite('timm/vit', folder, { tensors: renamed((n) => `backbone.${n}`) })
+  assert.is(
+    await refusal(backend, folder),
+    'timm\'s names begin with "backbone.", which no library stores, take it off',
+  )
 })
 
 check('tensors that would be left unread are refused with what they mean', async ({ folder, backend }) => {

@@ -182,6 +182,11 @@ check('names of classes are read as people write them', async ({ folder, backend
       ['crane (0)', 'b', 'crane (2)', 'd', 'e'],
       /names several classes "crane"; they are told apart by their numbers/,
     ],
+    [
+      { id2label: from(0, ['a', ' ', 'c', 'd', 'e']) },
+      ['a', 'LABEL_1', 'c', 'd', 'e'],
+      /id2label has an empty name for class 1; it is only numbered/,
+    ],
     [{ id2label: undefined, label2id: undefined }, generic, /^$/],
   ]
   for (const [config, classes, note] of kinds) {
@@ -237,6 +242,17 @@ check('a file of labels has one a line or JSON, and as many as the model has out
     ['["ant", null, "cat"]', /^f must name its classes, got null for 1$/],
   ]
   for (const [text, message] of bad) assert.throws(() => parseLabels(text, 3, 'f'), message)
+  const bytes = (text: string, encoding: BufferEncoding) => new Uint8Array(Buffer.from(text, encoding))
+  assert.equal(parseLabels(bytes(texts[1]!, 'utf8'), 3, 'f').names, ['ant', 'bee', 'cat'])
+  for (const odd of [
+    bytes('\ufeffant\nbee\ncat', 'utf16le'),
+    bytes('ant\nbee\ncat', 'utf16le'),
+    bytes('\xe4\nb\nc', 'latin1'),
+  ])
+    assert.throws(
+      () => parseLabels(odd, 3, 'f'),
+      /^f: must hold names as UTF-8 text, got other bytes; save it as UTF-8$/,
+    )
 })
 
 /** A model folder with a preprocessor of its own, so that nothing needs to be said of that. */

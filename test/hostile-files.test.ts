@@ -19,7 +19,7 @@ import { InputError, openCheckpoint, openSafetensors, ReadError, readJsonObject,
 import { parseJson } from '../src/io/json.ts'
 import { bringModel } from '../src/io/model-files.ts'
 import { parseNumbers } from '../src/train/checkpoint-file.ts'
-import { images, model, refusal } from './cli-tools.ts'
+import { images, model, refusal, vitune } from './cli-tools.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'vitune-hostile-'))
 test.after(() => rmSync(folder, { recursive: true }))
@@ -242,6 +242,10 @@ test('flags that are empty, or of 5,000 letters, end with code 2 and one sentenc
   )
   for (const said of answers) assert.ok(said.length <= 300, said)
   assert.is(answers[0], '--out: must be given a value, got ""')
+  // What is said of it before, that it is skipped, is no longer.
+  const { code, err } = await vitune('predict', '--model', model, '--device', 'wasm', long)
+  assert.is(code, 2)
+  for (const line of err.split('\n')) assert.ok(line.length <= 310, line)
 })
 
 test.run()

@@ -215,7 +215,7 @@ export async function openReaders(): Promise<{ readers: readonly Reader[]; close
       name: 'labels',
       kind: 'json',
       good: [['a', 'b', 'c'], { 0: 'a', 1: 'b', 2: 'c' }, { label2id: { a: 0, b: 1, c: 2 } }].map(json),
-      read: async (bytes) => parseLabels(new TextDecoder().decode(bytes), 3, 'labels.json'),
+      read: async (bytes) => parseLabels(bytes, 3, 'labels.json'),
     },
     inFolder(root, 'adapters/vit-lora-patterns', 'adapter_config.json', 'json', adapter),
     inFolder(root, 'adapters/vit-lora-regex', 'adapter_config.json', 'json', adapter),

@@ -258,6 +258,8 @@ test('a preprocessor file that makes no sense is refused with its key', () => {
     [{ crop_size: [2, 2] }, 'crop_size must be a number or'],
     [{ resample: 0 }, 'resample must be one of 1, 2, 3, 4, 5'],
     [{ resample: 'bicubic' }, 'resample must be one of'],
+    [{ resample: true }, 'resample must be one of'],
+    [{ resample: [2] }, 'resample must be one of'],
     [{ image_mean: [0.5, 0.5] }, 'image_mean must be three numbers'],
     [{ image_std: [0.5, 0, 0.5] }, 'image_std must be three positive numbers'],
     [{ image_std: [0.5, '1', 0.5] }, 'image_std must be three positive numbers'],
@@ -268,6 +270,7 @@ test('a preprocessor file that makes no sense is refused with its key', () => {
     [{ crop_pct: 0.9 }, 'crop_pct must be left out'],
     [{ do_flip_channel_order: true }, 'do_flip_channel_order must be left out'],
     [{ do_pad: true }, 'do_pad must be left out'],
+    [{ do_grayscale: true }, 'do_grayscale must be left out'],
   ]
   for (const [json, expected] of cases) {
     assert.throws(

@@ -65,8 +65,10 @@ export async function openAdapter(folder: string): Promise<Adapter> {
   layerRules(config)
   const runPath = files.join(folder, adapterFiles.run)
   const run = (await files.kind(runPath)) === 'file' ? await readJsonObject(runPath) : {}
-  const classes =
-    Array.isArray(run.classes) && run.classes.every((c) => typeof c === 'string') ? run.classes : undefined
+  const classes = run.classes ?? undefined
+  if (classes !== undefined && !(Array.isArray(classes) && classes.every((c) => typeof c === 'string'))) {
+    throw new InputError(`${runPath}: classes must be a list of names, got ${JSON.stringify(classes).slice(0, 80)}`)
+  }
   const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value : undefined)
   const mapping = json.auto_mapping as Record<string, unknown> | null | undefined
   const strange = unknownFields(json)

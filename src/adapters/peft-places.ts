@@ -109,9 +109,14 @@ export function findPlaces(
     )
   if (adapted.size === 0) throw new InputError(`${folder}: adapter_model.safetensors holds no LoRA weights`)
   if (unread.length > 0) onNote(`not read: ${listed(unread, 3)} (the pooler, which no classifier reads)`)
-  // With bias "all" PEFT writes a wrapped module's bias three times; where the plain name is there it reads that one.
-  const alone = wrapped.filter(({ name }) => !others.has(name))
-  for (const { name, key } of alone) others.set(name, key)
+  // With bias "all" PEFT writes a wrapped module's bias three times, with the same values: under the plain name too.
+  const unwrappedNames = new Set(others.keys())
+  const alone = wrapped.filter(({ name }) => !unwrappedNames.has(name))
+  for (const { name, key } of wrapped) {
+    const first = others.get(name)
+    if (first) twins.push([first, key])
+    else others.set(name, key)
+  }
   if (alone.length > 0)
     onNote(
       `${listed(

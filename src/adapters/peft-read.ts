@@ -2,6 +2,7 @@
 // tensors; what is missing or over is named and refused. Not here: which tensor is what (peft-places.ts), what is refused
 // (peft-checks.ts).
 import { countNonFinite } from '../io/finite.ts'
+import { weightTypes } from '../io/safetensors.ts'
 import { numbered } from '../models/labels.ts'
 import { huggingFaceName } from '../models/names.ts'
 import type { Vit } from '../models/vit.ts'
@@ -74,7 +75,7 @@ export async function applyAdapter(model: Vit, adapter: Adapter, options: ApplyO
     targets.push({ ...target, r, alpha, strength })
   }
 
-  const classes = headClasses(model, adapter, places)
+  const classes = headClasses(model, adapter, places, onNote)
   const sizes = parameterSizes(model, classes)
   checkOthers(model, adapter, places, rules, sizes)
   for (const [name, key] of places.others) await read(key, sizes.get(name)!)
@@ -103,9 +104,13 @@ export async function applyAdapter(model: Vit, adapter: Adapter, options: ApplyO
 /** Reads tensors into `values`, of exactly the shape that is asked for and finite. */
 function reader({ tensors, folder }: Adapter, values: Map<string, Float32Array>, options: ApplyOptions) {
   return async (key: string, shape: readonly number[]) => {
-    const got = tensors.info(key).shape
+    const { shape: got, dtype } = tensors.info(key)
     if (!sameShape(got, shape))
       throw new InputError(`${folder}: ${key} must be ${showShape(shape)}, got ${showShape(got)}`)
+    if (!weightTypes.includes(dtype))
+      throw new InputError(
+        `${folder}: ${key} must be of ${weightTypes.join(', ')}, got ${dtype}; quantised weights are not read`,
+      )
     const data = await tensors.read(key)
     const bad = countNonFinite(data)
     if (bad > 0) {
@@ -119,10 +124,17 @@ function reader({ tensors, folder }: Adapter, values: Map<string, Float32Array>,
 }
 
 /** Class names of the stored classifier, where the model needs a new one for it. */
-function headClasses(model: Vit, { tensors, classes }: Adapter, { others }: Places): string[] | undefined {
+function headClasses(
+  model: Vit,
+  { tensors, classes }: Adapter,
+  { others }: Places,
+  onNote: (note: string) => void,
+): string[] | undefined {
   const key = others.get(`${headModules(model)[0]}.weight`)
   if (!key) return undefined
   const count = tensors.info(key).shape[0] ?? 0
   if (classes?.length === count) return classes
+  if (classes)
+    onNote(`run.json names ${classes.length} classes for a classifier of ${count}, and is not taken for names`)
   return model.config.classes.length === count ? undefined : numbered(count)
 }

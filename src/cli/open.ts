@@ -57,8 +57,7 @@ export function checkModel({ run, model, adapter }: ModelFlags): void {
 async function nameClasses({ model }: OpenModel, path: string): Promise<readonly string[]> {
   const files = localFiles(path)
   if ((await files.kind(path)) !== 'file') throw new InputError(`--labels: must be a file, got ${path}`)
-  const text = new TextDecoder().decode(await files.read(path))
-  const { names, notes } = parseLabels(text, model.config.classes.length, path)
+  const { names, notes } = parseLabels(await files.read(path), model.config.classes.length, path)
   model.config.classes = names
   return notes
 }

@@ -4,7 +4,7 @@ import { candidates, headOf, tellRest } from '../data/candidates.ts'
 import { collector, passedOverText } from '../data/passed-over.ts'
 import { placeOf, walk } from '../data/walk.ts'
 import { localFiles } from '../io/local-files.ts'
-import { InputError } from '../platform/errors.ts'
+import { InputError, sentence } from '../platform/errors.ts'
 import { type ImagePrediction, predict } from '../train/predict.ts'
 import { oneLine, percent, plural, table } from './format.ts'
 import { addModel, checkModel, type ModelFlags, withModel } from './open.ts'
@@ -66,7 +66,7 @@ async function run(paths: string[], flags: Flags): Promise<void> {
       ...(batchSize === undefined ? {} : { batchSize }),
       onBroken(file, reason) {
         skipped++
-        ui.note(`${ui.err('yellow', 'skipped')} ${oneLine(file)}: ${oneLine(reason)}`)
+        ui.note(`${ui.err('yellow', 'skipped')} ${sentence(`${file}: ${reason}`)}`)
       },
       onProgress: (done, total) => ui.progress(() => `predicting ${bar(done / total)} ${done}/${total}`),
     }),

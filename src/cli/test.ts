@@ -5,7 +5,7 @@ import { openTestFolder } from '../data/image-folder.ts'
 import { batchSource } from '../data/loader.ts'
 import { evalTransform } from '../data/transforms.ts'
 import { localFiles } from '../io/local-files.ts'
-import { InputError } from '../platform/errors.ts'
+import { InputError, sentence } from '../platform/errors.ts'
 import { type BatchSource, type Evaluation, evaluate } from '../train/evaluate.ts'
 import { seenImages, type Tested, type TestImages, testedOf } from '../train/seen-images.ts'
 import type { TrainSettings } from '../train/settings.ts'
@@ -117,7 +117,7 @@ async function run(flags: Flags): Promise<void> {
     const dataset = tested ? subset(whole, tested.indices) : whole
     const onBroken = (file: string, reason: string) => {
       skipped.set(file, reason)
-      ui.note(`${ui.err('yellow', 'skipped')} ${oneLine(file)}: ${oneLine(reason)}`)
+      ui.note(`${ui.err('yellow', 'skipped')} ${sentence(`${file}: ${reason}`)}`)
     }
     const source = batchSource(dataset, { transform: evalTransform(opened.preprocess), batchSize, onBroken, strict })
     const shown: BatchSource = {

@@ -1,5 +1,6 @@
 // What training says while it runs: one live line on a terminal, one plain line an epoch anywhere.
 import { passedOverText } from '../data/passed-over.ts'
+import { sentence } from '../platform/errors.ts'
 import type { EpochEvent, StepEvent } from '../train/fit-options.ts'
 import type { CheckEvent, DuplicatesEvent, SkipEvent, StartEvent } from '../train/train.ts'
 import { count, duration, oneLine, percent, plural } from './format.ts'
@@ -97,6 +98,6 @@ export function trainProgress(ui: Ui, clock: () => number = () => performance.no
         `note: ${plural(e.count, 'validation image')} ${e.count === 1 ? 'is' : 'are'} trained on too, byte for byte, which flatters the accuracy: ${pairs.join(', ')}${more}`,
       )
     },
-    skip: (e) => ui.note(`${ui.err('yellow', 'skipped')} ${oneLine(e.file)}: ${oneLine(e.reason)}`),
+    skip: (e) => ui.note(`${ui.err('yellow', 'skipped')} ${sentence(`${e.file}: ${e.reason}`)}`),
   }
 }

@@ -120,15 +120,15 @@ export function unknownProcessor(json: Json): string | undefined {
 /** Fields of other processors that change the pixels, with when they do. */
 const foreign: readonly [string, (value: unknown) => boolean][] = [
   ['crop_pct', () => true],
-  ['do_pad', (v) => v !== false],
-  ['do_thumbnail', (v) => v !== false],
-  ['do_align_long_axis', (v) => v !== false],
-  ['do_flip_channel_order', (v) => v !== false],
   ['rescale_offset', (v) => v !== false],
 ]
 
+/** What processors do that is done here, or changes no pixel of an RGB image. */
+const done = /^do_(resize|center_crop|rescale|normalize|convert_rgb|reduce_labels)$/
+
 function checkForeign(json: Json): void {
-  for (const [key, changes] of foreign) {
+  const steps = Object.keys(json).filter((key) => key.startsWith('do_') && !done.test(key))
+  for (const [key, changes] of [...foreign, ...steps.map((key) => [key, (v: unknown) => v !== false] as const)]) {
     const value = json[key]
     if (value !== undefined && value !== null && changes(value))
       fail(key, 'left out, it is not known how to do it', value)
@@ -160,7 +160,8 @@ export function parsePreprocessor(json: unknown, modelType: string, own?: Size):
   const shortest = base.resize !== null && 'shortest' in base.resize
 
   const resample = json.resample ?? undefined
-  const filter = resample === undefined ? base.filter : resamples[Number(resample)]
+  const isNumber = typeof resample === 'number' || typeof resample === 'string'
+  const filter = resample === undefined ? base.filter : isNumber ? resamples[Number(resample)] : undefined
   if (!filter) return fail('resample', `one of ${Object.keys(resamples).join(', ')} (Pillow's numbers)`, resample)
   const size = json.size ?? undefined
   const resize = size === undefined ? base.resize : resizeSize(size, shortest)

@@ -25,6 +25,9 @@ export const dtypeSizes = {
 /** A dtype as safetensors spells it. */
 export type StoredDtype = keyof typeof dtypeSizes
 
+/** What weights are stored as: numbers as they are. Whole ones are codes of some quantisation. */
+export const weightTypes: readonly StoredDtype[] = ['F32', 'F16', 'BF16', 'F64']
+
 /** One tensor's entry in the header. */
 export interface TensorInfo {
   readonly dtype: StoredDtype

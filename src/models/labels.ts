@@ -43,15 +43,18 @@ function pairsOf(map: Json, way: Way): [number, string][] | undefined {
   return (whole(first) ? first : whole(second) ? second : undefined) as [number, string][] | undefined
 }
 
-/** Names that stand more than once are told apart by their numbers. */
-function toldApart(names: readonly string[], what: string): Labels {
+/** Names that are empty are those of numbers; names that stand more than once are told apart by theirs. */
+function toldApart(given: readonly string[], what: string): Labels {
+  const names = given.map((name, i) => (name.trim() === '' ? generic(i) : name))
+  const empty = given.findIndex((name) => name.trim() === '')
+  const nameless = empty < 0 ? [] : [`${what} has an empty name for class ${empty}; it is only numbered`]
   const times = new Map<string, number>()
   for (const name of names) times.set(name, (times.get(name) ?? 0) + 1)
   const twice = names.find((name) => times.get(name)! > 1)
-  if (twice === undefined) return { names: [...names], notes: [] }
+  if (twice === undefined) return { names, notes: nameless }
   return {
     names: names.map((name, i) => (times.get(name)! > 1 ? `${name} (${i})` : name)),
-    notes: [`${what} names several classes "${twice}"; they are told apart by their numbers`],
+    notes: [...nameless, `${what} names several classes "${twice}"; they are told apart by their numbers`],
   }
 }
 
@@ -147,8 +150,18 @@ function tried<T>(read: () => T): T | undefined {
   }
 }
 
+/** The text of a file; what an editor saved as UTF-16 would be names of other letters. */
+function utf8(bytes: Uint8Array, file: string): string {
+  const text = tried(() => new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+  if (text === undefined || text.includes('\0')) {
+    throw new InputError(`${file}: must hold names as UTF-8 text, got other bytes; save it as UTF-8`)
+  }
+  return text
+}
+
 /** Names for a model's `count` classes from the text of a file: one a line, or JSON, a list or an id2label object. */
-export function parseLabels(text: string, count: number, file: string): Labels {
+export function parseLabels(data: string | Uint8Array, count: number, file: string): Labels {
+  const text = typeof data === 'string' ? data : utf8(data, file)
   const trimmed = text.replace(/^\ufeff/, '').trim()
   if (/^[[{]/.test(trimmed)) {
     const json = tried(() => parseJson(trimmed, file))

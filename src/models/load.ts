@@ -2,6 +2,7 @@
 import type { Backend } from '../backend/backend.ts'
 import type { Checkpoint } from '../io/checkpoint.ts'
 import { countNonFinite } from '../io/finite.ts'
+import { weightTypes } from '../io/safetensors.ts'
 import { zeros } from '../nn/layers.ts'
 import { disposeModule, namedParameters } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
@@ -11,7 +12,7 @@ import { labelsOf, numbered } from './labels.ts'
 import { leftOver } from './ledger.ts'
 import { baseName, type Dialect, huggingFaceName, storedShape, timmName } from './names.ts'
 import { interpolatePositions } from './positions.ts'
-import { isTimm, timmConfig, timmLabels, timmSpelling, unknownArchitecture } from './timm.ts'
+import { beforeTimm, isTimm, timmConfig, timmLabels, timmSpelling, unknownArchitecture } from './timm.ts'
 import { Vit } from './vit.ts'
 import { type Interpolation, parseVitConfig, type VitConfig } from './vit-config.ts'
 
@@ -62,9 +63,6 @@ function spellings({ folder, names }: Checkpoint, spell: (name: string) => strin
   }
   return found
 }
-
-/** Weights are numbers as they are: whole ones are codes of some quantisation. */
-const weightTypes: readonly string[] = ['F32', 'F16', 'BF16', 'F64']
 
 /** A source over a checkpoint whose names are known in one spelling. */
 function sourceOf(
@@ -156,7 +154,15 @@ function openSource(
   checkpoint: Checkpoint,
   values: (name: string) => Promise<Float32Array> = (name) => checkpoint.read(name),
 ): Source {
-  return isTimm(checkpoint.names()) ? timmSource(checkpoint, values) : huggingFaceSource(checkpoint, values)
+  const names = checkpoint.names()
+  if (isTimm(names)) return timmSource(checkpoint, values)
+  const before = beforeTimm(names)
+  if (before !== undefined) {
+    throw new InputError(
+      `${checkpoint.folder}: timm's names begin with "${before}", which no library stores, take it off`,
+    )
+  }
+  return huggingFaceSource(checkpoint, values)
 }
 
 /** Names of all parameters of such a model, from one whose every size is 1. */

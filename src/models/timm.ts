@@ -14,6 +14,12 @@ export function isTimm(names: readonly string[]): boolean {
   return names.includes('blocks.0.attn.qkv.weight')
 }
 
+/** What stands before timm's names, where something does: the module of whoever trained it. */
+export function beforeTimm(names: readonly string[]): string | undefined {
+  const first = 'blocks.0.attn.qkv.weight'
+  return names.find((name) => name.endsWith(`.${first}`))?.slice(0, -first.length)
+}
+
 /** timm's name of a tensor that Meta's DINOv2 calls otherwise. */
 export function timmSpelling(name: string): string {
   if (name === 'register_tokens') return 'reg_token'
@@ -54,7 +60,7 @@ const understood: Readonly<Record<string, readonly unknown[]>> = {
 
 /** Arguments that the tensors must bear out, and arguments of training or of the input size. */
 const read =
-  /^(num_heads|embed_dim|depth|mlp_ratio|patch_size|in_chans|img_size|num_classes|global_pool|qkv_bias|init_values|reg_tokens|no_embed_class|dynamic_img_size|dynamic_img_pad|\w*drop_rate|drop|weight_init|fix_init|distilled_training)$/
+  /^(num_heads|embed_dim|depth|mlp_ratio|patch_size|in_chans|img_size|num_classes|global_pool|qkv_bias|init_values|reg_tokens|no_embed_class|strict_img_size|dynamic_img_size|dynamic_img_pad|\w*drop_rate|drop|weight_init|fix_init|distilled_training)$/
 
 function checkArguments(args: Json): void {
   for (const [name, value] of Object.entries(args)) {

@@ -8,7 +8,7 @@ const middleOut = (text: string, most: number) =>
     : `${text.slice(0, most - Math.floor(most / 2) - 1)}…${text.slice(text.length - Math.floor(most / 2))}`
 
 /** Text as one line of at most 300 characters: names and numbers of any length come from files, and the remedy stands at the end. */
-function sentence(text: string): string {
+export function sentence(text: string): string {
   // What moves a terminal's cursor or turns its text around is left out.
   const line = text.replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]+/gu, ' ').replace(/\p{Cs}/gu, '\ufffd')
   return line.length <= longest
