@@ -25,7 +25,6 @@ import {
   disposeModule,
   encodeSafetensors,
   hubCacheFolder,
-  InputError,
   openCheckpoint,
   openRun,
   resolveModel,
@@ -33,6 +32,7 @@ import {
   train,
 } from 'vitune'
 import { fixtures, images } from './cli-tools.ts'
+import { refusal } from './refusal.ts'
 
 const COMMIT = '0123456789abcdef0123456789abcdef01234567'
 const config = Buffer.from(JSON.stringify({ model_type: 'vit' }))
@@ -173,16 +173,6 @@ test.after.each((context) => {
     else process.env[name] = value
   }
 })
-
-async function refusal(promise: Promise<unknown>): Promise<string> {
-  try {
-    await promise
-  } catch (error) {
-    assert.instance(error, InputError, String(error))
-    return (error as Error).message
-  }
-  throw new Error('was not refused')
-}
 
 /** Every name below a folder. */
 const below = (folder: string): string[] =>

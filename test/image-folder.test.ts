@@ -12,7 +12,6 @@ import {
   evalTransform,
   fileDataset,
   type ImageBatch,
-  InputError,
   labelsOf,
   loadBatch,
   loadBatches,
@@ -27,6 +26,7 @@ import {
   trainTransform,
   withInputSize,
 } from 'vitune'
+import { refusal } from './refusal.ts'
 
 const test = suite<{ folder: string }>('image-folder')
 test.before.each((context) => {
@@ -51,16 +51,6 @@ function fill(folder: string, names: string[]): void {
     mkdirSync(dirname(join(folder, name)), { recursive: true })
     writeFileSync(join(folder, name), pixels[i % 3]!)
   }
-}
-
-async function refusal(promise: Promise<unknown>): Promise<string> {
-  try {
-    await promise
-  } catch (error) {
-    assert.instance(error, InputError, String(error))
-    return (error as Error).message
-  }
-  throw new Error('was not refused')
 }
 
 const filesOf = (dataset: Dataset, folder: string): string[] =>

@@ -13,11 +13,11 @@ import {
   decodeFile,
   type ImageFolder,
   type ImageFolderOptions,
-  InputError,
   labelledFiles,
   openImageFolder,
   openTestFolder,
 } from 'vitune'
+import { refusal } from './refusal.ts'
 
 const test = suite<{ folder: string }>('image-places')
 test.before.each((context) => {
@@ -47,17 +47,6 @@ const open = (folder: string, options: ImageFolderOptions = {}): Promise<ImageFo
   openImageFolder(folder, { valFraction: 0, ...options })
 const saidOf = ({ ignored }: ImageFolder): string[] =>
   ignored.map(({ kind, count, names }) => `${count} ${kind}: ${names.join(', ')}`)
-
-async function refusal(promise: Promise<unknown>): Promise<string> {
-  try {
-    await promise
-  } catch (error) {
-    assert.instance(error, InputError, String(error))
-    assert.ok((error as Error).message.length <= 300)
-    return (error as Error).message
-  }
-  throw new Error('was not refused')
-}
 
 test('images are found by their content where their names do not say it, and what else is meant as one is named', async ({
   folder,

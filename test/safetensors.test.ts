@@ -9,7 +9,6 @@ import {
   encodeSafetensors,
   fromBf16,
   fromF16,
-  InputError,
   openCheckpoint,
   openSafetensors,
   parseSafetensors,
@@ -18,6 +17,7 @@ import {
   toF16,
   writeSafetensors,
 } from 'vitune'
+import { refusal } from './refusal.ts'
 
 const fixtures = fileURLToPath(new URL('fixtures/', import.meta.url))
 const test = suite<{ folder: string }>('safetensors')
@@ -25,17 +25,6 @@ test.before.each((context) => {
   context.folder = mkdtempSync(join(tmpdir(), 'vitune-safetensors-'))
 })
 test.after.each(({ folder }) => rmSync(folder, { recursive: true }))
-
-/** The InputError's message; fails when there is none, or one of another kind. */
-async function refusal(promise: Promise<unknown>): Promise<string> {
-  try {
-    await promise
-  } catch (error) {
-    assert.instance(error, InputError, String(error))
-    return (error as Error).message
-  }
-  throw new Error('was not refused')
-}
 
 /** File bytes from a header (text, or JSON of a value) and the number of data bytes. */
 function file(header: unknown, dataBytes = 0, length?: bigint): Uint8Array {

@@ -6,7 +6,8 @@ import { dirname, join } from 'node:path'
 import sharp from 'sharp'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { InputError, openSafetensors, type TrainEvent, type TrainOptions, train, writeSafetensors } from 'vitune'
+import { openSafetensors, type TrainEvent, type TrainOptions, train, writeSafetensors } from 'vitune'
+import { refusal } from './refusal.ts'
 
 const root = new URL('..', import.meta.url).pathname
 const vit = join(root, 'test/fixtures/checkpoints/vit')
@@ -55,16 +56,6 @@ async function begun(data: string, more: Given = {}): Promise<{ data: string; mo
   }
   return at
 }
-async function refusal(given: Given): Promise<string> {
-  try {
-    await collect(given)
-  } catch (error) {
-    assert.instance(error, InputError, String(error))
-    return (error as Error).message
-  }
-  throw new Error('was not refused')
-}
-
 interface Listed {
   part: string
   class: string
@@ -226,7 +217,7 @@ for (const [name, on, change, said] of changes) {
     const run = readFileSync(join(at.out, 'run.json'), 'utf8')
     const list = text(at.out)
     await change(at)
-    const message = await refusal({ out: at.out, resume: true })
+    const message = await refusal(collect({ out: at.out, resume: true }))
     assert.match(message, said)
     assert.match(message, /^resume: since this run began .*--accept-changes/)
     assert.ok(message.length <= 300)
@@ -255,7 +246,7 @@ test('a hundred changes are told by their numbers and up to five names', async (
   const at = await begun(flat)
   for (let i = 0; i < 60; i++) await picture(join(at.data, 'ant', `${'n'.repeat(150)}${i}.png`), 500 + i)
   for (let i = 0; i < 4; i++) rmSync(join(at.data, 'bee', `${i}.png`))
-  const message = await refusal({ out: at.out, resume: true })
+  const message = await refusal(collect({ out: at.out, resume: true }))
   assert.match(message, /60 images were added/)
   assert.match(message, /4 images were removed/)
   assert.ok(message.length <= 300, message)
@@ -267,7 +258,7 @@ test('another validation folder is refused; accepted, what was trained on is not
   await pictures(other, 2, 70)
   cpSync(join(at.data, 'train', 'ant', '0.png'), join(other, 'ant', 'seen.png'))
   assert.match(
-    await refusal({ out: at.out, resume: true, val: other }),
+    await refusal(collect({ out: at.out, resume: true, val: other })),
     /^resume: val was undefined in this run and cannot become/,
   )
   const events = await collect({ out: at.out, resume: true, val: other, acceptChanges: true })
@@ -293,7 +284,10 @@ test('a data folder at another place is a change of that alone', async () => {
   const at = await begun(flat)
   const moved = fresh('moved')
   renameSync(at.data, moved)
-  assert.match(await refusal({ out: at.out, resume: true, data: moved }), /^resume: data was .* or --accept-changes$/)
+  assert.match(
+    await refusal(collect({ out: at.out, resume: true, data: moved })),
+    /^resume: data was .* or --accept-changes$/,
+  )
   await collect({ out: at.out, resume: true, data: moved, acceptChanges: true })
   assert.equal(
     runOf(at.out).changes.map(({ what }: { what: string }) => what),
@@ -307,7 +301,7 @@ test('other classes are refused, accepted or not', async () => {
   await picture(join(at.data, 'cat', '0.png'), 800)
   for (const acceptChanges of [false, true])
     assert.match(
-      await refusal({ out: at.out, resume: true, acceptChanges }),
+      await refusal(collect({ out: at.out, resume: true, acceptChanges })),
       /has the classes ant, bee, got ant, bee, cat/,
     )
 })

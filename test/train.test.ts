@@ -29,7 +29,6 @@ import {
   type EpochEvent,
   evalTransform,
   evaluate,
-  InputError,
   methods,
   multiclass,
   openImageFolder,
@@ -43,6 +42,7 @@ import {
   tensor,
   train,
 } from 'vitune'
+import { refusal } from './refusal.ts'
 import { fixtures, json } from './small-vit.ts'
 
 const root = new URL('..', import.meta.url).pathname
@@ -115,16 +115,6 @@ type Only<K extends Kind> = Extract<TrainEvent, { kind: K }>
 const only = <K extends Kind>(events: readonly TrainEvent[], kind: K) =>
   events.filter((e): e is Only<K> => e.kind === kind)
 const last = <K extends Kind>(events: readonly TrainEvent[], kind: K): Only<K> => only(events, kind).at(-1)!
-
-async function refusal(given: Given): Promise<string> {
-  try {
-    await collect(given)
-  } catch (error) {
-    assert.instance(error, InputError, String(error))
-    return (error as Error).message
-  }
-  throw new Error('was not refused')
-}
 
 const read = (...path: string[]) => readFileSync(join(...path), 'utf8')
 const bytes = (...path: string[]) =>
@@ -565,19 +555,19 @@ test('resume refuses other settings and folders without a run, and changes nothi
     lora: { initLoraWeights: 'gaussian' },
   }
   for (const [name, value] of Object.entries(changes)) {
-    const message = await refusal({ out, resume: true, [name]: value })
+    const message = await refusal(collect({ out, resume: true, [name]: value }))
     assert.ok(message.startsWith(`resume: ${name} was `), message)
   }
   assert.equal(snapshot(out), before)
-  assert.match(await refusal({ resume: true }), /^resume: needs the run folder/)
+  assert.match(await refusal(collect({ resume: true })), /^resume: needs the run folder/)
   const empty = fresh()
-  assert.match(await refusal({ out: empty, resume: true }), /no run\.json/)
+  assert.match(await refusal(collect({ out: empty, resume: true })), /no run\.json/)
   assert.not.ok(existsSync(empty))
 
   truncateSync(join(out, 'checkpoint.safetensors'), 1000)
-  assert.match(await refusal({ out, resume: true }), /checkpoint\.safetensors/)
+  assert.match(await refusal(collect({ out, resume: true })), /checkpoint\.safetensors/)
   cpSync(join(out, 'adapter_model.safetensors'), join(out, 'checkpoint.safetensors'))
-  assert.match(await refusal({ out, resume: true }), /checkpoint\.safetensors: must be a training checkpoint/)
+  assert.match(await refusal(collect({ out, resume: true })), /checkpoint\.safetensors: must be a training checkpoint/)
 })
 
 test('a used folder is refused as out, and nothing in it changes', async () => {
@@ -588,12 +578,12 @@ test('a used folder is refused as out, and nothing in it changes', async () => {
   for (const out of used) {
     const before = snapshot(out)
     for (const peft of ['lora', 'full'] as const)
-      assert.match(await refusal({ out, peft }), /already holds \S+; continue it with resume/)
+      assert.match(await refusal(collect({ out, peft })), /already holds \S+; continue it with resume/)
     assert.equal(snapshot(out), before)
   }
   const file = fresh()
   writeFileSync(file, 'text')
-  assert.match(await refusal({ out: file }), /out: must be a folder/)
+  assert.match(await refusal(collect({ out: file })), /out: must be a folder/)
   assert.is(read(file), 'text')
 })
 
@@ -631,7 +621,7 @@ test('bad input ends in one sentence before anything is written', async () => {
   ]
   for (const [given, pattern] of cases) {
     const out = fresh()
-    const message = await refusal({ ...given, out })
+    const message = await refusal(collect({ ...given, out }))
     assert.match(message, pattern)
     assert.not.match(message, /\n/)
     assert.not.ok(existsSync(out), `${message}: wrote ${out}`)
@@ -665,7 +655,7 @@ test('broken images are told once each, counted and left out; strict ends at the
     seen.reduce((n, e) => n + e.images, 0),
     11,
   )
-  const message = await refusal({ data, strict: true })
+  const message = await refusal(collect({ data, strict: true }))
   assert.match(message, /cannot be decoded/)
   assert.ok(
     bad.some((file) => message.startsWith(file)),
@@ -712,7 +702,7 @@ test('a run whose first image is broken under strict can be repaired and resumed
   for (const name of readdirSync(join(data, 'ant')))
     writeFileSync(join(data, 'ant', name), good.subarray(0, good.length - 60))
   const out = fresh()
-  await refusal({ data, strict: true, out })
+  await refusal(collect({ data, strict: true, out }))
   for (const name of readdirSync(join(data, 'ant'))) writeFileSync(join(data, 'ant', name), good)
   const events = await collect({ out, resume: true })
   assert.is(last(events, 'done').step, 2)
@@ -826,8 +816,11 @@ test('an adapter is trained further: from its weights, with its classifier', asy
   const further = fresh()
   await collect({ out: further, adapter: dora })
   assert.is(runOf(further).method, 'dora')
-  assert.match(await refusal({ adapter: first, peft: 'dora' }), /^adapter: \S+ is a lora adapter, got peft dora/)
-  assert.match(await refusal({ adapter: dora, peft: 'lora' }), /is a dora adapter/)
+  assert.match(
+    await refusal(collect({ adapter: first, peft: 'dora' })),
+    /^adapter: \S+ is a lora adapter, got peft dora/,
+  )
+  assert.match(await refusal(collect({ adapter: dora, peft: 'lora' })), /is a dora adapter/)
   const repeated = fresh()
   await collect({ ...runOf(further).settings, out: repeated })
   assert.is(bytes(repeated, 'adapter_model.safetensors'), bytes(further, 'adapter_model.safetensors'))
