@@ -5,6 +5,7 @@ import type { Backend } from '../backend/backend.ts'
 import { localFiles } from '../io/local-files.ts'
 import { version } from '../platform/version.ts'
 import type { Run } from './run.ts'
+import { runFile } from './run-file.ts'
 import type { RunModel } from './run-model.ts'
 import { defaults, pick } from './settings.ts'
 
@@ -42,7 +43,7 @@ export interface RunRecord {
 }
 
 /** What run.json says of a run whatever comes of it. */
-export function describeRun(
+function describeRun(
   { id, settings, images: { folder }, past, changes }: Run,
   { opened, method, prepared, lr, counts }: RunModel,
   backend: Backend,
@@ -70,14 +71,11 @@ export function describeRun(
   }
 }
 
-/** Keeps `record` at `path`, for a run that this process took up at `started` (performance.now()). */
-export function runRecord(
-  path: string | undefined,
-  record: Readonly<Record<string, unknown>>,
-  past: Past,
-  backend: Backend,
-  started: number,
-): RunRecord {
+/** The record of a run that is trained on this backend. */
+export function runRecord(run: Run, model: RunModel, backend: Backend): RunRecord {
+  const { past, started } = run
+  const { out } = run.settings
+  const record = describeRun(run, model, backend)
   const soFar = () => {
     past.peakBytes = Math.max(past.peakBytes, backend.memory().peak)
     return { peakBytes: past.peakBytes, seconds: past.seconds + (performance.now() - started) / 1000 }
@@ -85,10 +83,11 @@ export function runRecord(
   return {
     soFar,
     async write(more) {
-      if (path === undefined) return
+      if (out === undefined) return
+      const files = localFiles(out)
       const skippedImages = [...past.skipped].map(([file, reason]) => ({ file, reason }))
       const all = { ...record, ...soFar(), ...more, ...pick(past, 'duplicates'), skippedImages }
-      await localFiles(path).writeAtomic(path, `${JSON.stringify(all, null, 2)}\n`)
+      await files.writeAtomic(files.join(out, runFile), `${JSON.stringify(all, null, 2)}\n`)
     },
   }
 }

@@ -21,6 +21,7 @@ export interface Run {
   /** Files that this process could not read, and those of them that the caller does not know yet. */
   readonly broken: Set<string>
   readonly untold: SkipEvent[]
+  /** When this process took it up, by performance.now(). */
   readonly started: number
   /** What was accepted as changed, and at which step. */
   changes: readonly unknown[]

@@ -18,11 +18,24 @@ import { trainingNotes } from './prepare.ts'
 import { duplicates, noteBroken, type Run } from './run.ts'
 import { checkUnused, type Metrics, openMetrics, runFolder } from './run-folder.ts'
 import { openRunModel, type RunModel } from './run-model.ts'
-import { describeRun, runRecord } from './run-record.ts'
-import { defaults, pick } from './settings.ts'
+import { runRecord } from './run-record.ts'
+import { defaults, pick, type TrainSettings } from './settings.ts'
 import { multiclass } from './task.ts'
 import type { DoneEvent, TrainEvent } from './train-events.ts'
 import type { TrainOptions } from './train-options.ts'
+
+/** Writes what a run is for: its adapter, or its whole model. */
+function saveTrained(
+  { opened, prepared }: Pick<RunModel, 'opened' | 'prepared'>,
+  settings: TrainSettings,
+  out: string,
+): Promise<void> {
+  const { model, dialect, checkpoint } = opened
+  if (prepared.lora) {
+    return saveAdapter(model, out, prepared.lora, { baseModel: settings.model, transformers: settings.transformers })
+  }
+  return saveVit(model, out, dialect, { preprocessor: preprocessorJson(opened), config: { ...checkpoint.config } })
+}
 
 /** Trains on one backend until the end, or its loss; disposes the backend. `lost` is why the one before is gone. */
 export async function* trainOn(
@@ -31,7 +44,7 @@ export async function* trainOn(
   run: Run,
   lost: DeviceLostError | undefined,
 ): AsyncGenerator<TrainEvent, DoneEvent> {
-  const { hold, settings, images, checkpoints, past, started } = run
+  const { hold, settings, images, checkpoints, past } = run
   const { folder, list } = images
   const { out, seed = defaults.seed, epochs = defaults.epochs, batchSize = defaults.batchSize } = settings
   let ready: RunModel | undefined
@@ -44,8 +57,6 @@ export async function* trainOn(
     ready = await openRunModel(backend, options, run, lost !== undefined)
     const { opened, method, prepared, lr, counts, changes } = ready
     const { model } = opened
-    const disk = out === undefined ? undefined : localFiles(out)
-    const at = (name: string) => disk!.join(out!, name)
     // A run that ended before its first checkpoint is begun again, with the same numbers.
     if (options.resume || lost) state = await checkpoints.last(backend)
     for (const [file, reason] of state?.skipped ?? []) past.skipped.set(file, reason)
@@ -64,13 +75,13 @@ export async function* trainOn(
         strict: settings.strict ?? false,
       })
 
-    const file = runRecord(disk && at(runFolder.run), describeRun(run, ready, backend), past, backend, started)
+    const record = runRecord(run, ready, backend)
     let metrics: Metrics | undefined
-    if (disk) {
+    if (out !== undefined) {
       // Another process may have begun a run here since it was looked at.
-      if (await hold!.take()) await checkUnused(out!)
-      metrics = await openMetrics(at(runFolder.metrics), state)
-      await file.write({ finished: false })
+      if (await hold!.take()) await checkUnused(out)
+      metrics = await openMetrics(localFiles(out).join(out, runFolder.metrics), state)
+      await record.write({ finished: false })
       if (images.newValidation && state && !lost) {
         // What was measured on other images is no measure for those to come.
         state = { ...state, numbers: { ...state.numbers, best: -1, bestLoss: 1e308, bestEpoch: 0, sinceBest: 0 } }
@@ -130,22 +141,9 @@ export async function* trainOn(
         await metrics?.flush()
         await list.save()
         await checkpoints.save({ ...s, ...(metrics ? { metrics: metrics.bytes, skipped: [...past.skipped] } : {}) })
-        await file.write({ finished: false })
+        await record.write({ finished: false })
       },
-      ...(disk
-        ? {
-            saveBest: () =>
-              prepared.lora
-                ? saveAdapter(model, out!, prepared.lora, {
-                    baseModel: settings.model,
-                    transformers: settings.transformers,
-                  })
-                : saveVit(model, out!, opened.dialect, {
-                    preprocessor: preprocessorJson(opened),
-                    config: { ...opened.checkpoint.config },
-                  }),
-          }
-        : {}),
+      ...(out === undefined ? {} : { saveBest: () => saveTrained({ opened, prepared }, settings, out) }),
     } satisfies FitOptions)
     let result = await loop.next()
     forget()
@@ -166,11 +164,11 @@ export async function* trainOn(
       skipped: past.skipped.size,
       trainable: counts.trainable,
       total: counts.total,
-      ...file.soFar(),
+      ...record.soFar(),
     }
     const resident = platform.peakResident()
     const memory = resident === undefined ? {} : { peakResidentBytes: resident }
-    await file.write({ finished: ended !== 'signal', ...summary, ...memory })
+    await record.write({ finished: ended !== 'signal', ...summary, ...memory })
     const last: DoneEvent = { kind: 'done', ...summary, ...(out === undefined ? {} : { out }) }
     yield last
     return last
