@@ -217,9 +217,13 @@ if (existsSync('/dev/full')) {
     assert.match(trained.err, /all saved; continue with: vitune train --resume/)
     assert.not.match(trained.err, /^ +at /m)
     await run({ out, resume: true })
+    // The run is whole when its summary meets the full disk: that is said by the code too.
+    const whole = fresh()
+    assert.is(shell('VITUNE > /dev/full', ['train', ...flags, '--epochs', '2', '--out', whole]).code, 2)
     const alone = fresh()
     assert.is(shell('VITUNE 2> /dev/full', ['train', ...flags, '--epochs', '2', '--out', alone]).code, 0)
     assert.equal(results(out), results(alone))
+    assert.equal(results(whole), results(alone))
   })
 }
 

@@ -170,6 +170,8 @@ test('a page of another name that leads here gets nothing', async () => {
     assert.is((await ask(server.address, 'GET / HTTP/1.1', `Host: ${host}`, 'Connection: close')).status, status, host)
   }
   assert.is((await ask(server.address, 'GET / HTTP/1.0')).status, 421)
+  const two = ['Host: localhost', 'Host: evil.example', 'Connection: close']
+  assert.is((await ask(server.address, 'GET / HTTP/1.1', ...two)).status, 400)
 })
 
 test.run()

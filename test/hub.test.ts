@@ -415,6 +415,9 @@ test('a listing without end, or with settings beyond reason, is refused before a
   assert.match(await refusal(resolveModel('org/tiny', { hubUrl, cacheDir })), /may have 10000 files/)
   repos['org/tiny']!.tree = (entries) => [{ ...entries[0], path: 'a'.repeat(9e6) }]
   assert.match(await refusal(resolveModel('org/tiny', { hubUrl, cacheDir })), /answers with over 8000000 bytes/)
+  // What is no listing is said in words, not in those of an exception.
+  repos['org/tiny']!.tree = () => [null as never]
+  assert.match(await refusal(resolveModel('org/tiny', { hubUrl, cacheDir })), /answers with something that is no hub's/)
   assert.equal(below(cacheDir), [])
 })
 

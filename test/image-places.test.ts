@@ -191,6 +191,10 @@ test('splits are whole names of first-level folders in any case, and what is not
   const classes = await open(join(folder, 'c'))
   assert.equal(classes.classes, ['other', 'test', 'test_tube', 'train', 'val'])
   assert.match(classes.notes.join(), /^val: taken for classes, since there is no train folder/)
+  fill(folder, ['flat/train/1.jpg', 'flat/test/1.jpg', 'flat2/train/1.jpg', 'flat2/boat/1.jpg'])
+  const flat = await open(join(folder, 'flat'), { valFraction: 0 })
+  assert.match(flat.notes.join(), /^test, train: taken for classes, since no class folders are in them/)
+  assert.equal((await open(join(folder, 'flat2'), { valFraction: 0 })).notes, [])
 })
 
 test('two folders that are one split, and folders that only look like splits, are refused', async ({ folder }) => {

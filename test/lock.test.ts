@@ -1,6 +1,6 @@
 // The lock of a run: one process writes it, the lock of a process that died is taken over by one only.
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
@@ -131,6 +131,11 @@ test('a lock of another machine, of other process numbers or that says nothing h
     assert.match(error.message, expected)
     assert.equal(readdirSync(out), ['run.lock'])
   }
+  // What is no file can neither be read nor replaced.
+  rmSync(join(out, 'run.lock'))
+  symlinkSync('nowhere', join(out, 'run.lock'))
+  assert.match((await errorOf(train({ data, model, out }).next())).message, /is locked by someone unknown/)
+  rmSync(join(out, 'run.lock'))
   // The number of a process comes again: this one runs, but began at another time.
   for (const text of [
     { ...owner, pid: process.pid },

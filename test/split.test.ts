@@ -259,7 +259,7 @@ test('another validation folder is refused; accepted, what was trained on is not
   cpSync(join(at.data, 'train', 'ant', '0.png'), join(other, 'ant', 'seen.png'))
   assert.match(
     await refusal(collect({ out: at.out, resume: true, val: other })),
-    /^resume: val was undefined in this run and cannot become/,
+    /^resume: val was not given in this run and cannot become/,
   )
   const events = await collect({ out: at.out, resume: true, val: other, acceptChanges: true })
   const parts = partsOf(at.out)

@@ -66,7 +66,7 @@ async function run(_: unknown, command: Command): Promise<void> {
   let start: StartEvent | undefined
   let done: DoneEvent | undefined
   const skipped: SkipEvent[] = []
-  const stop = listen(ui, () => start !== undefined)
+  const stop = listen(ui, () => start !== undefined && done === undefined)
   const progress = trainProgress(ui)
   try {
     for await (const event of train({ ...options, signal: stop.signal, hub: { onProgress: downloads(ui) } })) {

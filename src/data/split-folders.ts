@@ -54,7 +54,14 @@ export async function findSplits(files: Files, dir: string, { within, over }: Wa
   const [train] = found.train
   if (train === undefined) {
     const note = `${listed(like)}: taken for classes, since there is no train folder; ${called}`
-    return { ...found, notes: like.length > 0 ? [note] : [], strange: like.length === names.length ? like : [] }
+    // Hardly anybody means to tell train from test; a class of such a name among others is one.
+    const flat = deep.length === 0 && names.length > 1 && names.every((name) => looksLikeSplit.test(name))
+    const flatNote = `${listed(names)}: taken for classes, since no class folders are in them; ${called}`
+    return {
+      ...found,
+      notes: like.length > 0 ? [note] : flat ? [flatNote] : [],
+      strange: like.length === names.length ? like : [],
+    }
   }
   for (const { name, kind, target, what } of entries) {
     if (isHidden(name)) over.add('hidden entries', name)

@@ -90,6 +90,11 @@ function explain(error: unknown, name: string, url: string): InputError {
     return new InputError(`${name}: there is no such folder here and no such model or revision on ${url} (404)`)
   }
   if (status) return new InputError(`${name}: ${url} answered with status ${status}; try again later`)
+  // The library reads answers without looking at their shape; what the network does has a cause.
+  if (error instanceof SyntaxError || (error instanceof TypeError && error.cause === undefined))
+    return new InputError(
+      `${name}: ${url} answers with something that is no hub's; check HF_ENDPOINT and the connection`,
+    )
   const parts: string[] = []
   for (let e = error; e instanceof Error; e = e.cause) if (e.message) parts.push(e.message.split('\n')[0] ?? '')
   return new InputError(

@@ -6,7 +6,7 @@
 // claim of a process that died meanwhile is taken over in the same way.
 import { randomBytes } from 'node:crypto'
 import { readFileSync, readlinkSync, unlinkSync } from 'node:fs'
-import { link, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { link, lstat, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { codeOf, readError, temporaryName, writeError } from './files-node.ts'
@@ -79,6 +79,8 @@ function standingOf(owner: Owner): Standing {
 async function readOwner(path: string): Promise<Owner | string | undefined> {
   let text: string
   try {
+    // A pipe would be waited for, and a link to nowhere is a name that is taken all the same.
+    if (!(await lstat(path)).isFile()) return ''
     text = await readFile(path, 'utf8')
   } catch (error) {
     if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined

@@ -49,7 +49,8 @@ class Refusal extends Error {
 }
 
 /** The names on the way to a file, of a request as a browser or a proxy writes it. */
-function partsOf({ url = '', headers: { host = '' } }: IncomingMessage): string[] {
+function partsOf({ url = '', headersDistinct, headers: { host = '' } }: IncomingMessage): string[] {
+  if ((headersDistinct.host?.length ?? 0) > 1) throw new Refusal(400, 'A request names one host.')
   const [, named, path] = /^(?:http:\/\/([^/?#]*))?([^?#]*)/i.exec(url) ?? []
   if (!ownHost.test(named ?? host)) throw new Refusal(421, 'This server answers to localhost only.')
   if (!path?.startsWith('/') && !(named && path === '')) throw new Refusal(400, 'The path must begin with a slash.')

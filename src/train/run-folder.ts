@@ -47,7 +47,7 @@ export async function settingsToResume(given: TrainSettings, acceptChanges: bool
         ? 'leave it out, start a new run, or --accept-changes'
         : 'leave it out or start a new run'
       throw new InputError(
-        `resume: ${name} was ${JSON.stringify(saved[name])} in this run and cannot become ${JSON.stringify(value)}; ${remedy}`,
+        `resume: ${name} was ${JSON.stringify(saved[name]) ?? 'not given'} in this run and cannot become ${JSON.stringify(value)}; ${remedy}`,
       )
     }
   }
