@@ -2,13 +2,12 @@
 // tensors; what is missing or over is named and refused. Not here: which tensor is what (peft-places.ts), what is refused
 // (peft-checks.ts).
 import { countNonFinite } from '../io/finite.ts'
-import { weightTypes } from '../io/safetensors.ts'
+import { checkWeights } from '../io/safetensors.ts'
 import { numbered } from '../models/labels.ts'
 import { huggingFaceName } from '../models/names.ts'
 import type { Vit } from '../models/vit.ts'
 import { namedParameters } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
-import { sameShape, showShape } from '../tensor/shape.ts'
 import type { LoraConfig } from './config.ts'
 import { adaptedLayers, adaptLayers, headModules, isHead, linearLayers } from './inject.ts'
 import { checkOthers, checkTargets, parameterSizes } from './peft-checks.ts'
@@ -104,13 +103,7 @@ export async function applyAdapter(model: Vit, adapter: Adapter, options: ApplyO
 /** Reads tensors into `values`, of exactly the shape that is asked for and finite. */
 function reader({ tensors, folder }: Adapter, values: Map<string, Float32Array>, options: ApplyOptions) {
   return async (key: string, shape: readonly number[]) => {
-    const { shape: got, dtype } = tensors.info(key)
-    if (!sameShape(got, shape))
-      throw new InputError(`${folder}: ${key} must be ${showShape(shape)}, got ${showShape(got)}`)
-    if (!weightTypes.includes(dtype))
-      throw new InputError(
-        `${folder}: ${key} must be of ${weightTypes.join(', ')}, got ${dtype}; quantised weights are not read`,
-      )
+    checkWeights(`${folder}: ${key}`, tensors.info(key), shape)
     const data = await tensors.read(key)
     const bad = countNonFinite(data)
     if (bad > 0) {

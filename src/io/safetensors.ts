@@ -1,6 +1,7 @@
 // Reading safetensors: an 8-byte little-endian header length, a JSON header, then raw little-endian data without holes.
 // The header is checked as the Rust library does before a byte of data is read. Writing is in safetensors-write.ts.
 import { InputError } from '../platform/errors.ts'
+import { sameShape, showShape } from '../tensor/shape.ts'
 import { fromBf16, fromF16 } from './half.ts'
 import { isRecord, jsonLimit, parseJson } from './json.ts'
 import { localFiles } from './local-files.ts'
@@ -26,7 +27,17 @@ export const dtypeSizes = {
 export type StoredDtype = keyof typeof dtypeSizes
 
 /** What weights are stored as: numbers as they are. Whole ones are codes of some quantisation. */
-export const weightTypes: readonly StoredDtype[] = ['F32', 'F16', 'BF16', 'F64']
+const weightTypes: readonly StoredDtype[] = ['F32', 'F16', 'BF16', 'F64']
+
+/** Throws an InputError unless a tensor holds weights of exactly this shape; `what` is the tensor, `why` whose word the shape is. */
+export function checkWeights(what: string, { shape, dtype }: TensorInfo, wanted: readonly number[], why = ''): void {
+  if (!sameShape(shape, wanted)) {
+    throw new InputError(`${what} must be ${showShape(wanted)}${why}, got ${showShape(shape)}`)
+  }
+  if (!weightTypes.includes(dtype)) {
+    throw new InputError(`${what} must be of ${weightTypes.join(', ')}, got ${dtype}; quantised weights are not read`)
+  }
+}
 
 /** One tensor's entry in the header. */
 export interface TensorInfo {

@@ -2,12 +2,11 @@
 import type { Backend } from '../backend/backend.ts'
 import type { Checkpoint } from '../io/checkpoint.ts'
 import { countNonFinite } from '../io/finite.ts'
-import { weightTypes } from '../io/safetensors.ts'
+import { checkWeights } from '../io/safetensors.ts'
 import { zeros } from '../nn/layers.ts'
 import { disposeModule, namedParameters } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import { listed } from '../platform/listed.ts'
-import { sameShape, showShape } from '../tensor/shape.ts'
 import { labelsOf, numbered } from './labels.ts'
 import { leftOver } from './ledger.ts'
 import { baseName, type Dialect, huggingFaceName, storedShape, timmName } from './names.ts'
@@ -77,17 +76,7 @@ function sourceOf(
     const [rows, ...others] = storedShape(name, shape, config)
     const wanted = [spelt(name).third === undefined ? rows! : 3 * rows!, ...others]
     const key = stored(name) ?? spelt(name).name
-    const got = checkpoint.info(key)
-    if (!sameShape(got.shape, wanted)) {
-      throw new InputError(
-        `${checkpoint.folder}: ${key} must be ${showShape(wanted)} for this config.json, got ${showShape(got.shape)}`,
-      )
-    }
-    if (!weightTypes.includes(got.dtype)) {
-      throw new InputError(
-        `${checkpoint.folder}: ${key} must be of ${weightTypes.join(', ')}, got ${got.dtype}; quantised weights are not read`,
-      )
-    }
+    checkWeights(`${checkpoint.folder}: ${key}`, checkpoint.info(key), wanted, ' for this config.json')
   }
   // A fused tensor is read once for its three parts.
   const fused = new Map<string, Float32Array>()
