@@ -183,7 +183,7 @@ check('names of classes are read as people write them', async ({ folder, backend
       /names several classes "crane"; they are told apart by their numbers/,
     ],
     [
-      { id2label: from(0, ['a', ' ', 'c', 'd', 'e']) },
+      { id2label: from(0, ['a', '', 'c', 'd', 'e']) },
       ['a', 'LABEL_1', 'c', 'd', 'e'],
       /id2label has an empty name for class 1; it is only numbered/,
     ],

@@ -291,6 +291,10 @@ check('an input size that no grid of patches fits is refused', async ({ backend 
       /^input size: must be whole pixels, at least one patch of 4, got /,
     )
   }
+  assert.is(
+    await refusal(backend, folder, { inputSize: [16, 100_000] }),
+    'input size: may be 8192 pixels a side, got 16 x 100000',
+  )
 })
 
 check('every bad field of config.json is refused by name', () => {

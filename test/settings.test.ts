@@ -8,15 +8,21 @@ import * as assert from 'uvu/assert'
 import {
   type BenchmarkOptions,
   benchmark,
+  createReference,
+  disposeModule,
   type EstimateOptions,
   type ExperimentOptions,
   estimate,
   experiment,
   InputError,
+  openAdapter,
+  openModel,
+  openRun,
+  predict,
   type TrainOptions,
   train,
 } from 'vitune'
-import { smallConfig } from './small-vit.ts'
+import { fixtures, smallConfig } from './small-vit.ts'
 
 /** What is wrong is given as JavaScript would, whose types nobody checks. */
 type Loose<T> = { [K in keyof T]?: unknown } & Record<string, unknown>
@@ -149,6 +155,37 @@ test('an estimate refuses what no run could have', async () => {
     const options = { config, classes: 3, batchSize: 4, ...given } as unknown as EstimateOptions
     assert.match(await refusal(() => estimate(options)), message, JSON.stringify(given))
   }
+})
+
+test('opening a model, a run or an adapter refuses unknown names, and what is no place', async () => {
+  const backend = createReference()
+  const open = (model: unknown, options?: unknown) => () => openModel(backend, model as string, options as object)
+  const vit = `${fixtures}checkpoints/vit`
+  const calls: [() => Promise<unknown>, RegExp][] = [
+    [open(undefined), /^model: must be a model folder or name, got null$/],
+    [open(5), /^model: must be a model folder or name, got 5$/],
+    [open(''), /^model: must be a model folder or name, got ""$/],
+    [open(vit, null), /^options: must be an object, got null$/],
+    [open(vit, { adaptor: 'a' }), /^adaptor: is no option here; did you mean adapter\?$/],
+    [open(vit, { adapter: 5 }), /^adapter: must be an adapter folder, got 5$/],
+    [open(vit, { interpolation: 'magic' }), /^interpolation: must be one of bicubic, .*, got magic$/],
+    [open(vit, { inputSize: '16' }), /^inputSize: must be a whole number of pixels from 1 to 8192, got "16"$/],
+    [() => openRun(backend, undefined as unknown as string), /^run: must be a run folder, got null$/],
+    [() => openAdapter(undefined as unknown as string), /^adapter: must be an adapter folder, got none$/],
+    [() => estimate({} as EstimateOptions), /^config: must be given, got none$/],
+  ]
+  for (const [call, message] of calls) assert.match(await refusal(call), message)
+  const opened = await openModel(backend, vit)
+  for (const images of [undefined, 'a.png']) {
+    const said = await refusal(() => predict(opened, images as unknown as string[]))
+    assert.match(said, /^images: must be a list of images, got /)
+  }
+  assert.match(
+    await refusal(() => predict(opened, [null as unknown as string])),
+    /image 0: only a path, a Blob or decoded pixels are images in Node$/,
+  )
+  disposeModule(opened.model)
+  assert.is(backend.memory().buffers, 0)
 })
 
 test('benchmarks and experiments refuse unknown names and wrong values too', async () => {

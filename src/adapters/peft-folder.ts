@@ -57,6 +57,7 @@ async function checkFolder(folder: string): Promise<void> {
 
 /** Opens an adapter folder that PEFT or vitune wrote. Throws InputError saying what is wrong with it. */
 export async function openAdapter(folder: string): Promise<Adapter> {
+  if (typeof folder !== 'string' || folder === '') throw new InputError('adapter: must be an adapter folder, got none')
   await checkFolder(folder)
   const files = localFiles(folder)
   const json = await readJsonObject(files.join(folder, settingsFile))

@@ -277,7 +277,7 @@ export function joined(parts: readonly Dataset[]): Dataset {
 
 /** Whether an image is decoded already. */
 export function isImage(source: ImageSource): source is RgbImage {
-  return typeof source === 'object' && 'data' in source && source.data instanceof Uint8Array
+  return typeof source === 'object' && source !== null && 'data' in source && source.data instanceof Uint8Array
 }
 
 /** All labels of a dataset, by index. */

@@ -45,8 +45,8 @@ function pairsOf(map: Json, way: Way): [number, string][] | undefined {
 
 /** Names that are empty are those of numbers; names that stand more than once are told apart by theirs. */
 function toldApart(given: readonly string[], what: string): Labels {
-  const names = given.map((name, i) => (name.trim() === '' ? generic(i) : name))
-  const empty = given.findIndex((name) => name.trim() === '')
+  const names = given.map((name, i) => (name === '' ? generic(i) : name))
+  const empty = given.indexOf('')
   const nameless = empty < 0 ? [] : [`${what} has an empty name for class ${empty}; it is only numbered`]
   const times = new Map<string, number>()
   for (const name of names) times.set(name, (times.get(name) ?? 0) + 1)

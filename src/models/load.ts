@@ -33,6 +33,9 @@ export interface LoadedVit {
   notes: string[]
 }
 
+/** No larger side is asked for by any configuration. */
+const mostPixels = 8192
+
 interface Source {
   readonly config: VitConfig
   readonly dialect: Dialect
@@ -225,6 +228,8 @@ export async function loadVit(backend: Backend, checkpoint: Checkpoint, options:
       `input size: must be whole pixels, at least one patch of ${config.patchSize}, got ${config.imageSize.join(' x ')}`,
     )
   }
+  if (config.imageSize.some((side) => side > mostPixels))
+    throw new InputError(`input size: may be ${mostPixels} pixels a side, got ${config.imageSize.join(' x ')}`)
   if (config.classes.length > 0 && source.stored('head.weight') === undefined) config.classes = []
   const unused = checkNames(source, checkpoint, parameterNames(backend, config))
   const notes = [...checkpoint.notes, ...source.notes, ...leftOver(checkpoint.folder, unused)]

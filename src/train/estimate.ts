@@ -95,6 +95,9 @@ function fewerImages(batchSize: number, microBatch: number): number {
  */
 export async function estimate(options: EstimateOptions): Promise<MemoryEstimate> {
   checkEstimate(options)
+  for (const name of ['config', 'classes', 'batchSize'] as const) {
+    if (options[name] === undefined) throw new InputError(`${name}: must be given, got none`)
+  }
   const { config, batchSize, method = 'lora', optimizer = 'adamw', threads = 1, validates = true } = options
   checkAdapter(method, options.lora)
   // Planning takes the thread for itself: here others have their turn, a stop signal among them.

@@ -17,7 +17,9 @@ import { InputError } from '../platform/errors.ts'
 import { adapterFingerprint, type Fingerprint, fingerprint, hashed } from './fingerprint.ts'
 import { imagesOf } from './model-images.ts'
 import { otherBase } from './other-base.ts'
+import { checkRules, flag, func, type RulesOf, string, text } from './rules.ts'
 import { readRun } from './run-file.ts'
+import { settingRules } from './setting-rules.ts'
 
 export interface OpenModelOptions extends ResolveOptions {
   /** Input side in pixels; default: what the checkpoint's preprocessor makes. */
@@ -52,6 +54,20 @@ export interface OpenModel {
   notes: string[]
 }
 
+const rules: RulesOf<OpenModelOptions> = {
+  onProgress: func,
+  hubUrl: text('an address'),
+  cacheDir: text('a folder'),
+  offline: flag,
+  token: string,
+  inputSize: settingRules.inputSize,
+  interpolation: settingRules.interpolation,
+  commit: text('a commit'),
+  adapter: settingRules.adapter,
+  fingerprint: flag,
+  allowNonFinite: flag,
+}
+
 /** A whole classifier in an adapter. */
 const ownHead = /classifier\.(modules_to_save\.(\w+\.)?)?weight$/
 
@@ -71,6 +87,8 @@ export async function openModel(
   nameOrFolder: string,
   options: OpenModelOptions = {},
 ): Promise<OpenModel> {
+  checkRules({ model: nameOrFolder ?? null }, { model: settingRules.model })
+  checkRules(options, rules)
   const { commit: wanted } = options
   const folder = await resolveModel(wanted ? `${nameOrFolder.split('@')[0]}@${wanted}` : nameOrFolder, options)
   const commit = folder === nameOrFolder ? undefined : /[\\/]snapshots[\\/]([0-9a-f]{40})$/.exec(folder)?.[1]
@@ -128,6 +146,7 @@ export async function openRun(
   folder: string,
   options: ResolveOptions & Pick<OpenModelOptions, 'allowNonFinite'> = {},
 ): Promise<OpenModel> {
+  checkRules({ run: folder ?? null }, { run: text('a run folder') })
   const run = await readRun(folder)
   const adapted = run.method === 'lora' || run.method === 'dora'
   const shape = { inputSize: run.inputSize, interpolation: run.interpolation }

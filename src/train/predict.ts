@@ -6,7 +6,7 @@ import { InputError } from '../platform/errors.ts'
 import type { ImageSource } from '../platform/platform.ts'
 import { logitsOf } from './evaluate.ts'
 import type { OpenModel } from './open-model.ts'
-import { checkRules, flag, func, object, type RulesOf } from './rules.ts'
+import { checkRules, flag, func, object, type RulesOf, someOf } from './rules.ts'
 import { settingRules } from './setting-rules.ts'
 import { multiclass, type Prediction, type Task } from './task.ts'
 
@@ -65,6 +65,7 @@ export async function predict(
   options: PredictOptions = {},
 ): Promise<ImagePrediction[]> {
   checkRules(options, rules)
+  checkRules({ images: images ?? null }, { images: someOf('a list of images') })
   const { batchSize = 16, onBroken, strict = false, onProgress } = options
   const task = options.task ?? taskOf(opened)
   const dataset = {
