@@ -333,4 +333,23 @@ test('validation images that are trained on too are told once, with their names'
   assert.ok(existsSync(out))
 })
 
+test('a run whose best epoch was lost is refused, or looks for the best anew; fewer epochs than are done are refused', async () => {
+  const { out } = await begun(flat)
+  rmSync(join(out, 'adapter_model.safetensors'))
+  const said = await refusal(collect({ out, resume: true }))
+  assert.match(said, /^resume: since this run began the best epoch's files are gone \(adapter_model\.safetensors\);/)
+  const events = await collect({ out, resume: true, acceptChanges: true })
+  assert.is(events.filter(({ kind }) => kind === 'epoch').length, 1)
+  assert.ok(existsSync(join(out, 'adapter_model.safetensors')))
+  const { bestEpoch, changes } = runOf(out)
+  assert.is(bestEpoch, 2)
+  assert.match(changes.at(-1).what, 'adapter_model.safetensors')
+  assert.is(
+    await refusal(collect({ out, resume: true, epochs: 1 })),
+    'epochs: the run has done 2, got 1; give more, or leave it out',
+  )
+  const start = (await collect({ out, resume: true })).find((event) => event.kind === 'start')
+  assert.match((start as { notes: readonly string[] }).notes.join(' '), 'all 2 epochs of the run are done')
+})
+
 test.run()

@@ -1,6 +1,7 @@
 // The files of a run folder but for models and adapters: run.json, metrics.jsonl, the checkpoint's name, and what a run that
 // is continued must have in common with what is there.
 import { platform } from '#platform'
+import type { Method } from '../adapters/inject.ts'
 import type { ImageFolder } from '../data/image-folder.ts'
 import { adapterFiles, checkpointFiles } from '../io/checkpoint.ts'
 import { localFiles } from '../io/local-files.ts'
@@ -66,6 +67,14 @@ export async function checkUnused(out: string): Promise<void> {
     if ((await disk.kind(disk.join(out, name))) === undefined) continue
     throw new InputError(`out: ${out} already holds ${name}; continue it with resume, or choose another folder`)
   }
+}
+
+/** Which of the files that hold the best epoch are not there. */
+export async function lostBest(out: string, method: Method): Promise<string[]> {
+  const disk = localFiles(out)
+  const { config, weights } = method === 'lora' || method === 'dora' ? adapterFiles : checkpointFiles
+  const kinds = await Promise.all([config, weights].map((name) => disk.kind(disk.join(out, name))))
+  return [config, weights].filter((_, i) => kinds[i] !== 'file')
 }
 
 /** Whether there is a run to continue. */

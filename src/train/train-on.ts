@@ -8,7 +8,7 @@ import { evalTransform, trainTransform } from '../data/transforms.ts'
 import { localFiles } from '../io/local-files.ts'
 import { saveVit } from '../models/save.ts'
 import { disposeModule } from '../nn/module.ts'
-import type { DeviceLostError } from '../platform/errors.ts'
+import { type DeviceLostError, InputError } from '../platform/errors.ts'
 import type { SavedState } from './checkpoints.ts'
 import { fit } from './fit.ts'
 import type { EpochEvent, FitOptions, FitState } from './fit-options.ts'
@@ -16,7 +16,8 @@ import { describeChanges } from './image-changes.ts'
 import { preprocessorJson } from './model-images.ts'
 import { trainingNotes } from './prepare.ts'
 import { duplicates, noteBroken, type Run } from './run.ts'
-import { checkUnused, type Metrics, openMetrics, runFolder } from './run-folder.ts'
+import { checkUnused, lostBest, type Metrics, openMetrics, runFolder } from './run-folder.ts'
+import { refuseChanges } from './run-images.ts'
 import { openRunModel, type RunModel } from './run-model.ts'
 import { runRecord } from './run-record.ts'
 import { defaults, pick, type TrainSettings } from './settings.ts'
@@ -55,10 +56,18 @@ export async function* trainOn(
   }
   try {
     ready = await openRunModel(backend, options, run, lost !== undefined)
-    const { opened, method, prepared, lr, counts, changes } = ready
+    const { opened, method, prepared, lr, counts } = ready
     const { model } = opened
     // A run that ended before its first checkpoint is begun again, with the same numbers.
     if (options.resume || lost) state = await checkpoints.last(backend)
+    const epochsDone = state?.numbers.epoch ?? 0
+    if (options.epochs !== undefined && options.epochs < epochsDone) {
+      throw new InputError(`epochs: the run has done ${epochsDone}, got ${options.epochs}; give more, or leave it out`)
+    }
+    const gone = out !== undefined && !lost && state?.numbers.bestEpoch ? await lostBest(out, method) : []
+    const goneChanges = gone.length > 0 ? [{ what: `the best epoch's files are gone`, names: gone }] : []
+    if (!options.acceptChanges) refuseChanges(goneChanges)
+    const changes = [...ready.changes, ...goneChanges]
     for (const [file, reason] of state?.skipped ?? []) past.skipped.set(file, reason)
     if (changes.length > 0) {
       run.changes = [...run.changes, { step: state?.numbers.step ?? 0, what: describeChanges(changes) }]
@@ -82,8 +91,8 @@ export async function* trainOn(
       if (await hold!.take()) await checkUnused(out)
       metrics = await openMetrics(localFiles(out).join(out, runFolder.metrics), state)
       await record.write({ finished: false })
-      if (images.newValidation && state && !lost) {
-        // What was measured on other images is no measure for those to come.
+      if ((images.newValidation || gone.length > 0) && state && !lost) {
+        // What was measured on other images is no measure for those to come, nor is what was lost.
         state = { ...state, numbers: { ...state.numbers, best: -1, bestLoss: 1e308, bestEpoch: 0, sinceBest: 0 } }
         await checkpoints.save(state)
       }
@@ -98,6 +107,7 @@ export async function* trainOn(
       ...(state ? [] : trainingNotes(opened, prepared)),
       ...images.notes,
       ...(metrics?.note ? [metrics.note] : []),
+      ...(epochsDone >= epochs ? [`all ${epochs} epochs of the run are done; resume with more epochs to go on`] : []),
     ]
     const done = state?.numbers.step ?? 0
     if (lost) yield { kind: 'restart', reason: lost.message, device: backend.name, threads, notes, step: done }
