@@ -236,7 +236,7 @@ Next:
   npm start -- --seeds 3     the spread over seeds
   npm start -- --help        other methods, images and lengths
   npx vitune train --data MY-IMAGES --model facebook/dinov2-small --out runs/mine
-                             your own images: a folder of JPEG, PNG or WebP files for each class`)
+                             your own images: a folder of pictures for each class`)
   return code
 }
 

@@ -131,6 +131,19 @@ test('a raw file that begins as TIFF is named, not read as the thumbnail that it
   assert.match(await reasonFor(folder, tiff(entry(254, 0))), /a broken TIFF, its header gives no size/)
 })
 
+test('a broken file is told in the same words, whatever its decoder says', async ({ folder }) => {
+  const images = fileURLToPath(new URL('fixtures/images/', import.meta.url))
+  const png = readFileSync(join(images, 'image.png'))
+  for (const length of [60, 400, 9000]) {
+    assert.match(
+      await reasonFor(folder, png.subarray(0, length)),
+      /^it is a broken PNG, or of a kind that is not read( \(.+\))?$/,
+    )
+  }
+  const jpeg = readFileSync(join(images, 'plain.jpg'))
+  assert.match(await reasonFor(folder, jpeg.subarray(0, jpeg.length - 20)), /^it is a broken JPEG, or .+/)
+})
+
 test('a broken file of any format is named, at whichever byte it ends', async ({ folder }) => {
   for (const name of [
     'still.gif',

@@ -33,7 +33,7 @@ function whyNew(model: Vit, classes: readonly string[]): string {
   const absent = classes.filter((name) => !own.includes(name))
   const rest = own.filter((name) => !classes.includes(name))
   const first = absent[0] ?? rest[0]
-  const whose = absent.length > 0 ? 'the model has not' : 'the data has not'
+  const whose = absent.length > 0 ? 'the model has no' : 'the data has no'
   return `the model's ${own.length} classes are not the data's, ${whose} "${first}"`
 }
 

@@ -47,11 +47,19 @@ function fromCmyk(data: Uint8Array, pixels: number): Uint8Array {
 }
 
 /** Decodes one image file's bytes as `Platform.decodeImage` says; throws an InputError where sharp is missing. */
-export const decodeImage = (bytes: Uint8Array): Promise<RgbImage> => decodeWith(bytes, decode)
+export const decodeImage = (bytes: Uint8Array): Promise<RgbImage> =>
+  decodeWith(bytes, async (plain, { format }) => {
+    loading ??= loadSharp()
+    const sharp = await loading
+    return decode(sharp, plain).catch((error: Error) => {
+      // The decoder's own words, where it has any, tell what is wrong or of a kind that it does not read.
+      const [said = ''] = error.message.split('\n')
+      const detail = /unknown error|unsupported image format/i.test(said) ? '' : ` (${said})`
+      throw new Error(`it is a broken ${format}, or of a kind that is not read${detail}`)
+    })
+  })
 
-async function decode(bytes: Uint8Array): Promise<RgbImage> {
-  loading ??= loadSharp()
-  const sharp = await loading
+async function decode(sharp: Sharp, bytes: Uint8Array): Promise<RgbImage> {
   const source = sharp(bytes, { failOn: 'error', autoOrient: true, ignoreIcc: true, limitInputPixels: MOST_PIXELS })
   const inks = (await source.metadata()).space === 'cmyk'
   const pipeline = inks
