@@ -8,6 +8,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
@@ -126,6 +127,18 @@ test('metrics.jsonl that lost lines is continued, which a note says', async () =
   const after = readFileSync(join(out, 'metrics.jsonl'), 'utf8').split('\n')
   const all = readFileSync(join(whole, 'metrics.jsonl'), 'utf8').split('\n')
   assert.equal(after, [all[0], ...all.slice(3)])
+})
+
+test('a pipe in the place of metrics.jsonl is named, and not waited for', async () => {
+  const out = await left()
+  rmSync(join(out, 'metrics.jsonl'))
+  spawnSync('mkfifo', [join(out, 'metrics.jsonl')])
+  const error = await errorOf(run({ out, resume: true }))
+  assert.instance(error, InputError, error.stack)
+  assert.match(
+    error.message,
+    /metrics\.jsonl: cannot be written, a pipe or a socket has this name \(ENXIO\); remove it/,
+  )
 })
 
 test('the seconds of a resumed run are those of all its parts', async () => {

@@ -1,6 +1,6 @@
 // Files under Node: reading, and writing that leaves each file whole or as it was and says in one sentence what failed.
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
+import { constants, mkdir, open, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { entries, read } from './entries-node.ts'
 import { InputError, ReadError, WriteError } from './errors.ts'
@@ -84,6 +84,7 @@ const reasons: Record<string, string> = {
   ENOTDIR: 'a part of the path is a file (ENOTDIR); choose another place',
   EEXIST: 'a file has this name (EEXIST); choose another place',
   EISDIR: 'a folder has this name (EISDIR); choose another place',
+  ENXIO: 'a pipe or a socket has this name (ENXIO); remove it',
 }
 
 /** An error of the system while something was written, as one sentence that names it; other errors as they are. */
@@ -168,7 +169,9 @@ async function move(from: string, to: string): Promise<void> {
 }
 
 async function append(path: string, text: string, flush: boolean): Promise<void> {
-  const file = await open(path, 'a')
+  // Opening a pipe would wait for its reader.
+  const { O_APPEND, O_CREAT, O_WRONLY, O_NONBLOCK = 0 } = constants
+  const file = await open(path, O_APPEND | O_CREAT | O_WRONLY | O_NONBLOCK)
   try {
     const { size } = await file.stat()
     try {
