@@ -6,7 +6,7 @@ import type { VitConfig } from '../models/vit-config.ts'
 export const root = 'base_model.model.'
 
 /** Names of transformers 5 in the classic spelling that checkpoints keep. */
-export function classicName(name: string, config: VitConfig): string {
+function classicName(name: string, config: VitConfig): string {
   const plain = config.family === 'vit' || config.family === 'deit'
   const old = name
     .replace(/^(vit|deit)\.layers\./, '$1.encoder.layer.')

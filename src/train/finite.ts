@@ -5,15 +5,12 @@ import { NotFiniteError } from '../platform/errors.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { Replay } from './replay.ts'
 
-/** The first value that is no finite number; undefined where all are. */
-export function firstNotFinite(values: ArrayLike<number>): number | undefined {
-  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i]!)) return values[i]!
-  return undefined
-}
+/** Place of the first value that is no finite number; -1 where all are. */
+export const firstNotFinite = (values: Float32Array): number => values.findIndex((z) => !Number.isFinite(z))
 
 /** Throws NotFiniteError, naming the image, where one of these files' logits (B, K) is no finite number. */
 export function checkOutputs(logits: Float32Array, files: readonly string[]): void {
-  const at = logits.findIndex((z) => !Number.isFinite(z))
+  const at = firstNotFinite(logits)
   if (at < 0) return
   const image = files[Math.floor((at * files.length) / logits.length)]
   throw new NotFiniteError(

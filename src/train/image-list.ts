@@ -125,7 +125,7 @@ export async function* findDigests(
 }
 
 /** The list as text: a line that says what follows, then a line an image. */
-export function imageListText({ validation, images }: ImageList): string {
+function imageListText({ validation, images }: ImageList): string {
   const head = JSON.stringify({ format: 1, validation, columns })
   const lines = images.map(({ part, class: label, file, size, digest }) =>
     JSON.stringify([part, label, file, size, digest ?? null]),

@@ -164,7 +164,7 @@ function linesUpTo(bytes: Uint8Array, step: number): Uint8Array {
 }
 
 /** A line of metrics.jsonl, as an object. */
-export function metricsLine(event: StepEvent | EpochEvent): Record<string, unknown> {
+function metricsLine(event: StepEvent | EpochEvent): Record<string, unknown> {
   const { step, epoch, lr } = event
   if (event.kind === 'step') return { step, epoch, loss: event.loss, lr }
   const { trainLoss, trainAccuracy, loss, accuracy } = event

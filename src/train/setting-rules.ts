@@ -26,7 +26,7 @@ import { defaults, defined, onDeviceLost, type TrainSettings } from './settings.
 const names = "names, or one regular expression over a layer's whole name"
 
 /** What the fields of PEFT's LoraConfig must be. */
-export const loraRules: RulesOf<LoraConfig> = {
+const loraRules: RulesOf<LoraConfig> = {
   r: whole(1, 4096),
   alpha: number('above 0', (v) => v > 0),
   dropout: part,

@@ -139,8 +139,8 @@ export function createStepper(
             ])
             loss += lossNow
             // An output may be infinite where the loss is not.
-            const output = Number.isFinite(lossNow) ? firstNotFinite(logits) : undefined
-            if (output !== undefined) strange ??= `an output became ${output}`
+            const at = Number.isFinite(lossNow) ? firstNotFinite(logits) : -1
+            if (at >= 0) strange ??= `an output became ${logits[at]}`
             metrics.add(logits, piece.labels)
             grads = sums.length > 0 ? sums : done.grads
           }
