@@ -2,6 +2,8 @@
 // `#platform` becomes platform/node.ts or platform/browser.ts; `wasm:kernels` the compiled kernels, packed in base64;
 // `worker:image-worker` the text of what makes images there.
 // Type declarations are not made here (.ci/tsconfig.types.json).
+
+import { demoFiles, demoPackages } from '.ci/demo-files.mjs'
 import { createHash } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,7 +13,6 @@ import asc from 'assemblyscript/asc'
 import { transform } from 'esbuild'
 import { rollup } from 'rollup'
 import esbuild from 'rollup-plugin-esbuild'
-import { demoFiles, demoPackages } from './.ci/demo-files.mjs'
 
 const root = fileURLToPath(new URL('.', import.meta.url))
 const cache = join(root, 'node_modules/.cache/vitune')

@@ -3,7 +3,7 @@
 import { duration } from '../src/cli/format.ts'
 import { bar, type Ui } from '../src/cli/ui.ts'
 import type { ExperimentEvent } from '../src/index.ts'
-import { methodName, percent, seconds } from '../src/train/report/format.ts'
+import { methodName, percent, seconds } from '../src/report/format.ts'
 
 /** Called with every event of an experiment of `seeds` seeds. */
 export function startScreen(ui: Ui, seeds: number, methods: readonly string[], datasets: readonly string[]) {

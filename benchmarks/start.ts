@@ -21,7 +21,7 @@ import {
   writeFileAtomic,
 } from '../src/index.ts'
 import { terminal } from '../src/platform/terminal-node.ts'
-import { count, list, methodName } from '../src/train/report/format.ts'
+import { count, list, methodName } from '../src/report/format.ts'
 import { loadStartDatasets, type StartDataset, subset, writeImageFolder } from './data/datasets.ts'
 import { startScreen } from './start-screen.ts'
 import { perMethod, settings, testPerClass, trainPerClass } from './start-settings.ts'

@@ -204,11 +204,11 @@ export { adapterTensors, type SaveAdapterOptions, saveAdapter } from './adapters
 export { isSaved, isTarget, strength } from './adapters/rules.ts'
 
 // train
-export { type BenchmarkOptions, type BenchmarkResult, benchmark, type Spread } from './train/benchmark.ts'
-export { readCheckpoint, writeCheckpoint } from './train/checkpoint-file.ts'
-export { type EstimateOptions, estimate, type MemoryEstimate } from './train/estimate.ts'
+export { type BenchmarkOptions, type BenchmarkResult, benchmark, type Spread } from './run/benchmark.ts'
+export { readCheckpoint, writeCheckpoint } from './run/checkpoint-file.ts'
+export { type EstimateOptions, estimate, type MemoryEstimate } from './run/estimate.ts'
 export { type Batch, type BatchSource, type Evaluation, evaluate, logitsOf, type Network } from './train/evaluate.ts'
-export { experiment } from './train/experiment.ts'
+export { experiment } from './run/experiment.ts'
 export {
   type ExperimentDataset,
   type ExperimentEvent,
@@ -216,26 +216,26 @@ export {
   type ExperimentOptions,
   experimentMethods,
   type RunSettings,
-} from './train/experiment-options.ts'
-export { type Explanation, explain } from './train/explain.ts'
+} from './run/experiment-options.ts'
+export { type Explanation, explain } from './use/explain.ts'
 export { fit } from './train/fit.ts'
 export type { EpochEvent, FitEvent, FitOptions, FitResult, FitState, StepEvent } from './train/fit-options.ts'
-export { checkFits } from './train/fits.ts'
-export { type FrozenFeaturesOptions, frozenFeatures } from './train/frozen-features.ts'
-export type { SharedImage } from './train/image-changes.ts'
-export { type ImageList, type RunImage, readImageList } from './train/image-list.ts'
-export { type OpenModel, type OpenModelOptions, openModel, openRun } from './train/open-model.ts'
-export { type ImagePrediction, type PredictOptions, predict, taskOf } from './train/predict.ts'
-export { defaultRates, type Prepared, prepare } from './train/prepare.ts'
+export { checkFits } from './run/fits.ts'
+export { type FrozenFeaturesOptions, frozenFeatures } from './run/frozen-features.ts'
+export type { SharedImage } from './use/image-changes.ts'
+export { type ImageList, type RunImage, readImageList } from './use/image-list.ts'
+export { type OpenModel, type OpenModelOptions, openModel, openRun } from './use/open-model.ts'
+export { type ImagePrediction, type PredictOptions, predict, taskOf } from './use/predict.ts'
+export { defaultRates, type Prepared, prepare } from './run/prepare.ts'
 export { Replay, type ReplayOptions, type StepInput } from './train/replay.ts'
-export type { ExperimentResult, ExperimentRun } from './train/report/experiment-result.ts'
-export { renderReport } from './train/report/html-report.ts'
-export { type MethodSummary, summarise } from './train/report/summarise.ts'
-export { summaryWords } from './train/report/summary-words.ts'
-export { renderTable } from './train/report/table.ts'
-export { type RunFile, readRun } from './train/run-file.ts'
-export { type SeenImages, seenImages, type Tested, type TestImages, testedOf } from './train/seen-images.ts'
-export { type Metrics, multiclass, type Prediction, type Task } from './train/task.ts'
+export type { ExperimentResult, ExperimentRun } from './report/experiment-result.ts'
+export { renderReport } from './report/html-report.ts'
+export { type MethodSummary, summarise } from './report/summarise.ts'
+export { summaryWords } from './report/summary-words.ts'
+export { renderTable } from './report/table.ts'
+export { type RunFile, readRun } from './use/run-file.ts'
+export { type SeenImages, seenImages, type Tested, type TestImages, testedOf } from './use/seen-images.ts'
+export { type Metrics, multiclass, type Prediction, type Task } from './tasks/task.ts'
 export {
   type CheckEvent,
   type DoneEvent,
@@ -247,7 +247,7 @@ export {
   type TrainOptions,
   type TrainSettings,
   train,
-} from './train/train.ts'
+} from './run/train.ts'
 
 // web
 export { openSession, type Session, type SessionOptions } from './web/session.ts'

@@ -18,7 +18,7 @@ import * as assert from 'uvu/assert'
 import { InputError, openCheckpoint, openSafetensors, ReadError, readJsonObject, readRun, train } from 'vitune'
 import { parseJson } from '../src/io/json.ts'
 import { bringModel } from '../src/io/model-files.ts'
-import { parseNumbers } from '../src/train/checkpoint-file.ts'
+import { parseNumbers } from '../src/run/checkpoint-file.ts'
 import { images, model, refusal, vitune } from './cli-tools.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'vitune-hostile-'))

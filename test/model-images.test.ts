@@ -14,7 +14,7 @@ import {
   saveVit,
   trainTransform,
 } from 'vitune'
-import { preprocessorJson } from '../src/train/model-images.ts'
+import { preprocessorJson } from '../src/use/model-images.ts'
 import { check, fixtures, json, rewrite } from './small-vit.ts'
 
 type Json = Record<string, unknown>

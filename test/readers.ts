@@ -25,9 +25,9 @@ import {
 import { readJsonObject } from '../src/io/json.ts'
 import { files } from '../src/platform/files-node.ts'
 import { lockHolder } from '../src/platform/locks-node.ts'
-import { readCheckpoint } from '../src/train/checkpoint-file.ts'
-import { readImageList } from '../src/train/image-list.ts'
-import { openMetrics } from '../src/train/run-folder.ts'
+import { readCheckpoint } from '../src/run/checkpoint-file.ts'
+import { openMetrics } from '../src/run/run-folder.ts'
+import { readImageList } from '../src/use/image-list.ts'
 import { originOf } from '../src/web/models.ts'
 import type { Reader } from './fuzzing.ts'
 

@@ -1,9 +1,9 @@
 // A result as one HTML page: a chart for each section and unit, tables, targets, machine. Nothing is loaded, no script runs.
-// Looks are those of the training report (src/train/report).
+// Looks are those of the training report (src/report).
 import type { Spec } from 'vega'
-import { axis, barMark, draw, fit, LOOKS, texts, ticks } from '../../src/train/report/charts/chart.ts'
-import { escapeHtml, type Html, html, trusted } from '../../src/train/report/html.ts'
-import { style } from '../../src/train/report/style.ts'
+import { axis, barMark, draw, fit, LOOKS, texts, ticks } from '../../src/report/charts/chart.ts'
+import { escapeHtml, type Html, html, trusted } from '../../src/report/html.ts'
+import { style } from '../../src/report/style.ts'
 import { type BenchResult, met, type Row, type Section, type Table } from './result.ts'
 import { checkText, digits } from './table.ts'
 

@@ -1,13 +1,14 @@
 // Putting an adapter folder on a model: every tensor finds its place, and everything that adapter_config.json asks for has its
 // tensors; what is missing or over is named and refused. Not here: which tensor is what (peft-places.ts), what is refused
 // (peft-checks.ts).
-import { countNonFinite } from '../io/finite.ts'
+
 import { checkWeights } from '../io/safetensors.ts'
 import { numbered } from '../models/labels.ts'
 import { huggingFaceName } from '../models/names.ts'
 import type { Vit } from '../models/vit.ts'
 import { namedParameters } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
+import { countNonFinite } from '../tensor/finite.ts'
 import type { LoraConfig } from './config.ts'
 import { adaptedLayers, adaptLayers, headModules, isHead, linearLayers } from './inject.ts'
 import { checkOthers, checkTargets, parameterSizes } from './peft-checks.ts'

@@ -1,6 +1,6 @@
 // vitune benchmark: how fast a model runs and trains here, on random images.
 import { Command } from 'commander'
-import { type BenchmarkOptions, type BenchmarkResult, benchmark } from '../train/benchmark.ts'
+import { type BenchmarkOptions, type BenchmarkResult, benchmark } from '../run/benchmark.ts'
 import { downloads } from './downloads.ts'
 import { bytes, count, percent, table } from './format.ts'
 import { addDevice, addOutput, examples, methodOption, numberOption, targetsOption } from './options.ts'

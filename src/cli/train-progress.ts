@@ -1,8 +1,8 @@
 // What training says while it runs: one live line on a terminal, one plain line an epoch anywhere.
 import { passedOverText } from '../data/passed-over.ts'
 import { sentence } from '../platform/errors.ts'
+import type { CheckEvent, DuplicatesEvent, SkipEvent, StartEvent } from '../run/train.ts'
 import type { EpochEvent, StepEvent } from '../train/fit-options.ts'
-import type { CheckEvent, DuplicatesEvent, SkipEvent, StartEvent } from '../train/train.ts'
 import { count, duration, oneLine, percent, plural } from './format.ts'
 import { bar, type Ui } from './ui.ts'
 

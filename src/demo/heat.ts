@@ -1,5 +1,5 @@
 // A picture with the map of its patches over it: where the model looked, by colour and in words.
-import type { Explanation } from '../train/explain.ts'
+import type { Explanation } from '../use/explain.ts'
 import { h } from './dom.ts'
 
 // From nothing over violet and orange to light yellow: rises in lightness, so it reads without colour too.

@@ -1,6 +1,7 @@
 // What a run does, live: a bar with the time left, numbers, three charts. It is fed the session's events.
+
+import type { DoneEvent, RestartEvent, StartEvent, TrainEvent } from '../run/train.ts'
 import type { EpochEvent, StepEvent } from '../train/fit-options.ts'
-import type { DoneEvent, RestartEvent, StartEvent, TrainEvent } from '../train/train.ts'
 import type { HistoryEntry } from '../web/types.ts'
 import { createChart } from './charts.ts'
 import { announce, h, newId, setText } from './dom.ts'

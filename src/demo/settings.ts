@@ -1,9 +1,9 @@
 // How to train: the method in plain sight, everything else behind "More settings" with defaults that suit the pictures.
 import type { Method } from '../adapters/inject.ts'
 import type { Device } from '../backend/create.ts'
-import { defaultRates } from '../train/prepare.ts'
-import { defined } from '../train/settings.ts'
-import type { TrainSettings } from '../train/train.ts'
+import { defaultRates } from '../run/prepare.ts'
+import type { TrainSettings } from '../run/train.ts'
+import { defined } from '../settings/settings.ts'
 import { type App, currentDataset, pictureCount, type State } from './app.ts'
 import { field, h } from './dom.ts'
 import { methodNames } from './format.ts'

@@ -1,6 +1,6 @@
 // Section 2: choose a model and a method, train, watch, stop and go on, also after the page was closed.
 import { ChangedError } from '../platform/errors.ts'
-import type { DuplicatesEvent, TrainEvent } from '../train/train.ts'
+import type { DuplicatesEvent, TrainEvent } from '../run/train.ts'
 import type { HistoryEntry, StoredRun } from '../web/types.ts'
 import { downloadLabel, saveAdapter } from './adapter-files.ts'
 import { type App, currentDataset, type State } from './app.ts'

@@ -1,12 +1,12 @@
 // Vision transformers from model folders: Hugging Face names, or timm's. Writing them is in save.ts.
 import type { Backend } from '../backend/backend.ts'
 import type { Checkpoint } from '../io/checkpoint.ts'
-import { countNonFinite } from '../io/finite.ts'
 import { checkWeights } from '../io/safetensors.ts'
 import { zeros } from '../nn/layers.ts'
 import { disposeModule, namedParameters } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import { listed } from '../platform/listed.ts'
+import { countNonFinite } from '../tensor/finite.ts'
 import { labelsOf, numbered } from './labels.ts'
 import { leftOver } from './ledger.ts'
 import { baseName, type Dialect, huggingFaceName, storedShape, timmName } from './names.ts'

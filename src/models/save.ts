@@ -1,12 +1,12 @@
 // Vision transformers to model folders that Hugging Face's library, or timm, reads.
 
 import { checkpointFiles } from '../io/checkpoint.ts'
-import { countNonFinite } from '../io/finite.ts'
 import { localFiles } from '../io/local-files.ts'
 import { safetensorsParts, type TensorToWrite } from '../io/safetensors-write.ts'
 import { namedParameters } from '../nn/module.ts'
 import { InputError, NotFiniteError } from '../platform/errors.ts'
 import type { Data } from '../platform/platform.ts'
+import { countNonFinite } from '../tensor/finite.ts'
 import type { Parameter } from '../tensor/tensor.ts'
 import { type Dialect, huggingFaceName, storedShape, timmName } from './names.ts'
 import type { Vit } from './vit.ts'

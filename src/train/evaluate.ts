@@ -3,11 +3,11 @@ import type { Vit } from '../models/vit.ts'
 import { Context } from '../nn/context.ts'
 import type { Module } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
+import type { Prediction, Task } from '../tasks/task.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
 import { checkOutputs } from './finite.ts'
 import { defaultMicroBatch, partsOf } from './micro-batch.ts'
-import type { Prediction, Task } from './task.ts'
 
 /** What is trained and evaluated: a Vit, or a part of one that reads something else than images. */
 export type Network = Module & Pick<Vit, 'backend' | 'patches' | 'forward'>

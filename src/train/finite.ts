@@ -1,7 +1,8 @@
 // NaN and infinity never go on in silence: what looks for them in outputs and weights, and what is said then.
-import { countNonFinite } from '../io/finite.ts'
+
 import { clipFactor } from '../optim/clip.ts'
 import { NotFiniteError } from '../platform/errors.ts'
+import { countNonFinite } from '../tensor/finite.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { Replay } from './replay.ts'
 

@@ -2,11 +2,11 @@
 
 import type { Optimizer } from '../optim/optimizer.ts'
 import { InputError } from '../platform/errors.ts'
+import { checkRules, either, flag, func, object, type RulesOf } from '../settings/rules.ts'
+import { settingRules } from '../settings/setting-rules.ts'
+import type { Task } from '../tasks/task.ts'
 import type { Parameter, Tensor } from '../tensor/tensor.ts'
 import type { BatchSource, Network } from './evaluate.ts'
-import { checkRules, either, flag, func, object, type RulesOf } from './rules.ts'
-import { settingRules } from './setting-rules.ts'
-import type { Task } from './task.ts'
 
 export interface FitOptions {
   model: Network

@@ -3,7 +3,7 @@ import { createBackend, type Device, type DeviceReport, listDevices } from '../b
 import { localFiles } from '../io/local-files.ts'
 import { imageNotes, lackingForImages } from '../platform/browser-images.ts'
 import { InputError } from '../platform/errors.ts'
-import { defined, type OnDeviceLost } from '../train/settings.ts'
+import { defined, type OnDeviceLost } from '../settings/settings.ts'
 import { addImages, describeImages, type SentExample, type SentImage } from './images.ts'
 import { addModel, listModels, sweepModels } from './models.ts'
 import type { CallContext } from './rpc.ts'

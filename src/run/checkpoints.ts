@@ -1,10 +1,10 @@
 // Where a run continues from after a break: a checkpoint on disk, or in the host's memory where nothing is written.
 import type { Backend } from '../backend/backend.ts'
 import { localFiles } from '../io/local-files.ts'
+import { defined } from '../settings/settings.ts'
 import { tensor } from '../tensor/tensor.ts'
+import type { FitState } from '../train/fit-options.ts'
 import { type CheckpointNotes, readCheckpoint, writeCheckpoint } from './checkpoint-file.ts'
-import type { FitState } from './fit-options.ts'
-import { defined } from './settings.ts'
 
 /** A state with what of its notes is known. */
 export interface SavedState extends FitState, Omit<CheckpointNotes, 'run'> {}

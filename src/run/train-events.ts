@@ -1,8 +1,8 @@
 // What train() yields, but for steps and epochs (fit-options.ts).
 import type { Method } from '../adapters/inject.ts'
 import type { PassedOver } from '../data/passed-over.ts'
-import type { EpochEvent, FitResult, StepEvent } from './fit-options.ts'
-import type { SharedImage } from './image-changes.ts'
+import type { EpochEvent, FitResult, StepEvent } from '../train/fit-options.ts'
+import type { SharedImage } from '../use/image-changes.ts'
 import type { CheckEvent } from './run-images.ts'
 
 export type { CheckEvent, EpochEvent, StepEvent }

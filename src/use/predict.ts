@@ -4,11 +4,11 @@ import { loadBatches } from '../data/loader.ts'
 import { evalTransform } from '../data/transforms.ts'
 import { InputError } from '../platform/errors.ts'
 import type { ImageSource } from '../platform/platform.ts'
-import { logitsOf } from './evaluate.ts'
+import { checkRules, flag, func, object, type RulesOf, someOf } from '../settings/rules.ts'
+import { settingRules } from '../settings/setting-rules.ts'
+import { multiclass, type Prediction, type Task } from '../tasks/task.ts'
+import { logitsOf } from '../train/evaluate.ts'
 import type { OpenModel } from './open-model.ts'
-import { checkRules, flag, func, object, type RulesOf, someOf } from './rules.ts'
-import { settingRules } from './setting-rules.ts'
-import { multiclass, type Prediction, type Task } from './task.ts'
 
 /** A prediction and the file, or the made-up name, of its image. */
 export interface ImagePrediction extends Prediction {

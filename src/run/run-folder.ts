@@ -6,11 +6,11 @@ import type { ImageFolder } from '../data/image-folder.ts'
 import { adapterFiles, checkpointFiles } from '../io/checkpoint.ts'
 import { localFiles } from '../io/local-files.ts'
 import { InputError } from '../platform/errors.ts'
+import type { TrainSettings } from '../settings/settings.ts'
+import type { EpochEvent, StepEvent } from '../train/fit-options.ts'
+import { imagesFile } from '../use/image-list.ts'
+import { readRun, runFile } from '../use/run-file.ts'
 import type { SavedState } from './checkpoints.ts'
-import type { EpochEvent, StepEvent } from './fit-options.ts'
-import { imagesFile } from './image-list.ts'
-import { readRun, runFile } from './run-file.ts'
-import type { TrainSettings } from './settings.ts'
 
 /** File names of a run folder. */
 export const runFolder = {

@@ -16,7 +16,7 @@ import { truncatedNormal } from '../nn/layers.ts'
 import { setTrainable } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import { Rng } from '../tensor/philox.ts'
-import type { OpenModel } from './open-model.ts'
+import type { OpenModel } from '../use/open-model.ts'
 
 /** Learning rates that suit each method with AdamW. OTX uses 1e-4 for all, which leaves adapters and heads behind. */
 export const defaultRates: Readonly<Record<Method, number>> = { full: 1e-4, linear: 1e-3, lora: 1e-3, dora: 1e-3 }

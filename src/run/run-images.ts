@@ -2,11 +2,19 @@
 import { type ImageFolder, openImageFolder } from '../data/image-folder.ts'
 import { localFiles } from '../io/local-files.ts'
 import { ChangedError, InputError } from '../platform/errors.ts'
-import { type Change, compareImages, describeChanges } from './image-changes.ts'
-import { divided, findDigests, keepList, type ListKeeper, listImages, readImageList, wholeOf } from './image-list.ts'
-import { readRun } from './run-file.ts'
+import { defaults, type TrainSettings } from '../settings/settings.ts'
+import { type Change, compareImages, describeChanges } from '../use/image-changes.ts'
+import {
+  divided,
+  findDigests,
+  keepList,
+  type ListKeeper,
+  listImages,
+  readImageList,
+  wholeOf,
+} from '../use/image-list.ts'
+import { readRun } from '../use/run-file.ts'
 import { checkClasses, runFolder } from './run-folder.ts'
-import { defaults, type TrainSettings } from './settings.ts'
 
 /** Before a run goes on its images are read, to see that they are the same; told now and then, where that takes long. */
 export interface CheckEvent {

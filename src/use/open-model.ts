@@ -14,12 +14,12 @@ import type { Vit } from '../models/vit.ts'
 import type { Interpolation } from '../models/vit-config.ts'
 import { disposeModule } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
+import { checkRules, flag, func, type RulesOf, string, text } from '../settings/rules.ts'
+import { settingRules } from '../settings/setting-rules.ts'
 import { adapterFingerprint, type Fingerprint, fingerprint, hashed } from './fingerprint.ts'
 import { imagesOf } from './model-images.ts'
 import { otherBase } from './other-base.ts'
-import { checkRules, flag, func, type RulesOf, string, text } from './rules.ts'
 import { readRun } from './run-file.ts'
-import { settingRules } from './setting-rules.ts'
 
 export interface OpenModelOptions extends ResolveOptions {
   /** Input side in pixels; default: what the checkpoint's preprocessor makes. */

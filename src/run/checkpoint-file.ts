@@ -7,7 +7,7 @@ import { openSafetensors, type SafetensorsFile } from '../io/safetensors.ts'
 import { type TensorToWrite, writeSafetensors } from '../io/safetensors-write.ts'
 import { InputError } from '../platform/errors.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
-import type { FitState } from './fit-options.ts'
+import type { FitState } from '../train/fit-options.ts'
 
 /** What a checkpoint says beside the state. */
 export interface CheckpointNotes {

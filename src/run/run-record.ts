@@ -4,10 +4,10 @@ import { platform } from '#platform'
 import type { Backend } from '../backend/backend.ts'
 import { localFiles } from '../io/local-files.ts'
 import { version } from '../platform/version.ts'
+import { defaults, pick } from '../settings/settings.ts'
+import { runFile } from '../use/run-file.ts'
 import type { Run } from './run.ts'
-import { runFile } from './run-file.ts'
 import type { RunModel } from './run-model.ts'
-import { defaults, pick } from './settings.ts'
 
 /** What a run came to before this process, or its last device, took it up; the trainer adds to it. */
 export interface Past {

@@ -1,11 +1,12 @@
 // A run while this process trains it: what stays when a device is lost and the next one takes over.
+
+import type { TrainSettings } from '../settings/settings.ts'
+import { sharedImages } from '../use/image-changes.ts'
+import type { RunFile } from '../use/run-file.ts'
 import type { Checkpoints } from './checkpoints.ts'
-import { sharedImages } from './image-changes.ts'
-import type { RunFile } from './run-file.ts'
 import type { RunImages } from './run-images.ts'
 import type { RunHold } from './run-lock.ts'
 import type { Past } from './run-record.ts'
-import type { TrainSettings } from './settings.ts'
 import type { DuplicatesEvent, SkipEvent } from './train-events.ts'
 
 /** What is known of a run, and what came of it so far. */

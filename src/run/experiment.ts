@@ -10,8 +10,12 @@ import { Vit } from '../models/vit.ts'
 import { truncatedNormal } from '../nn/layers.ts'
 import { countParameters, disposeModule } from '../nn/module.ts'
 import { version } from '../platform/version.ts'
+import type { ExperimentResult, ExperimentRun } from '../report/experiment-result.ts'
+import { multiclass } from '../tasks/task.ts'
 import { Rng } from '../tensor/philox.ts'
-import { type BatchSource, evaluate } from './evaluate.ts'
+import { type BatchSource, evaluate } from '../train/evaluate.ts'
+import { fit } from '../train/fit.ts'
+import { openModel } from '../use/open-model.ts'
 import {
   checkClasses,
   checkExperiment,
@@ -24,12 +28,8 @@ import {
   type RunPosition,
   type RunSettings,
 } from './experiment-options.ts'
-import { fit } from './fit.ts'
 import { frozenFeatures } from './frozen-features.ts'
-import { openModel } from './open-model.ts'
 import { defaultRates, prepare } from './prepare.ts'
-import type { ExperimentResult, ExperimentRun } from './report/experiment-result.ts'
-import { multiclass } from './task.ts'
 
 /** Random numbers of fresh weights; prepare.ts uses 900 for the head. */
 const scratchStream = 901

@@ -10,7 +10,7 @@ import { Module } from '../nn/module.ts'
 import { reshape } from '../ops/view.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
-import type { Batch, BatchSource } from './evaluate.ts'
+import type { Batch, BatchSource } from '../train/evaluate.ts'
 
 export interface FrozenFeaturesOptions {
   transform: Transform

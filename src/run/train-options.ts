@@ -1,9 +1,9 @@
 // What train() is given: the settings of a run, and how it is run this time.
 import type { Backend } from '../backend/backend.ts'
 import type { ResolveOptions } from '../io/hub.ts'
-import { flag, func, object, type RulesOf } from './rules.ts'
-import { settingRules } from './setting-rules.ts'
-import type { TrainSettings } from './settings.ts'
+import { flag, func, object, type RulesOf } from '../settings/rules.ts'
+import { settingRules } from '../settings/setting-rules.ts'
+import type { TrainSettings } from '../settings/settings.ts'
 
 export interface TrainOptions extends TrainSettings {
   /** Continue the run in `out`; its own settings apply, only epochs, device, threads, strict, onDeviceLost and saveEvery may be given anew. */

@@ -7,10 +7,21 @@ import type { Dataset } from '../data/dataset.ts'
 import type { TrainTransformOptions } from '../data/transforms.ts'
 import type { ResolveOptions } from '../io/hub.ts'
 import { InputError } from '../platform/errors.ts'
-import type { EpochEvent, FitOptions, StepEvent } from './fit-options.ts'
-import type { ExperimentRun } from './report/experiment-result.ts'
-import { checkRules, choice, either, flag, func, number, object, type RulesOf, someOf, string } from './rules.ts'
-import { checkAdapter, settingRules } from './setting-rules.ts'
+import type { ExperimentRun } from '../report/experiment-result.ts'
+import {
+  checkRules,
+  choice,
+  either,
+  flag,
+  func,
+  number,
+  object,
+  type RulesOf,
+  someOf,
+  string,
+} from '../settings/rules.ts'
+import { checkAdapter, settingRules } from '../settings/setting-rules.ts'
+import type { EpochEvent, FitOptions, StepEvent } from '../train/fit-options.ts'
 
 /** A fine-tuning method, or the control: the same architecture with fresh weights, trained whole. */
 export type ExperimentMethod = Method | 'scratch'
