@@ -3,7 +3,7 @@
 // `worker:image-worker` the text of what makes images there.
 // Type declarations are not made here (.ci/tsconfig.types.json).
 
-import { demoFiles, demoPackages } from '.ci/demo-files.mjs'
+import { demoFiles, demoPackages } from './.ci/demo-files.mjs'
 import { createHash } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
