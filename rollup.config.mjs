@@ -3,7 +3,6 @@
 // `worker:image-worker` the text of what makes images there.
 // Type declarations are not made here (.ci/tsconfig.types.json).
 
-import { demoFiles, demoPackages } from './.ci/demo-files.mjs'
 import { createHash } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,6 +12,7 @@ import asc from 'assemblyscript/asc'
 import { transform } from 'esbuild'
 import { rollup } from 'rollup'
 import esbuild from 'rollup-plugin-esbuild'
+import { demoFiles, demoPackages } from './.ci/demo-files.mjs'
 
 const root = fileURLToPath(new URL('.', import.meta.url))
 const cache = join(root, 'node_modules/.cache/vitune')

@@ -106,8 +106,8 @@ const config = parseVitConfig({
 })
 const backend = await createWasm({ threads: Number(flags.threads) })
 const model = new Vit(backend, config, truncatedNormal(new Rng(seed), 0.02))
-const task = multiclass(classes)
-const labels = Int32Array.from({ length: train.length }, (_, i) => train.label(i))
+const task = multiclass(classes, { labelSmoothing: 0.1 })
+const labels = Int32Array.from({ length: train.length }, (_, i) => train.labels(i).present[0]!)
 // The usual augmentation for CIFAR: shifted by up to 4 px (zeros outside), mirrored half of the time. It costs no resize.
 const normalised = preprocess.mean.map((mean, c) =>
   Float32Array.from({ length: 256 }, (_, v) => (v * preprocess.scale - mean) / preprocess.std[c]!),
@@ -175,8 +175,8 @@ async function finish(): Promise<void> {
   const tensors = (await exportTensors(model, 'huggingface')).map((t) => ({ ...t, dtype: 'F16' as const }))
   await writeSafetensors(join(final, 'model.safetensors'), tensors)
   const { model: rounded } = await loadVit(backend, await openCheckpoint(final))
-  const { accuracy, images } = await evaluate(rounded, task, val)
-  console.log(`${final}: top-1 ${(accuracy * 100).toFixed(2)} % on ${images} test images, weights in F16`)
+  const { accuracy, count } = await evaluate(rounded, task, val)
+  console.log(`${final}: top-1 ${(accuracy * 100).toFixed(2)} % on ${count} test images, weights in F16`)
 }
 
 const full = epochs - Number(flags.full)
@@ -189,6 +189,7 @@ for (const [until, patchKeep] of [
 ] as const) {
   if (state && state.numbers.epoch >= until) continue
   const phase = new AbortController()
+  model.setDropout({ patchKeep })
   const run = fit({
     model,
     task,
@@ -199,9 +200,7 @@ for (const [until, patchKeep] of [
     schedule: 'cosine',
     warmup: 100,
     clip: 1,
-    labelSmoothing: 0.1,
     seed,
-    patchKeep,
     resume: state,
     signal: phase.signal,
     save: (now) => {
@@ -214,8 +213,8 @@ for (const [until, patchKeep] of [
       const { epoch, trainLoss, trainAccuracy, seconds } = event
       console.log(`epoch ${epoch}: loss ${trainLoss.toFixed(3)}, ${percent(trainAccuracy)}, ${seconds.toFixed(0)} s`)
     } else if (event.step % 50 === 0) {
-      const { step, steps, loss, lr, images, seconds } = event
-      const speed = (images / seconds).toFixed(0)
+      const { step, steps, loss, lr, count, seconds } = event
+      const speed = (count / seconds).toFixed(0)
       console.log(`step ${step}/${steps}: loss ${loss.toFixed(3)}, rate ${lr.toExponential(2)}, ${speed} images/s`)
     }
   }

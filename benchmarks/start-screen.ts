@@ -29,14 +29,14 @@ export function startScreen(ui: Ui, seeds: number, methods: readonly string[], d
       began = performance.now()
       live(event, 0, [])
     } else if (event.kind === 'progress' && event.event.kind === 'step') {
-      const { step, steps, epoch, epochs, loss, accuracy, images } = event.event
+      const { step, steps, epoch, epochs, loss, accuracy, count } = event.event
       const past = (performance.now() - began) / 1000
       live(event, step / steps, [
         `epoch ${epoch}/${epochs}`,
         `loss ${loss.toFixed(2)}`,
         `acc ${percent(accuracy)}`,
         `${duration((past / step) * (steps - step))} left`,
-        `${Math.round((step * images) / past)} images/s`,
+        `${Math.round((step * count) / past)} images/s`,
       ])
     } else if (event.kind === 'test') {
       live(event, 1, [`testing on ${event.images} images`])

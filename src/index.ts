@@ -111,7 +111,6 @@ export {
   decodeFile,
   type FileDatasetOptions,
   fileDataset,
-  labelsOf,
   type MemoryDatasetOptions,
   memoryDataset,
   type StoredImages,
@@ -207,7 +206,8 @@ export { isSaved, isTarget, strength } from './adapters/rules.ts'
 export { type BenchmarkOptions, type BenchmarkResult, benchmark, type Spread } from './run/benchmark.ts'
 export { readCheckpoint, writeCheckpoint } from './run/checkpoint-file.ts'
 export { type EstimateOptions, estimate, type MemoryEstimate } from './run/estimate.ts'
-export { type Batch, type BatchSource, type Evaluation, evaluate, logitsOf, type Network } from './train/evaluate.ts'
+export type { Batch, BatchSource } from './train/batch.ts'
+export { type Evaluated, type Evaluation, evaluate, logitsOf } from './train/evaluate.ts'
 export { experiment } from './run/experiment.ts'
 export {
   type ExperimentDataset,
@@ -235,7 +235,19 @@ export { summaryWords } from './report/summary-words.ts'
 export { renderTable } from './report/table.ts'
 export { type RunFile, readRun } from './use/run-file.ts'
 export { type SeenImages, seenImages, type Tested, type TestImages, testedOf } from './use/seen-images.ts'
-export { type Metrics, multiclass, type Prediction, type Task } from './tasks/task.ts'
+export {
+  type ImageLabels,
+  type LabelSpace,
+  hierarchicalLabels,
+  multiclassLabels,
+  multilabelLabels,
+  type TaskName,
+} from './labels/labels.ts'
+export type { Model } from './nn/model.ts'
+export { multiclass } from './tasks/multiclass.ts'
+export { createTask } from './tasks/registry.ts'
+export type { LabelRow, Metrics, Prediction, Task, TaskOptions } from './tasks/task.ts'
+export type { HostInputs, HostValues } from './tensor/host.ts'
 export {
   type CheckEvent,
   type DoneEvent,

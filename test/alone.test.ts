@@ -7,7 +7,6 @@ import sharp from 'sharp'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
-  type Batch,
   type BatchSource,
   createReference,
   disposeModule,
@@ -22,6 +21,7 @@ import {
   trainTransform,
   withInputSize,
 } from 'vitune'
+import { batchOf } from './batch-of.ts'
 import { pixels, smallVit } from './small-vit.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'vitune-alone-'))
@@ -32,12 +32,7 @@ test('a step and an epoch say how long they waited for their batches, apart from
   const backend = createReference()
   const model = smallVit(backend)
   freezeBackbone(model)
-  const batch: Batch = {
-    images: pixels(3),
-    shape: [3, 3, 8, 8],
-    labels: Int32Array.of(0, 1, 2),
-    files: ['a', 'b', 'c'],
-  }
+  const batch = batchOf(Float32Array.from(pixels(3)), [3, 3, 8, 8], [0, 1, 2], ['a', 'b', 'c'])
   const train = (wait: number): BatchSource => ({
     batches: 4,
     async *epoch() {
@@ -98,7 +93,7 @@ test('a loop that is busy with each batch waits for the next one less than 3 % o
     let asked = 0
     let batches = 0
     for await (const batch of loadBatches(dataset, order, { transform, batchSize })) {
-      assert.is(batch.labels.length, batchSize)
+      assert.is(batch.count, batchSize)
       // For the first one there is nothing to do meanwhile.
       if (batches++ > 0) waited += performance.now() - asked
       // As in a step without threads, nothing else can happen on this thread meanwhile.

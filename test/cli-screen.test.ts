@@ -65,7 +65,7 @@ const step = (n: number): StepEvent => ({
   loss: 0.5,
   accuracy: 0.875,
   lr: 1e-3,
-  images: 16,
+  count: 16,
   seconds: 1,
   dataSeconds: 0,
   peakBytes: 0,

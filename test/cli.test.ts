@@ -39,7 +39,9 @@ async function logits(files: readonly string[], base: string, adapter?: string):
   for (const file of files) {
     const values = new Float32Array(3 * height * width)
     transform.apply(await decodeFile(file), new Rng(0), values)
-    rows.push(Array.from(await logitsOf(opened.model, { images: values, shape: [1, 3, height, width] })))
+    rows.push(
+      Array.from(await logitsOf(opened.model, { inputs: { images: { data: values, shape: [1, 3, height, width] } } })),
+    )
   }
   disposeModule(opened.model)
   assert.is(backend.memory().buffers, 0)

@@ -2,7 +2,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
-  type Batch,
   createWasm,
   disposeModule,
   type EstimateOptions,
@@ -17,6 +16,7 @@ import {
   Vit,
   type VitConfig,
 } from 'vitune'
+import { batchOf } from './batch-of.ts'
 
 /** ViT-S's width and heads, with two blocks and few tokens. */
 const config: VitConfig = {
@@ -51,12 +51,8 @@ async function measured(o: EstimateOptions): Promise<number> {
   const names = ['a', 'b', 'c']
   prepare(model, names, o.method ?? 'lora', { seed: 0 })
   const [height, width] = o.config.imageSize
-  const batch: Batch = {
-    images: new Float32Array(o.batchSize * 3 * height * width).fill(0.1),
-    shape: [o.batchSize, 3, height, width],
-    labels: new Int32Array(o.batchSize),
-    files: [],
-  }
+  const pixels = new Float32Array(o.batchSize * 3 * height * width).fill(0.1)
+  const batch = batchOf(pixels, [o.batchSize, 3, height, width], new Int32Array(o.batchSize))
   const source = (batches: number) => ({
     batches,
     async *epoch() {

@@ -165,12 +165,13 @@ test('features of a frozen backbone, computed once, give the losses of training 
     const opened = await openModel(backend, model)
     prepare(opened.model, classes, 'linear', { seed: 0 })
     const transform = evalTransform(opened.preprocess)
-    const plan = { transform, batchSize: 8, seed: 5 }
+    const task = multiclass(classes)
+    const plan = { transform, targets: task.targets, batchSize: 8, seed: 5 }
     const inputs = cached
       ? (await frozenFeatures(opened.model, train, plan))!
       : { model: opened.model, train: batchSource(train, { ...plan, order: 'shuffle' }) }
     const seen: number[] = []
-    for await (const event of fit({ ...inputs, task: multiclass(classes), epochs: 3, lr: 0.02 })) {
+    for await (const event of fit({ ...inputs, task, epochs: 3, lr: 0.02 })) {
       if (event.kind === 'step') seen.push(event.loss)
     }
     disposeModule(opened.model)

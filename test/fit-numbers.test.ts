@@ -21,9 +21,11 @@ import {
   meanAll,
   NotFiniteError,
   type Optimizer,
+  reshape,
   saveVit,
   type Vit,
 } from 'vitune'
+import { batchOf } from './batch-of.ts'
 import { isEpoch, isStep, type Own, outcome, prepared, run, source, task } from './fit-tools.ts'
 import { near } from './grad-check.ts'
 import { smallVit, weightsOf } from './small-vit.ts'
@@ -44,12 +46,12 @@ async function cut(sizes: readonly number[]): Promise<BatchSource> {
   )
   const batches = sizes.map((size): Batch => {
     const part = images.splice(0, size)
-    return {
-      images: Float32Array.from(part.flatMap((b) => Array.from(b.images))),
-      labels: Int32Array.from(part.flatMap((b) => Array.from(b.labels))),
-      shape: [size, 3, 8, 8],
-      files: part.flatMap((b) => b.files),
-    }
+    return batchOf(
+      Float32Array.from(part.flatMap((b) => Array.from(b.inputs.images!.data))),
+      [size, 3, 8, 8],
+      part.flatMap((b) => Array.from(b.targets.label!.data)),
+      part.flatMap((b) => b.names),
+    )
   })
   return {
     batches: batches.length,
@@ -78,7 +80,7 @@ test('a step of uneven batches and parts is the step of all their images, in gra
       for (const [what, options] of others) {
         const got = await outcome(backend, { ...steps, val: await cut([3, 4]), ...options }, method)
         const told = ({ events }: typeof whole) => [
-          ...events.filter(isStep).flatMap((e) => [e.loss, e.accuracy, e.images, e.gradNorm!]),
+          ...events.filter(isStep).flatMap((e) => [e.loss, e.accuracy, e.count, e.gradNorm!]),
           ...events.filter(isEpoch).flatMap((e) => [e.trainLoss, e.trainAccuracy, e.loss!, e.accuracy!]),
         ]
         near(told(got), told(whole), within, `${method} ${what}`)
@@ -208,7 +210,7 @@ test('outputs that are no finite numbers are no prediction: validation, evaluati
   // Training is fine, its validation data is out of range.
   const fine = prepared(backend, 'linear')
   const far = await batchesOf(source(1, 4, 2))
-  far[0]!.images[5] = Number.NaN
+  far[0]!.inputs.images!.data[5] = Number.NaN
   const val: BatchSource = {
     batches: 1,
     async *epoch() {
@@ -217,7 +219,7 @@ test('outputs that are no finite numbers are no prediction: validation, evaluati
   }
   const { saved, best, error } = await failing(fine, { val })
   assert.equal([saved, best], [[], []])
-  assert.match(error.message, /^training: an output on the validation images became NaN or infinite in step 4; /)
+  assert.match(error.message, /^training: an output on the validation data became NaN or infinite in step 4; /)
   disposeModule(fine)
   assert.is(backend.memory().buffers, 0)
   await backend.dispose()
@@ -248,7 +250,7 @@ test('an infinite output ends training where the loss is finite, before the weig
   bias!.assign(new Float32Array(3).fill(Number.NEGATIVE_INFINITY))
   const before = await weightsOf(model)
   // A loss that takes such an output for a sure no.
-  const { error } = await failing(model, { task: { ...task, loss: (logits) => meanAll(exp(logits)) } })
+  const { error } = await failing(model, { task: { ...task, terms: (logits) => reshape(meanAll(exp(logits)), [1]) } })
   assert.match(error.message, /^training: an output became -Infinity in step 1; /)
   assert.equal(await weightsOf(model), before)
   disposeModule(model)
@@ -261,8 +263,8 @@ test('a gradient norm that is infinite ends training', async () => {
   model.head!.weight.assign(new Float32Array(model.head!.weight.size))
   // The loss of equal outputs is 1e30, its gradient by features of 1e10 beyond f32.
   model.norm.weight.assign(new Float32Array(16).fill(1e10))
-  const loss: typeof task.loss = (...given) => affine(task.loss(...given), 1e30)
-  const { saved, error } = await failing(model, { clip: 1, optimizer: 'sgd', task: { ...task, loss } })
+  const terms: typeof task.terms = (...given) => affine(task.terms(...given), 1e30)
+  const { saved, error } = await failing(model, { clip: 1, optimizer: 'sgd', task: { ...task, terms } })
   assert.equal(saved, [])
   assert.match(error.message, /^training: the gradient norm became Infinity in step 1; /)
   disposeModule(model)

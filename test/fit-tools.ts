@@ -19,6 +19,7 @@ import {
   type Vit,
   type VitConfig,
 } from 'vitune'
+import { batchOf } from './batch-of.ts'
 import { smallVit, weightsOf } from './small-vit.ts'
 
 export const classes = ['ant', 'bee', 'cat']
@@ -31,7 +32,12 @@ export function source(count: number, size = 4, seed = 1): BatchSource {
     const labels = Int32Array.from({ length: size }, (_, i) => (b * size + i) % 3)
     const pixel = (j: number) => (Math.floor(j / 64) % 3 === labels[Math.floor(j / 192)] ? 1 : 0) + 0.5 * rng.normal()
     const images = Float32Array.from({ length: size * 192 }, (_, j) => pixel(j))
-    return { images, shape: [size, 3, 8, 8], labels, files: Array.from(labels, (_, i) => `${b}-${i}.png`) }
+    return batchOf(
+      images,
+      [size, 3, 8, 8],
+      labels,
+      Array.from(labels, (_, i) => `${b}-${i}.png`),
+    )
   })
   return {
     batches: count,
@@ -52,7 +58,8 @@ export function prepared(backend: Backend, method: Method = 'lora', changes: Par
   return model
 }
 
-export type Own = Omit<FitOptions, 'model' | 'task'> & Partial<Pick<FitOptions, 'task'>>
+export type Own = Omit<FitOptions, 'model' | 'task'> &
+  Partial<Pick<FitOptions, 'task'>> & { patchKeep?: number; labelSmoothing?: number }
 export const usual: Own = { train: source(4), epochs: 2, lr: 0.01, seed: 3 }
 
 export interface Run {
@@ -64,7 +71,10 @@ export interface Run {
 /** Trains to the end, or until `until` says so (then by its signal). */
 export async function run(model: Vit, options: Partial<Own> = {}, until?: (event: FitEvent) => boolean): Promise<Run> {
   const stop = new AbortController()
-  const loop = fit({ model, task, ...usual, ...options, signal: stop.signal })
+  const { patchKeep, labelSmoothing, ...rest } = options
+  model.setDropout(patchKeep === undefined ? {} : { patchKeep })
+  const smoothed = multiclass(classes, { labelSmoothing })
+  const loop = fit({ model, task: smoothed, ...usual, ...rest, signal: stop.signal })
   const events: FitEvent[] = []
   for (;;) {
     const next = await loop.next()

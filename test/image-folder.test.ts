@@ -12,10 +12,10 @@ import {
   evalTransform,
   fileDataset,
   type ImageBatch,
-  labelsOf,
   loadBatch,
   loadBatches,
   memoryDataset,
+  multiclassLabels,
   openImageFolder,
   openTestFolder,
   parsePreprocessor,
@@ -71,7 +71,10 @@ test('classes and files come sorted by name, folders inside a class are walked, 
   assert.equal(found.classes, ['Z', 'b', 'é'])
   const expected = ['Z/x.jpeg', 'Z/y.png', 'b/10.JPG', 'b/2.jpg', 'b/a.webp', 'b/deeper/3.jpg', 'é/1.png', 'é/2.png']
   assert.equal(filesOf(found.train, folder), expected)
-  assert.equal([...labelsOf(found.train)], [0, 0, 1, 1, 1, 1, 2, 2])
+  assert.equal(
+    Array.from({ length: found.train.length }, (_, i) => found.train.labels(i).present[0]),
+    [0, 0, 1, 1, 1, 1, 2, 2],
+  )
   assert.is(found.val, undefined)
   assert.is(found.valSource, 'none')
   assert.equal(
@@ -98,7 +101,7 @@ test('train, val and test folders are taken as they are, under any usual name', 
     const found = await openImageFolder(dir)
     assert.equal([found.train.length, found.val?.length, found.test?.length], [3, 1, 1])
     assert.is(found.valSource, 'folder')
-    assert.equal([found.val?.label(0), found.val?.classes], [1, ['a', 'b']])
+    assert.equal([found.val?.labels(0).present[0], found.val?.classes], [1, ['a', 'b']])
     assert.equal(filesOf(await openTestFolder(dir, { classes: found.classes }), dir), [`${last}/a/5.png`])
   }
 })
@@ -115,13 +118,13 @@ test('a train folder without a val folder is split, and classes may be called tr
 test('another folder can be given to validate on, with some or all of the classes', async ({ folder }) => {
   fill(folder, ['data/a/1.png', 'data/b/1.png', 'held/b/7.png', 'odd/c/1.png', 'none/readme.md'])
   const found = await openImageFolder(join(folder, 'data'), { val: join(folder, 'held') })
-  assert.equal([found.train.length, found.val?.length, found.val?.label(0)], [2, 1, 1])
+  assert.equal([found.train.length, found.val?.length, found.val?.labels(0).present[0]], [2, 1, 1])
   const open = (val: string) => refusal(openImageFolder(join(folder, 'data'), { val: join(folder, val) }))
   assert.match(await open('odd'), 'must be among those trained on, got also c')
   assert.match(await open('none'), 'has no class folders')
   assert.match(await open('absent'), 'must be a folder of images, got nothing there')
   assert.match(await refusal(openTestFolder(join(folder, 'odd'), { classes: ['a'] })), 'got also c')
-  assert.is((await openTestFolder(join(folder, 'held'), { classes: ['a', 'x', 'b'] })).label(0), 2)
+  assert.equal((await openTestFolder(join(folder, 'held'), { classes: ['a', 'x', 'b'] })).labels(0).present, [2])
 })
 
 test('folders that cannot be trained on have one sentence each', async ({ folder }) => {
@@ -198,19 +201,26 @@ test('batches cut the order, and may leave out a short last one', () => {
 test('a batch holds the transformed images, labels and files in the order asked for', async ({ folder }) => {
   fill(folder, ['a/1.png', 'a/2.png', 'b/3.png'])
   const { train } = await openImageFolder(folder, { valFraction: 0 })
-  const batch = await loadBatch(train, [2, 0, 1, 0], { transform: still, parallel: 3 })
-  assert.equal(batch.shape, [4, 3, 8, 8])
-  assert.equal([...batch.labels], [1, 0, 0, 0])
+  const batch = await loadBatch(train, [2, 0, 1, 0], {
+    transform: still,
+    parallel: 3,
+    targets: (given) => ({
+      label: { data: Int32Array.from(given, ({ present }) => present[0]!), shape: [given.length] },
+    }),
+  })
+  const labels = Array.from(batch.targets.label!.data)
+  assert.equal(batch.inputs.images.shape, [4, 3, 8, 8])
+  assert.equal(labels, [1, 0, 0, 0])
   assert.equal(
-    batch.files.map((file) => file.slice(-7)),
+    batch.names.map((file) => file.slice(-7)),
     ['b/3.png', 'a/1.png', 'a/2.png', 'a/1.png'],
   )
   const level = (v: number) => Math.fround(Math.fround(Math.fround(v / 255) - 0.5) / 0.5)
   assert.equal(
-    [0, 1, 2, 3].map((i) => batch.images[i * 192]),
+    [0, 1, 2, 3].map((i) => batch.inputs.images.data[i * 192]),
     [240, 0, 120, 0].map(level),
   )
-  assert.equal((await loadBatch(train, [], { transform: still })).shape, [0, 3, 8, 8])
+  assert.equal((await loadBatch(train, [], { transform: still })).inputs.images.shape, [0, 3, 8, 8])
 })
 
 test('random images hang on seed, epoch and index alone, not on batches, order or what decoded first', async () => {
@@ -218,9 +228,10 @@ test('random images hang on seed, epoch and index alone, not on batches, order o
     Uint8Array.from({ length: 40 * 30 * 3 }, (_, i) => (i * 31 + n * 7) & 255),
   )
   const slow = (order: number[]): Dataset => ({
+    labelSpace: multiclassLabels(['a']),
     classes: ['a'],
     length: 5,
-    label: () => 0,
+    labels: () => ({ present: [0] }),
     file: (i) => `${i}`,
     async image(i) {
       await new Promise((resolve) => setTimeout(resolve, order[i]! * 4))
@@ -231,10 +242,14 @@ test('random images hang on seed, epoch and index alone, not on batches, order o
   const one = await loadBatch(slow([0, 4, 1, 3, 2]), [0, 1, 2, 3, 4], options)
   const two = await loadBatch(slow([4, 0, 3, 1, 2]), [4, 3, 2, 1, 0], { ...options, parallel: 2 })
   for (let i = 0; i < 5; i++) {
-    assert.equal(one.images.slice(i * 192, (i + 1) * 192), two.images.slice((4 - i) * 192, (5 - i) * 192), `image ${i}`)
+    assert.equal(
+      one.inputs.images.data.slice(i * 192, (i + 1) * 192),
+      two.inputs.images.data.slice((4 - i) * 192, (5 - i) * 192),
+      `image ${i}`,
+    )
   }
   const other = await loadBatch(slow([0, 0, 0, 0, 0]), [0], { ...options, epoch: 3 })
-  assert.not.equal(other.images, one.images.slice(0, 192))
+  assert.not.equal(other.inputs.images.data, one.inputs.images.data.slice(0, 192))
   const draws = new Set<number>()
   for (let epoch = 0; epoch < 20; epoch++) for (let i = 0; i < 20; i++) draws.add(sampleRng(1, epoch, i).uint32())
   assert.is(draws.size, 400)
@@ -247,7 +262,7 @@ test('a source gives the same epochs again, and a later start gives the rest of 
   assert.is(source.batches, 3)
   const first = await collect(source.epoch(1, 0))
   assert.equal(
-    first.map((batch) => batch.labels.length),
+    first.map((batch) => batch.count),
     [3, 3, 1],
   )
   assert.equal(await collect(source.epoch(1, 0)), first)
@@ -256,16 +271,17 @@ test('a source gives the same epochs again, and a later start gives the rest of 
     (await collect(source.epoch(2, 0))).flatMap((b) => b.indices),
     first.flatMap((b) => b.indices),
   )
-  assert.is(first[0]!.files[0], `image ${first[0]!.indices[0]}`)
+  assert.is(first[0]!.names[0], `image ${first[0]!.indices[0]}`)
   assert.is(batchSource(dataset, { transform: still, batchSize: 3, dropLast: true }).batches, 2)
 })
 
 test('the next batch loads while the last is in use, and stopping early leaves nothing unhandled', async () => {
   const asked: number[] = []
   const dataset: Dataset = {
+    labelSpace: multiclassLabels(['a']),
     classes: ['a'],
     length: 6,
-    label: () => 0,
+    labels: () => ({ present: [0] }),
     file: (i) => `${i}`,
     async image(i) {
       asked.push(i)
@@ -296,15 +312,14 @@ test('broken images are told and left out, or fail a strict run by name', async 
   const onBroken = (file: string, reason: string) => told.push(`${file.slice(folder.length + 1)} ${reason.length > 0}`)
   const batches = await collect(loadBatches(train, [3, 1, 0, 2, 1, 2], { transform: still, batchSize: 2, onBroken }))
   assert.equal(
-    batches.map((batch) => batch.shape[0]),
+    batches.map((batch) => batch.count),
     [1, 1, 0],
   )
   assert.equal(
     batches.map((batch) => [...batch.indices]),
     [[3], [0], []],
   )
-  assert.is(batches[1]!.images.length, 192)
-  assert.equal([...batches[0]!.labels], [1])
+  assert.is(batches[1]!.inputs.images.data.length, 192)
   assert.equal(told, ['a/2.png true', 'b/3.png true', 'a/2.png true', 'b/3.png true'])
   const strict = await refusal(loadBatch(train, [0, 1], { transform: still, strict: true }))
   assert.ok(strict.startsWith(join(folder, 'a/2.png')), strict)

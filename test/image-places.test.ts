@@ -107,7 +107,7 @@ test('folders inside a class belong to it, at any depth, in every part', async (
   const found = await open(folder)
   assert.equal(filesOf(found.train, folder), ['train/a/1.jpg', 'train/b/x/1.jpg', 'train/b/x/y/2.jpg'])
   assert.equal(filesOf(found.val!, folder), ['val/a/q/1.jpg'])
-  assert.equal([found.test!.length, found.test!.label(0)], [1, 1])
+  assert.equal([found.test!.length, found.test!.labels(0).present[0]], [1, 1])
 })
 
 test('links are followed to what has no other way, once; loops and links that leave the folder are named', async ({
@@ -200,7 +200,7 @@ test('splits are whole names of first-level folders in any case, and what is not
 test('two folders that are one split, and folders that only look like splits, are refused', async ({ folder }) => {
   fill(folder, ['x/train/a/1.jpg', 'x/train/b/1.jpg', 'x/val/a/1.jpg', 'x/valid/b/1.jpg'])
   assert.match(await refusal(open(join(folder, 'x'))), /one folder can be the val split, got val, valid; keep one/)
-  assert.is((await open(join(folder, 'x'), { val: join(folder, 'x/valid') })).val!.label(0), 1)
+  assert.is((await open(join(folder, 'x'), { val: join(folder, 'x/valid') })).val!.labels(0).present[0], 1)
   fill(folder, ['y/train/a/1.jpg', 'y/train/b/1.jpg', 'y/TRAIN/a/1.jpg'])
   assert.match(await refusal(open(join(folder, 'y'))), /the train split, got TRAIN, train/)
   fill(folder, ['z/Training/a/1.jpg', 'z/Training/b/1.jpg', 'z/Testing/a/1.jpg'])
@@ -218,7 +218,7 @@ test('a test folder is found with or without a train folder, and says what it is
   assert.equal(filesOf(await openTestFolder(folder, { classes, onNote }), folder), ['Test/a/1.jpg', 'Test/b/x/2.jpg'])
   assert.equal(notes.slice(0, 1), [`tests on Test in ${folder}`])
   assert.match(notes.at(-1)!, /passed over files ending in .txt \(1\): Test\/b\/notes.txt/)
-  assert.is((await openTestFolder(folder, { classes: ['Test', 'a'] })).label(0), 0)
+  assert.is((await openTestFolder(folder, { classes: ['Test', 'a'] })).labels(0).present[0], 0)
 })
 
 /** Files as a page has them, each a picture unless it says what else. */
@@ -280,7 +280,7 @@ test('names that show the same text are one class, which is said; other cases ar
   const found = await open(folder)
   assert.equal(found.classes, ['Rose', nfc, 'rose'])
   assert.is(found.train.length, 4)
-  assert.equal([found.val!.length, found.val!.label(0)], [1, 1])
+  assert.equal([found.val!.length, found.val!.labels(0).present[0]], [1, 1])
   const said = found.notes.join('\n')
   assert.match(said, /2 folders are called "caf\u00e9", spelled in other bytes: they are one class/)
   assert.match(said, /Rose, rose differ only in upper and lower case: they are 2 classes/)

@@ -392,7 +392,7 @@ check(
       const model = smallVit(backend, { pooling, distillationToken: true, positionPrefix: 2, layerScale: true })
       const ctx = new Context()
       const images = tensor(backend, imagesFor(model), [2, 3, 8, 8])
-      const tokens = model.tokens(images, ctx)
+      const tokens = model.encode(images, ctx)
       const all = scope(() =>
         model.norm.forward(model.blocks.reduce((x, block) => block.forward(x, ctx), model.embed(images, ctx))),
       )

@@ -99,7 +99,8 @@ const stored = encodeSafetensors([
 
 const numbers = {
   ...{ step: 4, epoch: 1, batch: 0, optimizerSteps: 4, seed: 0, best: 0.5, bestLoss: 1, bestEpoch: 1, sinceBest: 0 },
-  ...{ plateau: { factor: 1, best: 0, bad: 0 }, lossSum: 0, images: 0, accuracySum: 0 },
+  ...{ bestMetrics: { accuracy: 0.5 }, sums: [1.5], counts: [4], right: 3, of: 4 },
+  ...{ plateau: { factor: 1, best: 0, bad: 0 } },
 }
 const checkpoint = encodeSafetensors([{ name: 'w', shape: [2, 3], data: floats(6) }], {
   format: 'pt',

@@ -24,6 +24,7 @@ import {
   type VitConfig,
 } from 'vitune'
 import { backends } from './backends.ts'
+import { batchOf } from './batch-of.ts'
 import { all, filled } from './buffers.ts'
 import { near } from './grad-check.ts'
 import { smallVit, weightsOf } from './small-vit.ts'
@@ -42,7 +43,12 @@ function source(count: number): BatchSource {
     const size = b === count - 1 ? 2 : 4
     const labels = Int32Array.from({ length: size }, (_, i) => (b + i) % 3)
     const images = Float32Array.from({ length: size * 192 }, () => rng.normal())
-    return { images, shape: [size, 3, 8, 8], labels, files: Array.from(labels, () => 'one.png') }
+    return batchOf(
+      images,
+      [size, 3, 8, 8],
+      labels,
+      Array.from(labels, () => 'one.png'),
+    )
   })
   return {
     batches: count,
@@ -52,7 +58,7 @@ function source(count: number): BatchSource {
   }
 }
 
-type Own = Omit<FitOptions, 'model' | 'task'>
+type Own = Omit<FitOptions, 'model' | 'task'> & { patchKeep?: number }
 const usual: Own = { train: source(3), epochs: 2, lr: 0.01, seed: 3 }
 
 /** Losses, rates, norms and final weights; `between` runs after each step. */
@@ -65,7 +71,9 @@ async function outcome(
   const model = smallVit(backend, { classes, layers: 2, dropout: 0.1, dropPath: 0.2 })
   injectLora(model, loraConfig({ r: 2, useDora: dora, dropout: 0.1 }), 1)
   const steps: number[][] = []
-  for await (const event of fit({ model, task, ...usual, ...options })) {
+  const { patchKeep = 1, ...rest } = options
+  model.setDropout({ patchKeep })
+  for await (const event of fit({ model, task, ...usual, ...rest })) {
     if (event.kind !== 'step') continue
     steps.push([event.loss, event.lr, event.gradNorm ?? 0])
     between(model, event.step)
@@ -284,7 +292,7 @@ for (const label of ['wasm, 1 thread', 'wasm, 2 threads']) {
     injectLora(model, loraConfig({ r: 8 }), 1)
     const rng = new Rng(7)
     const images = Float32Array.from({ length: 2 * 3 * 28 * 28 }, () => rng.normal())
-    const batch: Batch = { images, shape: [2, 3, 28, 28], labels: Int32Array.of(0, 2), files: ['a', 'b'] }
+    const batch = batchOf(images, [2, 3, 28, 28], [0, 2], ['a', 'b'])
     const train: BatchSource = {
       batches: 4,
       async *epoch() {
@@ -322,7 +330,7 @@ test('a replayed step takes nothing from the system and does not run the model a
   const train: BatchSource = {
     batches: 10,
     async *epoch() {
-      for await (const batch of one.epoch(0, 0)) if (batch.labels.length === 4) for (let i = 0; i < 10; i++) yield batch
+      for await (const batch of one.epoch(0, 0)) if (batch.count === 4) for (let i = 0; i < 10; i++) yield batch
     },
   }
   let before = backend.stats()

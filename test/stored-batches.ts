@@ -1,5 +1,6 @@
 // The batches that PyTorch's stored losses were made with.
 import { type Batch, openSafetensors } from 'vitune'
+import { batchOf } from './batch-of.ts'
 import { fixture } from './fixtures.ts'
 
 /** The batches of a model family: `losses/batches-NAME.safetensors`. */
@@ -9,10 +10,7 @@ export async function batchesOf(name: string): Promise<Batch[]> {
   const images = await file.read('pixel_values')
   const labels = Int32Array.from(await file.read('labels'))
   const [size, each] = [images.length / count, labels.length / count]
-  return Array.from({ length: count }, (_, i) => ({
-    images: images.slice(i * size, (i + 1) * size),
-    shape,
-    labels: labels.slice(i * each, (i + 1) * each),
-    files: [],
-  }))
+  return Array.from({ length: count }, (_, i) =>
+    batchOf(images.slice(i * size, (i + 1) * size), shape, labels.slice(i * each, (i + 1) * each)),
+  )
 }

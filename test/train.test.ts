@@ -202,12 +202,12 @@ for (const family of families) {
       assert.equal([start.valSource, start.ignored, start.step, start.threads], ['split', [], 0, threads])
       const steps = only(events, 'step')
       assert.equal(
-        steps.map((s) => [s.step, s.steps, s.epoch, s.images]),
+        steps.map((s) => [s.step, s.steps, s.epoch, s.count]),
         [4, 4, 4, 4, 2].map((n, i) => [i + 1, 5, 1, n]),
       )
       assert.ok(steps.every((s) => Number.isFinite(s.loss) && s.lr === 1e-2 && s.seconds > 0))
       assert.equal([epoch.epoch, epoch.step, epoch.best], [1, 5, true])
-      const mean = steps.reduce((sum, s) => sum + s.loss * s.images, 0) / 18
+      const mean = steps.reduce((sum, s) => sum + s.loss * s.count, 0) / 18
       assert.ok(Math.abs(epoch.trainLoss - mean) < 1e-9)
       assert.equal(
         [done.ended, done.step, done.epochs, done.bestEpoch, done.skipped, done.out],
@@ -251,8 +251,9 @@ test('the accuracy of the kept model is the one that was told', async () => {
   await onBackend(async (backend) => {
     const { model, preprocess } = await openRun(backend, out)
     const { val, classes } = await openImageFolder(three, { seed: 0 })
-    const source = batchSource(val!, { transform: evalTransform(preprocess), batchSize: 4 })
-    const result = await evaluate(model, multiclass(classes), source)
+    const task = multiclass(classes)
+    const source = batchSource(val!, { transform: evalTransform(preprocess), targets: task.targets, batchSize: 4 })
+    const result = await evaluate(model, task, source)
     assert.is(result.accuracy, done.accuracy)
     const best = lines(out).find((line) => line.epoch === done.bestEpoch && 'val_loss' in line)
     assert.is(result.loss, best.val_loss)
@@ -652,7 +653,7 @@ test('broken images are told once each, counted and left out; strict ends at the
   )
   const seen = only(events, 'step').filter((e) => e.epoch === 1)
   assert.is(
-    seen.reduce((n, e) => n + e.images, 0),
+    seen.reduce((n, e) => n + e.count, 0),
     11,
   )
   const message = await refusal(collect({ data, strict: true }))
@@ -734,7 +735,7 @@ test('EXIF-turned, grey, alpha, 16-bit, palette, CMYK and animated images train'
   const events = await collect({ data, val: data, strict: true })
   assert.is(last(events, 'start').train, 26)
   assert.is(
-    only(events, 'step').reduce((n, e) => n + e.images, 0),
+    only(events, 'step').reduce((n, e) => n + e.count, 0),
     26,
   )
   assert.is(last(events, 'done').skipped, 0)

@@ -4,7 +4,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
-  type Batch,
   createWebgpu,
   disposeModule,
   fit,
@@ -17,6 +16,7 @@ import {
   type WebgpuStats,
 } from 'vitune'
 import { create } from 'webgpu'
+import { batchOf } from './batch-of.ts'
 import { idleGpu } from './idle-gpu.ts'
 import { smallVit } from './small-vit.ts'
 
@@ -27,11 +27,10 @@ async function stepsOf(backend: WebgpuBackend, changes: Partial<VitConfig>, imag
   const model = smallVit(backend, { classes, layerScale: true, ...changes })
   injectLora(model, loraConfig({ r: 8 }), 1)
   const [height, width] = model.config.imageSize
-  const shape: Batch['shape'] = [images, 3, height, width]
   const rng = new Rng(7)
   const labels = Int32Array.from({ length: images }, (_, i) => i % classes.length)
   const pixels = Float32Array.from({ length: images * 3 * height * width }, () => rng.normal())
-  const batch: Batch = { images: pixels, shape, labels, files: [] }
+  const batch = batchOf(pixels, [images, 3, height, width], labels)
   const train = {
     batches: 4,
     async *epoch() {

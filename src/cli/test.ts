@@ -7,7 +7,8 @@ import { evalTransform } from '../data/transforms.ts'
 import { localFiles } from '../io/local-files.ts'
 import { InputError, sentence } from '../platform/errors.ts'
 import type { TrainSettings } from '../settings/settings.ts'
-import { type BatchSource, type Evaluation, evaluate } from '../train/evaluate.ts'
+import type { BatchSource } from '../train/batch.ts'
+import { type Evaluation, evaluate } from '../train/evaluate.ts'
 import { seenImages, type Tested, type TestImages, testedOf } from '../use/seen-images.ts'
 import { oneLine, percent, plural, table } from './format.ts'
 import { addModel, type ModelFlags, type Opened, withModel } from './open.ts'
@@ -119,7 +120,13 @@ async function run(flags: Flags): Promise<void> {
       skipped.set(file, reason)
       ui.note(`${ui.err('yellow', 'skipped')} ${sentence(`${file}: ${reason}`)}`)
     }
-    const source = batchSource(dataset, { transform: evalTransform(opened.preprocess), batchSize, onBroken, strict })
+    const source = batchSource(dataset, {
+      transform: evalTransform(opened.preprocess),
+      targets: task.targets,
+      batchSize,
+      onBroken,
+      strict,
+    })
     const shown: BatchSource = {
       batches: source.batches,
       async *epoch(epoch, first) {
@@ -145,7 +152,7 @@ async function run(flags: Flags): Promise<void> {
     ui.json({
       accuracy: result.accuracy,
       loss: result.loss,
-      images: result.images,
+      images: result.count,
       ...(tested
         ? {
             part: tested.part,
@@ -159,13 +166,13 @@ async function run(flags: Flags): Promise<void> {
       per_class: perClass,
       confusion,
       skipped: [...skipped].map(([file, reason]) => ({ file, reason })),
-      predictions: result.predictions,
+      predictions: result.predictions.map(({ name, label, target, score }) => ({ file: name, label, target, score })),
     })
   } else {
     const right = perClass.reduce((sum, { correct }) => sum + correct, 0)
     ui.result(
       table([
-        ['accuracy', `${ui.out('bold', percent(result.accuracy))} (${right} of ${plural(result.images, 'image')})`],
+        ['accuracy', `${ui.out('bold', percent(result.accuracy))} (${right} of ${plural(result.count, 'image')})`],
         ['loss', result.loss.toFixed(4)],
         ...(about === undefined ? [] : [['tested', about]]),
         ...(tested && tested.validatedOn > 0

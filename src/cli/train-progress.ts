@@ -73,7 +73,7 @@ export function trainProgress(ui: Ui, clock: () => number = () => performance.no
       if (e.step > 0) ui.note(`continues after step ${e.step}`)
     },
     step(e) {
-      recent.push({ at: clock(), images: e.images })
+      recent.push({ at: clock(), images: e.count })
       if (recent.length > window) recent.shift()
       ui.progress((columns) => stepLine(e, columns))
     },

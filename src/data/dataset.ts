@@ -1,16 +1,19 @@
 // Labelled images, on disk or in memory, and their decoding with a cache. Batches are made in loader.ts, folders are
 // found in image-folder.ts.
 import { platform } from '#platform'
+import { type ImageLabels, type LabelSpace, multiclassLabels, withParents } from '../labels/labels.ts'
 import { InputError, ReadError } from '../platform/errors.ts'
 import { withBytes } from '../platform/image-budget.ts'
 import type { ImageSource, RgbImage } from '../platform/platform.ts'
 
 /** Labelled images by index. */
 export interface Dataset {
+  readonly labelSpace: LabelSpace
+  /** The names in it. */
   readonly classes: readonly string[]
   readonly length: number
-  /** Index into `classes`. */
-  label(i: number): number
+  /** By places in `classes`. */
+  labels(i: number): ImageLabels
   /** The file, or a name made up for an image in memory. */
   file(i: number): string
   /** The decoded image; rejects with a BrokenImage when it cannot be decoded. Not to be changed. */
@@ -124,28 +127,33 @@ export async function toRgbImage(source: ImageSource): Promise<RgbImage> {
   }
 }
 
+/** What the images of a dataset are. */
+export interface LabelOptions {
+  /** Of each image a place in `classes`, several, or all that is known of it. */
+  readonly labels: ArrayLike<number | readonly number[] | ImageLabels>
+  /** Names of the labels. */
+  readonly classes: readonly string[]
+  /** How they belong together; default one class an image. */
+  readonly labelSpace?: LabelSpace
+}
+
 /** Settings of a dataset of files. */
-export interface FileDatasetOptions {
+export interface FileDatasetOptions extends LabelOptions {
   /** Paths, or the files that a page was given. */
   readonly files: readonly (string | File)[]
-  readonly labels: ArrayLike<number>
-  readonly classes: readonly string[]
   /** Bytes of decoded images to keep, so that later epochs do not decode again; default 256 MB. */
   readonly cacheBytes?: number
 }
 
 /** Files with labels. Decoded images are kept until the cache is full; what is kept stays, since every epoch reads all. */
 export function fileDataset(options: FileDatasetOptions): Dataset {
-  const { files, labels, classes } = options
-  checkLabels(labels, files.length, classes)
+  const { files } = options
   const digests = new Map<number, string>()
   const decode = (i: number) =>
     decodeFile(files[i]!, digests.has(i) ? undefined : (digest) => void digests.set(i, digest))
   const { image, stored } = keeping(files, decode, options.cacheBytes)
   return {
-    classes,
-    length: files.length,
-    label: (i) => labels[i]!,
+    ...labelled(options, files.length),
     file: (i) => nameOf(files[i]!),
     image,
     stored: { ...stored, digests },
@@ -196,11 +204,9 @@ function keeping<T extends ImageSource>(
 }
 
 /** Images in memory. */
-export interface MemoryDatasetOptions {
+export interface MemoryDatasetOptions extends LabelOptions {
   /** What is not pixels yet is decoded when it is first asked for, and must stay as it is until then. */
   readonly images: readonly ImageSource[]
-  readonly labels: ArrayLike<number>
-  readonly classes: readonly string[]
   /** Names for reports; default each file's own, or `image 0`, `image 1`... */
   readonly files?: readonly string[]
   /** Bytes of images decoded here to keep, default 256 MB. */
@@ -209,10 +215,9 @@ export interface MemoryDatasetOptions {
 
 /** A dataset over images in memory; works in a browser too. */
 export function memoryDataset(options: MemoryDatasetOptions): Dataset {
-  const { images, labels, classes, files, cacheBytes } = options
-  checkLabels(labels, images.length, classes)
+  const { images, files, cacheBytes } = options
   const file = (i: number) => files?.[i] ?? nameOf(images[i]!, i)
-  const whole = { classes, length: images.length, label: (i: number) => labels[i]!, file }
+  const whole = { ...labelled(options, images.length), file }
   if (images.every(isImage)) {
     const image = async (i: number) => images[i]!
     return { ...whole, image, stored: { source: (i) => images[i]!, room: () => 0, keep: () => {} } }
@@ -226,9 +231,10 @@ export function subset(dataset: Dataset, indices: readonly number[]): Dataset {
   const { stored } = dataset
   const digests = stored?.digests
   return {
+    labelSpace: dataset.labelSpace,
     classes: dataset.classes,
     length: indices.length,
-    label: (i) => dataset.label(indices[i]!),
+    labels: (i) => dataset.labels(indices[i]!),
     file: (i) => dataset.file(indices[i]!),
     image: (i) => dataset.image(indices[i]!),
     ...(stored && {
@@ -254,9 +260,10 @@ export function joined(parts: readonly Dataset[]): Dataset {
     return use(parts[n]!, i - starts[n]!)
   }
   return {
+    labelSpace: parts[0]!.labelSpace,
     classes: parts[0]!.classes,
     length,
-    label: (i) => at(i, (part, j) => part.label(j)),
+    labels: (i) => at(i, (part, j) => part.labels(j)),
     file: (i) => at(i, (part, j) => part.file(j)),
     image: (i) => at(i, (part, j) => part.image(j)),
     ...(parts.every(({ stored }) => stored) && {
@@ -280,18 +287,26 @@ export function isImage(source: ImageSource): source is RgbImage {
   return typeof source === 'object' && source !== null && 'data' in source && source.data instanceof Uint8Array
 }
 
-/** All labels of a dataset, by index. */
-export function labelsOf(dataset: Dataset): Int32Array<ArrayBuffer> {
-  return Int32Array.from({ length: dataset.length }, (_, i) => dataset.label(i))
+/** Of each image its first label, or -1: what images are told apart by where one group each is enough. */
+export function firstLabels(dataset: Dataset): Int32Array<ArrayBuffer> {
+  return Int32Array.from({ length: dataset.length }, (_, i) => dataset.labels(i).present[0] ?? -1)
 }
 
-function checkLabels(labels: ArrayLike<number>, length: number, classes: readonly string[]): void {
-  if (labels.length !== length)
-    throw new InputError(`dataset: ${length} images need as many labels, got ${labels.length}`)
-  for (let i = 0; i < length; i++) {
-    const label = labels[i]!
-    if (!(Number.isInteger(label) && label >= 0 && label < classes.length)) {
-      throw new InputError(`dataset: a label must be 0 to ${classes.length - 1}, got ${label} at ${i}`)
+/** The labels of so many images, checked. */
+function labelled(
+  options: LabelOptions,
+  length: number,
+): Pick<Dataset, 'labelSpace' | 'classes' | 'length' | 'labels'> {
+  const { labels: given, classes, labelSpace = multiclassLabels(classes) } = options
+  if (given.length !== length)
+    throw new InputError(`dataset: ${length} images need as many labels, got ${given.length}`)
+  const labels = Array.from(given, (label, i) => {
+    const all = typeof label === 'number' ? { present: [label] } : 'present' in label ? label : { present: label }
+    for (const place of [...all.present, ...(all.unknown ?? [])]) {
+      if (Number.isInteger(place) && place >= 0 && place < classes.length) continue
+      throw new InputError(`dataset: a label must be 0 to ${classes.length - 1}, got ${place} at ${i}`)
     }
-  }
+    return withParents(labelSpace, all)
+  })
+  return { labelSpace, classes, length, labels: (i) => labels[i]! }
 }

@@ -163,7 +163,7 @@ export async function openImageFolder(dir: string, options: ImageFolderOptions =
   const rest = { classes, test, ignored: over.list(), notes }
   if (val) return { ...rest, train: all, val, valSource: 'folder' }
   if (valFraction === 0) return { ...rest, train: all, val: undefined, valSource: 'none' }
-  const labels = Array.from({ length: all.length }, (_, i) => all.label(i))
+  const labels = Array.from({ length: all.length }, (_, i) => all.labels(i).present[0]!)
   const halves = stratifiedSplit(labels, valFraction, seed)
   if (halves.val.length === 0) {
     throw new InputError(`${dir}: no class has two images, so none can be set aside to validate on; give a val folder`)

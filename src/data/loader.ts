@@ -1,27 +1,33 @@
 // Batches from a dataset: decoded a few at a time, transformed, and the next one made while the last is being used, by
 // workers where images are large. What an image looks like depends on (seed, epoch, index) alone: not on who makes it,
 // and not on the order in which decoding happens to end.
+import type { ImageLabels } from '../labels/labels.ts'
 import { InputError } from '../platform/errors.ts'
-import { BrokenImage, type Dataset, isImage, labelsOf } from './dataset.ts'
+import type { HostInputs, HostValues } from '../tensor/host.ts'
+import { BrokenImage, type Dataset, firstLabels, isImage } from './dataset.ts'
 import { type ImageWorkers, imageWorkers, NoWorkers } from './image-workers.ts'
 import { epochOrder, type OrderOptions, sampleRng, toBatches } from './sampler.ts'
 import type { Transform } from './transforms.ts'
 
-/** One batch of B images; B is smaller than asked for where images were broken, and may be 0. */
+/** One batch of images; it is smaller than asked for where images were broken, and may be empty. */
 export interface ImageBatch {
-  /** (B, 3, H, W), normalised. */
-  images: Float32Array<ArrayBuffer>
-  shape: [number, number, number, number]
-  /** (B) class indices. */
-  labels: Int32Array<ArrayBuffer>
-  files: readonly string[]
+  /** `images`: (B, 3, H, W), normalised. */
+  readonly inputs: { readonly images: HostValues & { readonly data: Float32Array<ArrayBuffer> } }
+  /** What `targets` of the options makes of the labels; empty without. */
+  readonly targets: HostInputs
+  /** B */
+  readonly count: number
+  /** Files of the images. */
+  readonly names: readonly string[]
   /** (B) indices into the dataset. */
-  indices: readonly number[]
+  readonly indices: readonly number[]
 }
 
 /** How images are loaded. */
 export interface BatchOptions {
   readonly transform: Transform
+  /** What the labels become: a task's `targets`. */
+  readonly targets?: (labels: readonly ImageLabels[]) => HostInputs
   /** For random transforms. */
   readonly seed?: number
   readonly epoch?: number
@@ -131,11 +137,12 @@ async function makeBatch(
     } else if (options.strict) throw new InputError(`${error.message}; remove it, or run without strict to skip it`)
     else options.onBroken?.(error.file, error.reason)
   }
+  const data = good.length === indices.length ? images : images.slice(0, good.length * values)
   return {
-    images: good.length === indices.length ? images : images.slice(0, good.length * values),
-    shape: [good.length, 3, height, width],
-    labels: Int32Array.from(good, (i) => dataset.label(i)),
-    files: good.map((i) => dataset.file(i)),
+    inputs: { images: { data, shape: [good.length, 3, height, width] } },
+    targets: options.targets?.(good.map((i) => dataset.labels(i))) ?? {},
+    count: good.length,
+    names: good.map((i) => dataset.file(i)),
     indices: good,
   }
 }
@@ -183,7 +190,7 @@ export async function* loadBatches(
     for (let i = 0; next; i++) {
       const batch: ImageBatch = await next
       next = load(i + 1)
-      seen += batch.labels.length
+      seen += batch.count
       yield batch
     }
   } finally {
@@ -211,7 +218,7 @@ export function batchSource(
   options: BatchSourceOptions,
 ): { readonly batches: number; epoch(epoch: number, firstBatch: number): AsyncIterable<ImageBatch> } {
   const { order: mode = 'sequential', seed = 0, batchSize, dropLast } = options
-  const labels = labelsOf(dataset)
+  const labels = firstLabels(dataset)
   const order = (epoch: number) => epochOrder(labels, { mode, seed, epoch })
   return {
     batches: toBatches(order(0), batchSize, dropLast).length,

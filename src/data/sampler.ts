@@ -41,9 +41,9 @@ export function sampleRng(seed: number, epoch: number, index: number): Rng {
 }
 
 /** Sample indices of one epoch, in order. */
-export function epochOrder(labels: ArrayLike<number>, options: OrderOptions): number[] {
+export function epochOrder(labels: ArrayLike<unknown>, options: OrderOptions): number[] {
   const rng = new Rng(options.seed, options.epoch)
-  if (options.mode === 'balanced') return balanced(labels, rng, options.efficient ?? false)
+  if (options.mode === 'balanced') return balanced(labels as ArrayLike<number>, rng, options.efficient ?? false)
   const order = Array.from({ length: labels.length }, (_, i) => i)
   return options.mode === 'shuffle' ? rng.shuffle(order) : order
 }

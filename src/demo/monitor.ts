@@ -94,7 +94,7 @@ export function createMonitor(): Monitor {
     stats.loss.set(short(smooth))
     const val = epochs.at(-1)?.accuracy
     stats.accuracy.set(percent(val ?? last.accuracy))
-    stats.speed.set(short(last.images / last.seconds))
+    stats.speed.set(short(last.count / last.seconds))
     stats.memory.set(bytes(last.peakBytes))
   }
   function smoothed(step: number, value: number): void {
@@ -109,7 +109,7 @@ export function createMonitor(): Monitor {
     last = event
     smoothed(event.step, event.loss)
     accuracy.add(event.step, [event.accuracy])
-    speed.add(event.step, [event.images / event.seconds])
+    speed.add(event.step, [event.count / event.seconds])
     due ??= setTimeout(showStep, 100)
   }
   function onEpoch(event: EpochEvent): void {
@@ -123,7 +123,7 @@ export function createMonitor(): Monitor {
     loss.describe(`Loss: from ${short(first)} at the first step to ${short(smooth)} at step ${event.step}`)
     const list = epochs.flatMap((e) => (e.accuracy === undefined ? [] : [percent(e.accuracy)]))
     accuracy.describe(`Accuracy after each epoch: ${list.join(', ') || percent(event.trainAccuracy)}`)
-    speed.describe(`Images a second: ${last ? short(last.images / last.seconds) : 'unknown'}`)
+    speed.describe(`Images a second: ${last ? short(last.count / last.seconds) : 'unknown'}`)
   }
   function onStart(event: StartEvent): void {
     start = event

@@ -3,6 +3,7 @@
 import type { Backend } from '../backend/backend.ts'
 import { Context } from '../nn/context.ts'
 import { type Init, LayerNorm, Linear, zeros } from '../nn/layers.ts'
+import type { ForwardOptions, Model } from '../nn/model.ts'
 import { disposeModule, Module, trainableParameters } from '../nn/module.ts'
 import { attention } from '../ops/attention.ts'
 import { add, affine, broadcastTo, mul, silu } from '../ops/elementwise.ts'
@@ -10,6 +11,8 @@ import { matmul } from '../ops/linear.ts'
 import { softmax } from '../ops/normalise.ts'
 import { mean } from '../ops/reduce.ts'
 import { concat, copyStrided, gather, permute, reshape, slice, transpose } from '../ops/view.ts'
+import type { HostInputs } from '../tensor/host.ts'
+import type { Rng } from '../tensor/philox.ts'
 import { scope } from '../tensor/scope.ts'
 import { showShape } from '../tensor/shape.ts'
 import { checkpoint } from '../tensor/tape.ts'
@@ -143,15 +146,15 @@ function pathRate(config: VitConfig, layer: number): number {
   return config.layers > 1 ? (config.dropPath * layer) / (config.layers - 1) : 0
 }
 
-export interface ForwardVit {
-  /** Recompute each block but the last in the backward pass instead of keeping its activations. */
-  checkpoint?: boolean
+export interface ForwardVit extends ForwardOptions {
   /** i32 (B * kept): rows of (B * patches) to keep, the same number for each image; the rest is not computed. */
   keep?: Tensor
 }
 
-export class Vit extends Module {
+export class Vit extends Module implements Model {
   readonly config: VitConfig
+  /** Part of the patches that is computed in training; setDropout changes it. */
+  readonly rates = { patchKeep: 1 }
   patch: Linear
   classToken: Parameter
   distillationToken: Parameter | undefined
@@ -188,6 +191,9 @@ export class Vit extends Module {
     const { imageSize, patchSize } = this.config
     return Math.floor(imageSize[0] / patchSize) * Math.floor(imageSize[1] / patchSize)
   }
+  get tokens(): number {
+    return this.patches
+  }
   /** Number of features that the classifier reads. */
   get features(): number {
     return this.config.pooling === 'cls+mean' ? 2 * this.config.hidden : this.config.hidden
@@ -205,8 +211,12 @@ export class Vit extends Module {
     this.distillationHead = this.config.pooling === 'distilled' ? make() : undefined
   }
 
-  /** Sets the dropout and drop path of training (0 to below 1); what is left out stays. */
-  setDropout(rates: { dropout?: number; dropPath?: number }): void {
+  /**
+   * Sets the dropout and drop path of training (0 to below 1), and the part of the patches that it computes, drawn anew for
+   * each image (PatchDropout, arXiv:2208.07220; above 0, to 1); what is left out stays.
+   */
+  setDropout(rates: { dropout?: number; dropPath?: number; patchKeep?: number }): void {
+    this.rates.patchKeep = rates.patchKeep ?? this.rates.patchKeep
     this.config.dropout = rates.dropout ?? this.config.dropout
     this.config.dropPath = rates.dropPath ?? this.config.dropPath
     for (const [i, block] of this.blocks.entries()) {
@@ -252,7 +262,7 @@ export class Vit extends Module {
   }
 
   /** Normalised tokens of the last layer that `pool` reads: all, (B, N, C), or the first ones where no other is read. */
-  tokens(images: Tensor, ctx: Context, options: ForwardVit = {}): Tensor {
+  encode(images: Tensor, ctx: Context, options: ForwardVit = {}): Tensor {
     const { pooling } = this.config
     const rows = pooling === 'cls' ? 1 : pooling === 'distilled' ? 2 : undefined
     return scope(() => {
@@ -296,6 +306,29 @@ export class Vit extends Module {
 
   /** Logits (B, K) of images (B, channels, H, W), normalised as the checkpoint's preprocessor says. */
   forward(images: Tensor, ctx: Context = new Context(), options: ForwardVit = {}): Tensor {
-    return scope(() => this.classify(this.pool(this.tokens(images, ctx, options)), ctx))
+    return scope(() => this.classify(this.pool(this.encode(images, ctx, options)), ctx))
+  }
+
+  outputs({ images, keep }: Readonly<Record<string, Tensor>>, ctx: Context, options: ForwardOptions = {}): Tensor {
+    return this.forward(images!, ctx, keep ? { ...options, keep } : options)
+  }
+
+  /** Rows of (B * patches) to keep: the same number for each image, in order. */
+  draw(images: number, rng: Rng): HostInputs {
+    const { patchKeep } = this.rates
+    if (patchKeep === 1) return {}
+    const n = this.patches
+    const count = Math.max(1, Math.round(n * patchKeep))
+    const rows = new Int32Array(images * count)
+    const all = Array.from({ length: n }, (_, i) => i)
+    for (let b = 0; b < images; b++) {
+      rng.shuffle(all)
+      const kept = all.slice(0, count).sort((x, y) => x - y)
+      rows.set(
+        kept.map((i) => b * n + i),
+        b * count,
+      )
+    }
+    return { keep: { data: rows, shape: [rows.length] } }
   }
 }

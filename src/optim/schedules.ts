@@ -34,7 +34,8 @@ export class Plateau {
   /** Takes one epoch's metric; the factor from now on. */
   update(metric: number): number {
     const { factor, patience, threshold, minFactor } = this.options
-    if (metric > this.best * (1 + threshold)) {
+    // A loss comes in with its sign changed, and grows towards 0.
+    if (metric > this.best * (1 + (this.best < 0 ? -threshold : threshold))) {
       this.best = metric
       this.bad = 0
     } else this.bad++

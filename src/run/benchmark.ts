@@ -7,9 +7,10 @@ import type { ResolveOptions } from '../io/hub.ts'
 import { countParameters, disposeModule } from '../nn/module.ts'
 import { checkRules, flag, func, object, type RulesOf, whole } from '../settings/rules.ts'
 import { checkAdapter, settingRules } from '../settings/setting-rules.ts'
-import { multiclass } from '../tasks/task.ts'
+import { multiclass } from '../tasks/multiclass.ts'
 import { Rng } from '../tensor/philox.ts'
-import { type Batch, type BatchSource, logitsOf } from '../train/evaluate.ts'
+import type { Batch, BatchSource } from '../train/batch.ts'
+import { logitsOf } from '../train/evaluate.ts'
 import { fit } from '../train/fit.ts'
 import { type OpenModel, openModel } from '../use/open-model.ts'
 import { prepare } from './prepare.ts'
@@ -97,11 +98,12 @@ export async function benchmark(options: BenchmarkOptions): Promise<BenchmarkRes
     const { height, width } = outputSize(preprocess)
     const rng = new Rng(0)
     const images = Float32Array.from({ length: batch * 3 * height * width }, () => rng.uniform() * 4 - 2)
+    const task = multiclass(classes)
     const random: Batch = {
-      images,
-      shape: [batch, 3, height, width],
-      labels: Int32Array.from({ length: batch }, (_, i) => i % classes.length),
-      files: [],
+      inputs: { images: { data: images, shape: [batch, 3, height, width] } },
+      targets: task.targets(Array.from({ length: batch }, (_, i) => ({ present: [i % classes.length] }))),
+      count: batch,
+      names: [],
     }
     const runs = warmUp + steps
     const perImage = (seconds: readonly number[]) => spread(seconds.slice(warmUp).map((s) => (s * 1000) / batch))
@@ -123,7 +125,7 @@ export async function benchmark(options: BenchmarkOptions): Promise<BenchmarkRes
     const step: number[] = []
     const checkpointing = options.checkpointing ?? false
     // The rate is so small that the weights stay where they are, however long this runs.
-    for await (const event of fit({ model, task: multiclass(classes), train, epochs: 1, lr: 1e-9, checkpointing })) {
+    for await (const event of fit({ model, task, train, epochs: 1, lr: 1e-9, checkpointing })) {
       if (event.kind !== 'step') continue
       step.push(event.seconds)
       onProgress?.(runs + step.length, 2 * runs)

@@ -77,17 +77,35 @@ export function parseNumbers(text: string | undefined, path: string): FitState['
     throw new InputError(`${path}: must be a training checkpoint that vitune wrote, got no state in it`)
   }
   const state = parseJson(text, `${path} state`)
-  const { plateau = {}, ...numbers } = isRecord(state) ? state : {}
-  const counts = [numbers.step, numbers.epoch, numbers.batch ?? 0, numbers.optimizerSteps ?? 0]
-  if (
-    !counts.every(isCount) ||
-    !areNumbers(Object.values(numbers)) ||
-    !isRecord(plateau) ||
-    !areNumbers(Object.values(plateau))
-  ) {
+  const { plateau = {}, bestMetrics = {}, sums = [], counts = [], ...numbers } = isRecord(state) ? state : {}
+  const whole = [numbers.step, numbers.epoch, numbers.batch ?? 0, numbers.optimizerSteps ?? 0]
+  const inside = [plateau, bestMetrics].every((table) => isRecord(table) && areNumbers(Object.values(table)))
+  const lists = [sums, counts].every((list) => Array.isArray(list) && areNumbers(list))
+  if (!whole.every(isCount) || !areNumbers(Object.values(numbers)) || !inside || !lists) {
     throw new InputError(`${path}: must have counters for its state, got ${text.slice(0, 60)}; ${remedy}`)
   }
-  return state as FitState['numbers']
+  return current(state as FitState['numbers'] & Before)
+}
+
+/** What earlier versions kept of the running epoch and of the best one: sums by image, and the accuracy. */
+interface Before {
+  lossSum?: number
+  images?: number
+  accuracySum?: number
+}
+
+/** The counters as they are kept now. */
+function current({ lossSum, images, accuracySum, ...numbers }: FitState['numbers'] & Before): FitState['numbers'] {
+  if (lossSum === undefined || images === undefined || accuracySum === undefined) return numbers
+  const begun = images > 0
+  return {
+    ...numbers,
+    bestMetrics: numbers.bestEpoch > 0 && numbers.best >= 0 ? { accuracy: numbers.best, loss: numbers.bestLoss } : {},
+    sums: begun ? [lossSum] : [],
+    counts: begun ? [images] : [],
+    right: accuracySum,
+    of: images,
+  }
 }
 
 /**

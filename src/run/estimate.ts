@@ -12,15 +12,16 @@ import { InputError } from '../platform/errors.ts'
 import { checkRules, choice, either, flag, list, object, type RulesOf, whole } from '../settings/rules.ts'
 import { checkAdapter, settingRules } from '../settings/setting-rules.ts'
 import { pick } from '../settings/settings.ts'
-import { multiclass } from '../tasks/task.ts'
-import type { Batch, BatchSource } from '../train/evaluate.ts'
+import { multiclass } from '../tasks/multiclass.ts'
+import { type Batch, type BatchSource, defaultMicroBatch } from '../train/batch.ts'
 import { fit } from '../train/fit.ts'
 import type { FitOptions } from '../train/fit-options.ts'
-import { defaultMicroBatch } from '../train/micro-batch.ts'
 import { prepare } from './prepare.ts'
 
 export interface EstimateOptions
-  extends Pick<FitOptions, 'accumulate' | 'microBatch' | 'checkpointing' | 'clip' | 'nesterov' | 'patchKeep'> {
+  extends Pick<FitOptions, 'accumulate' | 'microBatch' | 'checkpointing' | 'clip' | 'nesterov'> {
+  /** Part of the patches that is computed in training; default 1. */
+  patchKeep?: number | undefined
   /** The model, at the input size that it will be used at. */
   config: VitConfig
   /** How many classes it will tell apart, or their names. */
@@ -108,9 +109,10 @@ export async function estimate(options: EstimateOptions): Promise<MemoryEstimate
     const { classes } = options
     const names = typeof classes === 'number' ? Array.from({ length: classes }, (_, i) => `${i}`) : [...classes]
     // How adapters start takes no memory, but may take the data.
+    model.setDropout(pick(options, 'patchKeep'))
     prepare(model, names, method, { seed: 0, lora: { ...options.lora, initLoraWeights: true } })
     const weights = planner.memory().used
-    const on = { backend: { name: options.device ?? 'wasm' }, patches: model.patches } as const
+    const on = { backend: { name: options.device ?? 'wasm' }, tokens: model.tokens } as const
     const microBatch = Math.min(options.microBatch ?? defaultMicroBatch(on, options.checkpointing), batchSize)
     const [height, width] = config.imageSize
     const images = fewerImages(batchSize, microBatch)
@@ -120,11 +122,12 @@ export async function estimate(options: EstimateOptions): Promise<MemoryEstimate
         `batchSize: ${images} images of ${height} x ${width} pixels at a time must fit into one buffer, got ${(values / 2 ** 28).toFixed(0)} GiB; choose a smaller batch or microBatch`,
       )
     }
+    const task = multiclass(names)
     const batch: Batch = {
-      images: new Float32Array(values),
-      shape: [images, config.channels as 3, height, width],
-      labels: new Int32Array(images),
-      files: [],
+      inputs: { images: { data: new Float32Array(values), shape: [images, config.channels, height, width] } },
+      targets: task.targets(Array.from({ length: images }, () => ({ present: [0] }))),
+      count: images,
+      names: [],
     }
     // The third batch of a step needs what the second does.
     const accumulate = Math.min(options.accumulate ?? 1, 2)
@@ -136,7 +139,7 @@ export async function estimate(options: EstimateOptions): Promise<MemoryEstimate
     })
     const loop = fit({
       model,
-      task: multiclass(names),
+      task,
       train: source(accumulate),
       val: validates ? source(1) : undefined,
       epochs: 1,
@@ -144,7 +147,7 @@ export async function estimate(options: EstimateOptions): Promise<MemoryEstimate
       optimizer,
       accumulate,
       microBatch,
-      ...pick(options, 'checkpointing', 'clip', 'nesterov', 'patchKeep'),
+      ...pick(options, 'checkpointing', 'clip', 'nesterov'),
     })
     planner.resetPeak()
     for await (const _ of loop) {

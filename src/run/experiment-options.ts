@@ -38,7 +38,8 @@ export interface ExperimentDataset {
 
 /** How a run is trained. */
 export interface RunSettings
-  extends Pick<FitOptions, 'optimizer' | 'weightDecay' | 'decayVectors' | 'schedule' | 'clip' | 'labelSmoothing'> {
+  extends Pick<FitOptions, 'optimizer' | 'weightDecay' | 'decayVectors' | 'schedule' | 'clip'> {
+  labelSmoothing?: number | undefined
   /** Default 8. */
   epochs?: number
   /** Default: the method's (see defaultRates; full's for scratch). */

@@ -11,9 +11,10 @@ import { truncatedNormal } from '../nn/layers.ts'
 import { countParameters, disposeModule } from '../nn/module.ts'
 import { version } from '../platform/version.ts'
 import type { ExperimentResult, ExperimentRun } from '../report/experiment-result.ts'
-import { multiclass } from '../tasks/task.ts'
+import { createTask } from '../tasks/registry.ts'
 import { Rng } from '../tensor/philox.ts'
-import { type BatchSource, evaluate } from '../train/evaluate.ts'
+import type { BatchSource } from '../train/batch.ts'
+import { evaluate } from '../train/evaluate.ts'
 import { fit } from '../train/fit.ts'
 import { openModel } from '../use/open-model.ts'
 import {
@@ -84,21 +85,22 @@ async function* trainOnce(
     backend.resetPeak()
     const started = performance.now()
     const plain = evalTransform(preprocess)
+    const task = createTask(training.labelSpace, { labelSmoothing })
     const random = augment !== undefined || model.config.dropout > 0 || model.config.dropPath > 0
     const inputs =
       method === 'linear' && !random
-        ? await frozenFeatures(model, training, { transform: plain, batchSize, seed, signal })
+        ? await frozenFeatures(model, training, { transform: plain, targets: task.targets, batchSize, seed, signal })
         : {
             model,
             train: batchSource(training, {
               transform: augment ? trainTransform(preprocess, augment) : plain,
+              targets: task.targets,
               order: 'shuffle',
               batchSize,
               seed,
             }),
           }
     if (!inputs) return undefined
-    const task = multiclass(training.classes)
     const curve: NonNullable<ExperimentRun['curve']> = []
     const loop = fit({
       ...inputs,
@@ -113,7 +115,6 @@ async function* trainOnce(
       ...(optimizer === undefined ? {} : { optimizer }),
       ...(weightDecay === undefined ? {} : { weightDecay }),
       ...(decayVectors === undefined ? {} : { decayVectors }),
-      ...(labelSmoothing === undefined ? {} : { labelSmoothing }),
     })
     for await (const event of loop) {
       if (event.kind === 'epoch') {
@@ -126,7 +127,10 @@ async function* trainOnce(
     if (signal?.aborted) return undefined
 
     yield { kind: 'test', ...position, images: dataset.test.length }
-    const source = stoppable(batchSource(dataset.test, { transform: plain, batchSize: 100 }), signal)
+    const source = stoppable(
+      batchSource(dataset.test, { transform: plain, targets: task.targets, batchSize: 100 }),
+      signal,
+    )
     const tested = await evaluate(model, task, source).catch((error: unknown) => {
       // Stopped before its first image.
       if (!signal?.aborted) throw error

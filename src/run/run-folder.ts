@@ -99,7 +99,7 @@ export async function checkClasses(out: string, classes: readonly string[]): Pro
 export async function runId(settings: TrainSettings, folder: ImageFolder): Promise<string | undefined> {
   const fixed = Object.entries(settings).filter(([name]) => !changeable.includes(name as keyof TrainSettings))
   const images = [folder.train, folder.val].map((set) =>
-    Array.from({ length: set?.length ?? 0 }, (_, i) => [set!.file(i), set!.label(i)]),
+    Array.from({ length: set?.length ?? 0 }, (_, i) => [set!.file(i), set!.labels(i)]),
   )
   const all = [fixed.sort(([a], [b]) => (a < b ? -1 : 1)), folder.classes, images]
   return (await platform.digest(new TextEncoder().encode(JSON.stringify(all))))?.slice(0, 32)

@@ -54,7 +54,7 @@ export async function openRunModel(
         `adapter: ${settings.adapter} is a ${method} adapter, got peft ${options.peft}; leave peft out`,
       )
     }
-    model.setDropout(settings)
+    model.setDropout(pick(settings, 'dropout', 'dropPath', 'patchKeep'))
     const prepared = prepare(model, folder.classes, method, { seed, lora: loraOf(settings), adapter: opened.lora })
     await checkFits(
       {

@@ -10,7 +10,7 @@ import { saveVit } from '../models/save.ts'
 import { disposeModule } from '../nn/module.ts'
 import { type DeviceLostError, InputError } from '../platform/errors.ts'
 import { defaults, pick, type TrainSettings } from '../settings/settings.ts'
-import { multiclass } from '../tasks/task.ts'
+import { createTask } from '../tasks/registry.ts'
 import { fit } from '../train/fit.ts'
 import type { EpochEvent, FitOptions, FitState } from '../train/fit-options.ts'
 import { describeChanges } from '../use/image-changes.ts'
@@ -73,10 +73,12 @@ export async function* trainOn(
       run.changes = [...run.changes, { step: state?.numbers.step ?? 0, what: describeChanges(changes) }]
     }
 
+    const task = createTask(folder.train.labelSpace, pick(settings, 'labelSmoothing'))
     const plain = evalTransform(opened.preprocess)
     const source = (dataset: Dataset, training: boolean) =>
       batchSource(dataset, {
         transform: training && settings.augment !== false ? trainTransform(opened.preprocess) : plain,
+        targets: task.targets,
         order: training && settings.shuffle !== false ? 'shuffle' : 'sequential',
         batchSize,
         seed,
@@ -93,7 +95,10 @@ export async function* trainOn(
       await record.write({ finished: false })
       if ((images.newValidation || gone.length > 0) && state && !lost) {
         // What was measured on other images is no measure for those to come, nor is what was lost.
-        state = { ...state, numbers: { ...state.numbers, best: -1, bestLoss: 1e308, bestEpoch: 0, sinceBest: 0 } }
+        state = {
+          ...state,
+          numbers: { ...state.numbers, best: -1e308, bestMetrics: {}, bestLoss: 1e308, bestEpoch: 0, sinceBest: 0 },
+        }
         await checkpoints.save(state)
       }
       await list.save()
@@ -134,7 +139,7 @@ export async function* trainOn(
     backend.resetPeak()
     loop = fit({
       model,
-      task: multiclass(folder.classes),
+      task,
       train: source(folder.train, true),
       val: folder.val && source(folder.val, false),
       epochs,
@@ -142,8 +147,8 @@ export async function* trainOn(
       seed,
       signal: options.signal,
       resume: state,
-      ...pick(settings, 'schedule', 'warmup', 'optimizer', 'weightDecay', 'clip', 'accumulate', 'labelSmoothing'),
-      ...pick(settings, 'patience', 'checkpointing', 'patchKeep', 'microBatch'),
+      ...pick(settings, 'schedule', 'warmup', 'optimizer', 'weightDecay', 'clip', 'accumulate'),
+      ...pick(settings, 'patience', 'checkpointing', 'microBatch'),
       saveEvery: settings.saveEvery ?? defaults.saveEvery,
       // The line comes before the checkpoint, which knows of it: a line that no checkpoint knows is cut off again.
       save: async (s: FitState, epoch?: EpochEvent) => {
@@ -164,13 +169,13 @@ export async function* trainOn(
       // By now every image has been read.
       if (result.value.kind === 'epoch') yield* duplicates(run)
     }
-    const { ended, step, epochs: finished, best, bestEpoch } = result.value
+    const { ended, step, epochs: finished, metrics: reached, bestEpoch } = result.value
     const summary = {
       ended,
       step,
       epochs: finished,
       bestEpoch,
-      ...(best >= 0 ? { accuracy: best } : {}),
+      ...(reached.accuracy === undefined ? {} : { accuracy: reached.accuracy }),
       skipped: past.skipped.size,
       trainable: counts.trainable,
       total: counts.total,

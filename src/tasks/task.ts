@@ -1,72 +1,130 @@
-// What is learnt stands behind one small interface: labels to targets, logits to loss, metrics and predictions.
-import type { Backend } from '../backend/backend.ts'
-import { crossEntropy } from '../ops/loss.ts'
-import { meanAll } from '../ops/reduce.ts'
-import { type Tensor, tensor } from '../tensor/tensor.ts'
+// What is learnt stands behind one interface: labels to targets, outputs to loss, metrics and predictions. Each task is a
+// file beside this one and a line in registry.ts.
+import type { ImageLabels, LabelSpace, TaskName } from '../labels/labels.ts'
+import type { HostInputs } from '../tensor/host.ts'
+import type { Tensor } from '../tensor/tensor.ts'
 
-/** One predicted image. Scores are by class, in the order of the logits. */
+/** What one sample was predicted to be. */
 export interface Prediction {
+  /** All of it in one text: 'cat', 'dog, sofa', 'animal/dog'; empty where nothing is. */
   label: string
+  /** How sure that is, in [0, 1]: of several labels the least sure one. */
   score: number
+  /** Labels that are there, in the order of the outputs, from the root down in a tree. */
+  labels: string[]
+  /** By label, in the order of the outputs. */
   scores: number[]
   logits: number[]
 }
 
-/** Accumulates over batches; `result` holds at least `accuracy` in [0, 1]. */
+/** How one label did. */
+export interface LabelRow {
+  label: string
+  /** Samples that have it, of those where it is known. */
+  positives: number
+  known: number
+  precision: number
+  recall: number
+  f1: number
+  /** Average precision; absent where a task has none. */
+  ap?: number
+  threshold?: number
+}
+
+/** Accumulates over batches. */
 export interface Metrics {
-  add(logits: Float32Array, labels: Int32Array): void
-  result(): { accuracy: number } & Record<string, number>
+  /** Outputs (B, K) and what they should be. */
+  add(logits: Float32Array, targets: HostInputs): void
+  /** By name; shares and scores in [0, 1], and at least `accuracy`. */
+  result(): Record<string, number>
+  byLabel(): LabelRow[]
+  /** Thresholds by label that give each its best F1 on what was added; absent in a task without thresholds. */
+  thresholds?(): number[]
 }
 
-/** Everything the trainer must know about a kind of classification. */
+/** Which way a metric is better. */
+export type Better = 'higher' | 'lower'
+
+/** Everything that training and evaluation must know about a task. */
 export interface Task {
-  readonly name: string
+  readonly name: TaskName
+  readonly labels: LabelSpace
+  /** Names of its outputs. */
   readonly classes: readonly string[]
-  /** Number of logits of an image. */
+  /** Number of outputs of a sample. */
   readonly outputs: number
-  /** Labels of a batch as the loss wants them. */
-  targets(backend: Backend, labels: Int32Array): Tensor
-  /** Mean loss, shape (), of logits (B, outputs). */
-  loss(logits: Tensor, targets: Tensor, smoothing: number): Tensor
+  /** Metrics that may choose the best epoch, the default first; `loss` is one of them. */
+  readonly monitors: Readonly<Record<string, Better>>
+  /** What samples should give, as arrays whose first dimension is the sample. */
+  targets(labels: readonly ImageLabels[]): HostInputs
+  /**
+   * A loss is a sum over terms, each averaged over what it counts (samples, known labels), or a plain sum. This is how much
+   * each term counts in a part of a batch: it adds up over parts.
+   */
+  counts(targets: HostInputs): number[]
+  /** What the sum of each term is multiplied by to give the loss of samples with these counts, which is optimised. */
+  scales(counts: readonly number[]): number[]
+  /** The same for what is told of an epoch; absent where it is the same. A plain sum is told by sample there. */
+  epochScales?(counts: readonly number[]): number[]
+  /** Sum of each term, shape (terms), of outputs (B, K). Only training smooths labels. */
+  terms(logits: Tensor, targets: Readonly<Record<string, Tensor>>, training: boolean): Tensor
+  /** Decisions that are right, of how many: training's running accuracy. */
+  right(logits: Float32Array, targets: HostInputs): { right: number; of: number }
   metrics(): Metrics
-  /** Reads one image's logits. */
+  /** Reads the outputs of one sample. */
   predict(logits: Float32Array): Prediction
+  /** Labels in one text, as a prediction has it. */
+  text(labels: readonly string[]): string
+  /** Names of the labels that sample `at` has. */
+  names(targets: HostInputs, at: number): string[]
 }
 
-function argmax(values: Float32Array): number {
+/** What a task may be told, each where it means something to it. */
+export interface TaskOptions {
+  /** One of the task's losses; default its first. */
+  loss?: string | undefined
+  /** Share of the target given to all classes alike, in training. */
+  labelSmoothing?: number | undefined
+  /** From which score on a label is there: one for all, or one a label. Default 0.5. */
+  threshold?: number | readonly number[] | undefined
+  /** By how much a label's presence counts more than its absence; one a label. */
+  positiveWeights?: readonly number[] | undefined
+  /** Weight of the loss that holds the levels of a tree together; 0, the default, is none. */
+  pathConsistency?: number | undefined
+}
+
+/** A task as the registry has it. */
+export interface TaskKind {
+  readonly name: TaskName
+  /** In a sentence: 'one class an image'. */
+  readonly says: string
+  /** Names of its losses, the default first. */
+  readonly losses: readonly string[]
+  /** Options that mean something to it. */
+  readonly options: readonly (keyof TaskOptions)[]
+  readonly monitors: Readonly<Record<string, Better>>
+  /** Labels of this task from bare names, as a model's configuration or a list of classes has them; undefined where that takes more. */
+  bare?(names: readonly string[]): LabelSpace
+  create(labels: LabelSpace, options?: TaskOptions): Task
+}
+
+/** The largest of some values' places; the first of equals. */
+export function argmax(values: ArrayLike<number>): number {
   let best = 0
   for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i
   return best
 }
 
-/** One class an image: softmax, cross-entropy, top-1 accuracy. */
-export function multiclass(classes: readonly string[]): Task {
-  const k = classes.length
-  return {
-    name: 'multiclass',
-    classes,
-    outputs: k,
-    targets: (backend, labels) => tensor(backend, labels, [labels.length]),
-    loss: (logits, targets, smoothing) => meanAll(crossEntropy(logits, targets, smoothing)),
-    metrics() {
-      let right = 0
-      let count = 0
-      return {
-        add(logits, labels) {
-          for (let i = 0; i < labels.length; i++) {
-            if (argmax(logits.subarray(i * k, (i + 1) * k)) === labels[i]) right++
-          }
-          count += labels.length
-        },
-        result: () => ({ accuracy: count > 0 ? right / count : 0 }),
-      }
-    },
-    predict(logits) {
-      const top = argmax(logits)
-      const raised = Array.from(logits, (z) => Math.exp(z - logits[top]!))
-      const total = raised.reduce((a, b) => a + b, 0)
-      const scores = raised.map((e) => e / total)
-      return { label: classes[top]!, score: scores[top]!, scores, logits: Array.from(logits) }
-    },
-  }
+/** Softmax in f64. */
+export function softmaxOf(logits: Float32Array): number[] {
+  const most = logits[argmax(logits)]!
+  const raised = Array.from(logits, (z) => Math.exp(z - most))
+  const total = raised.reduce((a, b) => a + b, 0)
+  return raised.map((e) => e / total)
+}
+
+/** The loss of sums and what each counts. */
+export function lossOf(task: Task, sums: ArrayLike<number>, counts: readonly number[], epoch = false): number {
+  const scales = (epoch && task.epochScales ? task.epochScales : task.scales)(counts)
+  return scales.reduce((loss, scale, i) => loss + (scale === 0 ? 0 : scale * sums[i]!), 0)
 }

@@ -9,13 +9,13 @@ import type { Replay } from './replay.ts'
 /** Place of the first value that is no finite number; -1 where all are. */
 export const firstNotFinite = (values: Float32Array): number => values.findIndex((z) => !Number.isFinite(z))
 
-/** Throws NotFiniteError, naming the image, where one of these files' logits (B, K) is no finite number. */
-export function checkOutputs(logits: Float32Array, files: readonly string[]): void {
+/** Throws NotFiniteError, naming the sample, where one of these logits (B, K) is no finite number. */
+export function checkOutputs(logits: Float32Array, names: readonly string[]): void {
   const at = firstNotFinite(logits)
   if (at < 0) return
-  const image = files[Math.floor((at * files.length) / logits.length)]
+  const sample = names[Math.floor((at * names.length) / logits.length)]
   throw new NotFiniteError(
-    `model: its outputs must be finite numbers, got ${logits[at]}${image ? ` for ${image}` : ''}; its weights are damaged or have diverged in training, take others`,
+    `model: its outputs must be finite numbers, got ${logits[at]}${sample ? ` for ${sample}` : ''}; its weights are damaged or have diverged in training, take others`,
   )
 }
 
@@ -45,6 +45,6 @@ export function diverged(what: string, step: number, lr: number, saved: number |
   const left =
     saved === undefined ? '' : saved === 0 ? '; nothing was saved before' : `; the state of step ${saved} is kept`
   return new NotFiniteError(
-    `training: ${what} in step ${step}; lower the learning rate (now ${lr}) or clip gradients, else look for damaged weights or images${left}`,
+    `training: ${what} in step ${step}; lower the learning rate (now ${lr}) or clip gradients, else look for damaged weights or data${left}`,
   )
 }

@@ -1,15 +1,17 @@
 // What a training loop is given and what it tells: options, state, events. The loop is fit.ts.
 
+import type { Model } from '../nn/model.ts'
 import type { Optimizer } from '../optim/optimizer.ts'
 import { InputError } from '../platform/errors.ts'
-import { checkRules, either, flag, func, object, type RulesOf } from '../settings/rules.ts'
+import { checkRules, either, flag, func, object, type RulesOf, text } from '../settings/rules.ts'
 import { settingRules } from '../settings/setting-rules.ts'
-import type { Task } from '../tasks/task.ts'
+import type { Better, Task } from '../tasks/task.ts'
 import type { Parameter, Tensor } from '../tensor/tensor.ts'
-import type { BatchSource, Network } from './evaluate.ts'
+import type { BatchSource } from './batch.ts'
+import type { Evaluation } from './evaluate.ts'
 
 export interface FitOptions {
-  model: Network
+  model: Model
   task: Task
   train: BatchSource
   val?: BatchSource | undefined
@@ -30,21 +32,20 @@ export interface FitOptions {
   /** Batches whose gradients are averaged into one step. */
   accumulate?: number
   /**
-   * Most images computed at a time: a larger batch is computed in parts whose gradients add up to the batch's, so memory
-   * does not grow with it. Default: as many as make 1024 patches on wasm (512 under checkpointing), where more are no faster; elsewhere all.
+   * Most samples computed at a time: a larger batch is computed in parts whose gradients add up to the batch's, so memory
+   * does not grow with it. Default: as many as make 1024 tokens on wasm (512 under checkpointing), where more are no faster; elsewhere all.
    */
   microBatch?: number | undefined
-  labelSmoothing?: number
   seed?: number
-  /** Epochs without a better accuracy after which training ends; 0 never. */
+  /** The metric that chooses the best epoch, ends training early and lowers the rate of `plateau`; default the task's first. */
+  monitor?: string | undefined
+  /** Epochs without a better monitored metric after which training ends; 0 never. */
   patience?: number
   /** Recompute blocks in the backward pass: less memory, about a third more time. */
   checkpointing?: boolean
-  /** Fraction of patches computed in training, drawn anew for each image (PatchDropout, arXiv:2208.07220). */
-  patchKeep?: number
   /**
    * Default true: a step is recorded for its batch's shape and the model's settings, then replayed. The numbers are the
-   * same. False runs `task.loss` and the model anew in every step, as they must be if they change by other means.
+   * same. False runs the task's loss and the model anew in every step, as they must be if they change by other means.
    */
   replay?: boolean
   signal?: AbortSignal | undefined
@@ -55,10 +56,10 @@ export interface FitOptions {
   /** Call `save` after a step too, once this many seconds have passed since the last time. */
   saveEvery?: number | undefined
   /**
-   * Called when an epoch is the best so far: of the highest accuracy, and among equals of the lowest loss on the validation
-   * data. Every epoch without validation data.
+   * Called when an epoch is the best so far: of the best monitored metric, and among equals of the lowest loss on the
+   * validation data. Every epoch without validation data.
    */
-  saveBest?: (epoch: EpochEvent) => Promise<void>
+  saveBest?: (epoch: EpochEvent, evaluation: Evaluation | undefined) => Promise<void>
 }
 
 /** A position in training; `numbers` is plain JSON. */
@@ -70,17 +71,21 @@ export interface FitState {
     batch: number
     optimizerSteps: number
     seed: number
+    /** The monitored metric of the best epoch, with its sign changed where lower is better; -1e308 before any. */
     best: number
+    /** All metrics of that epoch. */
+    bestMetrics: Record<string, number>
     /** Loss of the best epoch on the validation data. */
     bestLoss: number
     bestEpoch: number
-    /** Epochs since the accuracy was last raised. */
+    /** Epochs since the monitored metric was last better. */
     sinceBest: number
     plateau: { factor: number; best: number; bad: number }
-    /** Sums of the running epoch: loss and accuracy by image. */
-    lossSum: number
-    images: number
-    accuracySum: number
+    /** Of the running epoch: sum of each term of the loss, how much it counts, and right decisions of how many. */
+    sums: number[]
+    counts: number[]
+    right: number
+    of: number
   }
   tensors: [string, Tensor][]
 }
@@ -92,12 +97,13 @@ export interface StepEvent {
   steps: number
   epoch: number
   epochs: number
-  /** Mean loss of this step's images. */
+  /** The loss that this step optimises, as the task averages it over all samples of the step. */
   loss: number
-  /** Accuracy over this epoch's images so far. */
+  /** Share of right decisions in this epoch so far. */
   accuracy: number
   lr: number
-  images: number
+  /** Samples of this step. */
+  count: number
   seconds: number
   /** Seconds waited for this step's batches before it; not in `seconds`. */
   dataSeconds: number
@@ -117,6 +123,7 @@ export interface EpochEvent {
   /** On the validation data; absent without it. */
   loss?: number
   accuracy?: number
+  metrics?: Record<string, number>
   best: boolean
   lr: number
   seconds: number
@@ -129,8 +136,11 @@ export type FitEvent = StepEvent | EpochEvent
 export interface FitResult {
   step: number
   epochs: number
-  best: number
   bestEpoch: number
+  /** What chose the best epoch. */
+  monitor: string
+  /** Its metrics on the validation data; empty without. */
+  metrics: Record<string, number>
   /** Why training ended. */
   ended: 'epochs' | 'patience' | 'signal'
 }
@@ -148,11 +158,10 @@ const rules: RulesOf<FitOptions> = {
   clip: s.clip,
   accumulate: s.accumulate,
   microBatch: s.microBatch,
-  labelSmoothing: s.labelSmoothing,
   seed: s.seed,
+  monitor: text('a metric of the task'),
   patience: s.patience,
   checkpointing: flag,
-  patchKeep: s.patchKeep,
   replay: flag,
   saveEvery: s.saveEvery,
   model: object,
@@ -165,10 +174,20 @@ const rules: RulesOf<FitOptions> = {
   saveBest: func,
 }
 
+/** The metric that chooses the best epoch, and which way it is better. Throws InputError on one that the task has not. */
+export function monitorOf({ name: task, monitors }: Task, wanted?: string): { name: string; better: Better } {
+  const name = wanted ?? Object.keys(monitors)[0]!
+  if (Object.hasOwn(monitors, name)) return { name, better: monitors[name]! }
+  throw new InputError(`monitor: must be one of ${Object.keys(monitors).join(', ')} for task ${task}, got ${name}`)
+}
+
 /** Throws InputError on an option that is unknown, of another type, out of range, or without effect. */
 export function checkOptions(o: FitOptions): void {
   checkRules(o, rules)
+  monitorOf(o.task, o.monitor)
   if (o.val) return
+  if (o.monitor !== undefined)
+    throw new InputError('monitor: needs validation data, got none; give val or leave monitor out')
   if (o.patience) throw new InputError('patience: needs validation data, got none; give val or leave patience out')
   if (o.schedule === 'plateau') throw new InputError('schedule: plateau needs validation data, got none; give val')
 }

@@ -7,8 +7,10 @@ import { decayGroups, isVector, type Optimizer } from '../optim/optimizer.ts'
 import { Plateau, rateFactor } from '../optim/schedules.ts'
 import { sgd } from '../optim/sgd.ts'
 import { InputError, NotFiniteError } from '../platform/errors.ts'
+import { lossOf } from '../tasks/task.ts'
 import type { Parameter, Tensor } from '../tensor/tensor.ts'
-import { type Batch, type BatchSource, type Evaluation, evaluate } from './evaluate.ts'
+import { type Batch, type BatchSource, defaultMicroBatch } from './batch.ts'
+import { addTo, type Evaluation, evaluate } from './evaluate.ts'
 import { diverged, notFiniteAmong } from './finite.ts'
 import {
   checkOptions,
@@ -17,8 +19,8 @@ import {
   type FitOptions,
   type FitResult,
   type FitState,
+  monitorOf,
 } from './fit-options.ts'
-import { defaultMicroBatch } from './micro-batch.ts'
 import { Replay } from './replay.ts'
 import { createStepper } from './step.ts'
 
@@ -44,28 +46,36 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
   if (params.length === 0) throw new Error('fit: the model has nothing to train; choose a method first')
   const optimizer = makeOptimizer(options, params)
   const plateau = new Plateau()
+  const { name: monitor, better } = monitorOf(task, options.monitor)
+  /** The monitored metric, so that higher is better. */
+  const measured = ({ loss, metrics }: Evaluation) => {
+    const value = { ...metrics, loss }[monitor]!
+    return better === 'higher' ? value : -value
+  }
   const now: FitState['numbers'] = {
     step: 0,
     epoch: 0,
     batch: 0,
     optimizerSteps: 0,
     seed,
-    best: -1,
+    best: -1e308,
+    bestMetrics: {},
     bestLoss: 1e308,
     bestEpoch: 0,
     sinceBest: 0,
     plateau: { factor: 1, best: -1e308, bad: 0 },
-    lossSum: 0,
-    images: 0,
-    accuracySum: 0,
-    ...resume?.numbers,
+    sums: [],
+    counts: [],
+    right: 0,
+    of: 0,
+    ...structuredClone(resume?.numbers),
   }
   const stepsPerEpoch = Math.ceil(train.batches / accumulate)
   const steps = epochs * stepsPerEpoch
   const rate = (step: number) => options.lr * plateau.factor * rateFactor(schedule, step, warmup, steps)
   const state = (): FitState => ({
     numbers: {
-      ...now,
+      ...structuredClone(now),
       optimizerSteps: optimizer.state().steps,
       plateau: { factor: plateau.factor, best: plateau.best, bad: plateau.bad },
     },
@@ -112,7 +122,7 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
       return await evaluate(model, task, source, { microBatch, between })
     } catch (error) {
       if (error === stopped) return undefined
-      throw error instanceof NotFiniteError ? fail('an output on the validation images became NaN or infinite') : error
+      throw error instanceof NotFiniteError ? fail('an output on the validation data became NaN or infinite') : error
     }
   }
 
@@ -127,8 +137,9 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
     const end = (ended: FitResult['ended']): FitResult => ({
       step: now.step,
       epochs: now.epoch,
-      best: now.best,
       bestEpoch: now.bestEpoch,
+      monitor,
+      metrics: now.bestMetrics,
       ended,
     })
     if (patience > 0 && now.sinceBest >= patience) return end('patience')
@@ -152,7 +163,7 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
         const begun = performance.now()
         waited += (begun - asked) / 1000
         asked = begun
-        if (batch.labels.length > 0) pending.push(batch)
+        if (batch.count > 0) pending.push(batch)
         if (pending.length === 0 || (pending.length < accumulate && position < train.batches)) continue
         const stepRate = rate(now.step)
         const done = await stepper.run(pending, now.step, stepRate)
@@ -160,9 +171,10 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
         now.step++
         if (done.notFinite !== undefined) throw fail(done.notFinite)
         now.batch = position
-        now.lossSum += done.loss * done.images
-        now.images += done.images
-        now.accuracySum += done.accuracy * done.images
+        addTo(now.sums, done.sums)
+        addTo(now.counts, done.counts)
+        now.right += done.right
+        now.of += done.of
         const dataSeconds = waited
         waitedInAll += waited
         waited = 0
@@ -175,8 +187,8 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
           epochs,
           loss: done.loss,
           lr: stepRate,
-          accuracy: now.accuracySum / now.images,
-          images: done.images,
+          accuracy: now.right / Math.max(1, now.of),
+          count: done.count,
           seconds: (performance.now() - begun) / 1000,
           dataSeconds,
           peakBytes: model.backend.memory().peak,
@@ -191,39 +203,42 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
         }
         if (signal?.aborted) return end('signal')
       }
-      if (now.images === 0) throw new InputError('fit: no training image of this epoch could be read')
+      if (now.counts.length === 0) throw new InputError('fit: no sample to train on in this epoch could be read')
       await checkState()
       const lr = rate(Math.max(0, now.step - 1))
       const result = val && (await validate(val))
       if (val && !result) return end('signal')
       now.epoch++
       now.batch = 0
-      const raised = !result || result.accuracy > now.best
-      const better = raised || (result.accuracy === now.best && result.loss < now.bestLoss)
-      if (better) {
-        now.best = result?.accuracy ?? now.best
+      const value = result ? measured(result) : now.best
+      const raised = !result || value > now.best
+      const isBest = raised || (value === now.best && result.loss < now.bestLoss)
+      if (isBest) {
+        now.best = value
         now.bestLoss = result?.loss ?? now.bestLoss
+        now.bestMetrics = result ? { ...result.metrics, loss: result.loss } : {}
         now.bestEpoch = now.epoch
       }
       now.sinceBest = raised ? 0 : now.sinceBest + 1
-      if (result && schedule === 'plateau') plateau.update(result.accuracy)
+      if (result && schedule === 'plateau') plateau.update(value)
       const event: EpochEvent = {
         kind: 'epoch',
         epoch: now.epoch,
         epochs,
         step: now.step,
-        best: better,
+        best: isBest,
         lr,
-        trainLoss: now.lossSum / now.images,
-        trainAccuracy: now.accuracySum / now.images,
-        ...(result ? { loss: result.loss, accuracy: result.accuracy } : {}),
+        trainLoss: lossOf(task, now.sums, now.counts, true),
+        trainAccuracy: now.right / Math.max(1, now.of),
+        ...(result ? { loss: result.loss, accuracy: result.accuracy, metrics: result.metrics } : {}),
         seconds: (performance.now() - started) / 1000,
         dataSeconds: waitedInAll,
       }
-      now.lossSum = 0
-      now.images = 0
-      now.accuracySum = 0
-      if (better) await options.saveBest?.(event)
+      now.sums = []
+      now.counts = []
+      now.right = 0
+      now.of = 0
+      if (isBest) await options.saveBest?.(event, result)
       await save(event)
       yield event
       if (signal?.aborted && now.epoch < epochs) return end('signal')

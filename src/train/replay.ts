@@ -1,13 +1,13 @@
 // Steps that are recorded once for each shape of their inputs, and replayed from then on: no tape, no shapes to check and
 // no memory to find a second time. What changes between steps goes in as inputs, or as tensors written between steps.
-import type { Backend, HostArray, Program } from '../backend/backend.ts'
+import type { Backend, Program } from '../backend/backend.ts'
 import { overwrite } from '../ops/view.ts'
+import type { HostValues } from '../tensor/host.ts'
 import { detached } from '../tensor/scope.ts'
-import type { Shape } from '../tensor/shape.ts'
 import { empty, Tensor, tensor } from '../tensor/tensor.ts'
 
 /** What a step reads: host data with its shape, or a tensor, which is copied. */
-export type StepInput = { readonly data: HostArray; readonly shape: Shape } | Tensor
+export type StepInput = HostValues | Tensor
 
 export interface ReplayOptions {
   /** False runs every step anew. */

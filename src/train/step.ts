@@ -2,26 +2,34 @@
 // Not here: which step comes next, and when it is saved (fit.ts).
 import { Context } from '../nn/context.ts'
 import { settingsOf } from '../nn/module.ts'
-import { div, mul } from '../ops/elementwise.ts'
+import { mul } from '../ops/elementwise.ts'
+import { sum } from '../ops/reduce.ts'
 import { fill } from '../ops/view.ts'
 import { clipFactor } from '../optim/clip.ts'
 import type { Optimizer } from '../optim/optimizer.ts'
+import { type HostInputs, shapesOf } from '../tensor/host.ts'
 import { Rng } from '../tensor/philox.ts'
 import { scope } from '../tensor/scope.ts'
 import { addInto, valueAndGrad } from '../tensor/tape.ts'
 import { type Parameter, type Tensor, tensor } from '../tensor/tensor.ts'
-import type { Batch, Network } from './evaluate.ts'
+import { type Batch, defaultMicroBatch, partsOf } from './batch.ts'
+import { addTo } from './evaluate.ts'
 import { firstNotFinite } from './finite.ts'
 import type { FitOptions } from './fit-options.ts'
-import { defaultMicroBatch, partsOf } from './micro-batch.ts'
 import { Replay, type StepInput } from './replay.ts'
 
-/** What one step came to: loss and accuracy are those before its update. */
+/** What one step came to, before its update. */
 export interface StepResult {
-  /** Mean over the step's images. */
+  /** What is optimised. */
   loss: number
-  accuracy: number
-  images: number
+  /** Sum of each term of the loss, and how much it counts. */
+  sums: number[]
+  counts: number[]
+  /** Decisions that are right, of how many. */
+  right: number
+  of: number
+  /** Samples. */
+  count: number
   /** Global gradient norm before clipping, where there is clipping. */
   gradNorm?: number | undefined
   /** What was no finite number: the weights are as they were before the step, unless it is the gradient norm. */
@@ -34,24 +42,15 @@ export interface Stepper {
   dispose(): void
 }
 
-/** Rows of (B * patches) to keep: the same number for each image, in order, drawn from (seed, step). */
-function keptPatches(model: Network, images: number, fraction: number, rng: Rng): StepInput {
-  const n = model.patches
-  const count = Math.max(1, Math.round(n * fraction))
-  const rows = new Int32Array(images * count)
-  const all = Array.from({ length: n }, (_, i) => i)
-  for (let b = 0; b < images; b++) {
-    rng.shuffle(all)
-    rows.set(
-      all
-        .slice(0, count)
-        .sort((x, y) => x - y)
-        .map((i) => b * n + i),
-      b * count,
-    )
-  }
-  return { data: rows, shape: [rows.length] }
-}
+/** Inputs by names of their own, so that a model's and a task's do not meet. */
+const prefixed = (prefix: string, inputs: HostInputs): Record<string, StepInput> =>
+  Object.fromEntries(Object.entries(inputs).map(([name, values]) => [prefix + name, values]))
+
+/** Those of a prefix, without it. */
+const withPrefix = (prefix: string, tensors: Readonly<Record<string, Tensor>>): Record<string, Tensor> =>
+  Object.fromEntries(
+    Object.entries(tensors).flatMap(([name, t]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), t]] : [])),
+  )
 
 const zerosLike = (tensors: readonly Tensor[]) =>
   tensors.map((t) => tensor(t.backend, new Float32Array(t.size), t.shape))
@@ -64,7 +63,6 @@ export function createStepper(
   seed: number,
 ): Stepper {
   const { model, task } = options
-  const { labelSmoothing = 0, patchKeep = 1 } = options
   const { backend } = model
   const weights = params.map(([, p]) => p)
   const dropoutSeed = tensor(backend, new Int32Array(2), [2])
@@ -76,27 +74,26 @@ export function createStepper(
   const most = options.microBatch ?? defaultMicroBatch(model, options.checkpointing)
 
   /**
-   * Loss and logits of a part and its gradients. Where these are added to `sums`, loss and gradients count by the part's
-   * share of the step's images, which is a tensor: the same recording serves parts of any share.
+   * Terms of the loss and logits of a part, and its gradients. What the terms are multiplied by is that of the whole step, and
+   * a tensor: parts add up to it, and the same recording serves parts of any share.
    */
-  const pass = (key: string, batch: Batch, total: number, rng: Rng) => {
-    const scalar = (value: number): StepInput => ({ data: Float32Array.of(value), shape: [] })
-    const inputs: Record<string, StepInput> = {
-      images: { data: batch.images, shape: batch.shape },
-      targets: task.targets(backend, batch.labels),
-      ...(sums.length > 0 ? { part: scalar(batch.labels.length), whole: scalar(total) } : {}),
-      ...(patchKeep < 1 ? { keep: keptPatches(model, batch.labels.length, patchKeep, rng) } : {}),
+  const pass = (key: string, { inputs, targets, count }: Batch, scales: Float32Array, rng: Rng) => {
+    const given: Record<string, StepInput> = {
+      ...prefixed('in.', { ...inputs, ...model.draw?.(count, rng) }),
+      ...prefixed('want.', targets),
+      scales: { data: scales, shape: [scales.length] },
     }
-    return passes.run(key, inputs, ({ images, targets, keep, part, whole }) => {
-      const { value, aux, grads } = valueAndGrad<Tensor>(() => {
+    return passes.run(key, given, (tensors) => {
+      const { aux, grads } = valueAndGrad<[Tensor, Tensor]>(() => {
         const context = new Context(true, dropoutSeed)
-        const checkpoint = options.checkpointing ?? false
-        const logits = model.forward(images!, context, keep ? { checkpoint, keep } : { checkpoint })
-        const value = task.loss(logits, targets!, labelSmoothing)
-        return [part && whole ? mul(value, div(part, whole)) : value, logits]
+        const logits = model.outputs(withPrefix('in.', tensors), context, {
+          checkpoint: options.checkpointing ?? false,
+        })
+        const terms = task.terms(logits, withPrefix('want.', tensors), true)
+        return [sum(mul(terms, tensors.scales!), 0), [terms, logits]]
       }, weights)
       for (const [i, sum] of sums.entries()) addInto(sum, grads[i]!)
-      return { value, logits: aux, grads: sums.length > 0 ? [] : grads }
+      return { terms: aux[0], logits: aux[1], grads: sums.length > 0 ? [] : grads }
     })
   }
 
@@ -115,10 +112,13 @@ export function createStepper(
 
   return {
     async run(batches, number, lr) {
-      const metrics = task.metrics()
-      let loss = 0
+      const result: StepResult = { loss: 0, sums: [], counts: [], right: 0, of: 0, count: 0 }
+      for (const { targets, count } of batches) {
+        addTo(result.counts, task.counts(targets))
+        result.count += count
+      }
+      const scales = Float32Array.from(task.scales(result.counts))
       let strange: string | undefined
-      const total = batches.reduce((sum, { labels }) => sum + labels.length, 0)
       let key = ''
       let grads: readonly Tensor[] = []
       try {
@@ -126,32 +126,31 @@ export function createStepper(
           const draw = number * options.accumulate + place
           const rng = new Rng(seed, 2 ** 31 + draw)
           const parts = partsOf(batch, most)
-          passes.keep = new Set(parts.map(({ labels }) => labels.length)).size
+          passes.keep = new Set(parts.map(({ count }) => count)).size
           for (const [part, piece] of parts.entries()) {
             // Each part has random numbers of its own; the first those of a whole batch.
             dropoutSeed.assign(Int32Array.of(seed, draw + part * 2 ** 24))
-            if (piece.labels.length < total && sums.length === 0) sums = zerosLike(weights)
-            key = `${sums.length > 0} ${piece.shape} ${settingsOf(model)}`
-            const done = scope(() => pass(key, piece, total, rng))
-            const [lossNow, logits] = await Promise.all([
-              done.value.item(),
-              done.logits.data() as Promise<Float32Array>,
-            ])
-            loss += lossNow
+            if (piece.count < result.count && sums.length === 0) sums = zerosLike(weights)
+            key = `${sums.length > 0} ${shapesOf(piece.inputs)} ${settingsOf(model)}`
+            const done = scope(() => pass(key, piece, scales, rng))
+            const [terms, logits] = (await Promise.all([done.terms.data(), done.logits.data()])) as Float32Array[]
+            addTo(result.sums, terms!)
             // An output may be infinite where the loss is not.
-            const at = Number.isFinite(lossNow) ? firstNotFinite(logits) : -1
-            if (at >= 0) strange ??= `an output became ${logits[at]}`
-            metrics.add(logits, piece.labels)
+            const at = terms!.every(Number.isFinite) ? firstNotFinite(logits!) : -1
+            if (at >= 0) strange ??= `an output became ${logits![at]}`
+            const { right, of } = task.right(logits!, piece.targets)
+            result.right += right
+            result.of += of
             grads = sums.length > 0 ? sums : done.grads
           }
         }
-        const { accuracy } = metrics.result()
-        if (strange === undefined && !Number.isFinite(loss)) strange = `the loss became ${loss}`
-        if (strange !== undefined) return { loss, accuracy, images: total, notFinite: strange }
+        result.loss = scales.reduce((loss, scale, i) => loss + scale * result.sums[i]!, 0)
+        if (strange === undefined && !Number.isFinite(result.loss)) strange = `the loss became ${result.loss}`
+        if (strange !== undefined) return { ...result, notFinite: strange }
         const norm = update(sums.length > 0 ? '' : key, grads, lr)
         const gradNorm = norm ? await norm.item() : undefined
         if (gradNorm !== undefined && !Number.isFinite(gradNorm)) strange = `the gradient norm became ${gradNorm}`
-        return { loss, accuracy, images: total, gradNorm, notFinite: strange }
+        return { ...result, gradNorm, notFinite: strange }
       } finally {
         passes.release()
         updates.release()

@@ -54,6 +54,13 @@ export function listedNames(dataset: Dataset, root: string, mark = ''): string[]
   return Array.from({ length: dataset.length }, (_, i) => mark + below(files, root, dataset.file(i)))
 }
 
+/** The labels of an image in one text: its class, or several with semicolons between. */
+const labelsText = (dataset: Dataset, i: number): string =>
+  dataset
+    .labels(i)
+    .present.map((label) => dataset.classes[label]!)
+    .join(';')
+
 /** Bytes of each file of a data set. */
 export function sizesOf(dataset: Dataset): Promise<number[]> {
   const files = Array.from({ length: dataset.length }, (_, i) => dataset.file(i))
@@ -69,7 +76,7 @@ export async function listImages(folder: ImageFolder, { data, val }: ImagePlaces
   const sizes = await sizesOf(whole)
   const images = names.map((file, i): RunImage => {
     const part = i < folder.train.length ? 'train' : 'val'
-    return { part, class: whole.classes[whole.label(i)]!, file, size: sizes[i]!, digest: whole.stored?.digests?.get(i) }
+    return { part, class: labelsText(whole, i), file, size: sizes[i]!, digest: whole.stored?.digests?.get(i) }
   })
   return { validation: folder.valSource, images }
 }

@@ -6,7 +6,8 @@ import { InputError } from '../platform/errors.ts'
 import type { ImageSource } from '../platform/platform.ts'
 import { checkRules, flag, func, object, type RulesOf, someOf } from '../settings/rules.ts'
 import { settingRules } from '../settings/setting-rules.ts'
-import { multiclass, type Prediction, type Task } from '../tasks/task.ts'
+import { multiclass } from '../tasks/multiclass.ts'
+import type { Prediction, Task } from '../tasks/task.ts'
 import { logitsOf } from '../train/evaluate.ts'
 import type { OpenModel } from './open-model.ts'
 
@@ -69,9 +70,10 @@ export async function predict(
   const { batchSize = 16, onBroken, strict = false, onProgress } = options
   const task = options.task ?? taskOf(opened)
   const dataset = {
+    labelSpace: task.labels,
     classes: task.classes,
     length: images.length,
-    label: () => 0,
+    labels: () => ({ present: [] }),
     file: (i: number) => nameOf(images[i]!, i),
     image: (i: number) => decodeSource(images[i]!, nameOf(images[i]!, i)),
   }
@@ -80,11 +82,11 @@ export async function predict(
   const predictions: ImagePrediction[] = []
   let done = 0
   for await (const batch of loadBatches(dataset, order, { transform, batchSize, onBroken, strict })) {
-    const count = batch.labels.length
+    const { count } = batch
     const logits = count > 0 ? await logitsOf(opened.model, batch) : new Float32Array(0)
     for (let i = 0; i < count; i++) {
       const one = logits.subarray(i * task.outputs, (i + 1) * task.outputs)
-      predictions.push({ file: batch.files[i]!, ...task.predict(one) })
+      predictions.push({ file: batch.names[i]!, ...task.predict(one) })
     }
     done = Math.min(images.length, done + batchSize)
     onProgress?.(done, images.length)

@@ -59,7 +59,7 @@ async function describeRun(files: Files, name: string): Promise<StoredRun> {
     steps: epochs * Math.ceil(Math.ceil(images.train / batchSize) / accumulate),
     epoch: at?.epoch ?? 0,
     epochs,
-    ...(at && at.best >= 0 ? { accuracy: at.best } : {}),
+    ...(at?.bestMetrics.accuracy === undefined ? {} : { accuracy: at.bestMetrics.accuracy }),
     finished: run.finished === true,
   }
 }

@@ -32,7 +32,13 @@ export function makeModel(backend, { shape, method }) {
 export function makeBatch(spec) {
   const { images, labels } = batchOf(spec)
   const { image } = spec.shape
-  return { images, shape: [labels.length, 3, image, image], labels, files: [] }
+  const count = labels.length
+  return {
+    inputs: { images: { data: images, shape: [count, 3, image, image] } },
+    targets: { label: { data: Int32Array.from(labels), shape: [count] } },
+    count,
+    names: [],
+  }
 }
 
 /** That batch, `batches` times an epoch. */

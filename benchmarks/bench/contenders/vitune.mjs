@@ -36,7 +36,7 @@ function products(backend, { products, read }) {
 }
 
 /** The classifier on features made once, as `train` does for the method linear without augmentation. */
-async function onFeatures(model, classes, { shape, batch }) {
+async function onFeatures(model, { classes, targets }, { shape, batch }) {
   const side = shape.image
   const images = Array.from({ length: batch }, (_, i) => ({
     width: side,
@@ -53,7 +53,7 @@ async function onFeatures(model, classes, { shape, batch }) {
     std: [0.5, 0.5, 0.5],
   }
   const dataset = memoryDataset({ images, labels, classes })
-  return frozenFeatures(model, dataset, { transform: evalTransform(preprocess), batchSize: batch, seed: 1 })
+  return frozenFeatures(model, dataset, { transform: evalTransform(preprocess), targets, batchSize: batch, seed: 1 })
 }
 
 async function steps(backend, spec) {
@@ -61,10 +61,11 @@ async function steps(backend, spec) {
   const batch = makeBatch(spec)
   if (spec.method === 'forward') return async () => (await logitsOf(model, batch)).at(-1)
   const many = 1_000_000
-  const from = spec.cached ? await onFeatures(model, classes, spec) : { model, train: repeated(batch, many) }
+  const task = multiclass(classes)
+  const from = spec.cached ? await onFeatures(model, task, spec) : { model, train: repeated(batch, many) }
   const events = fit({
     ...from,
-    task: multiclass(classes),
+    task,
     epochs: many,
     lr: 1e-4,
     checkpointing: spec.checkpointing ?? false,

@@ -1,0 +1,23 @@
+// The tasks that there are. What differs between them is asked of these entries; nobody compares their names.
+
+import type { LabelSpace, TaskName } from '../labels/labels.ts'
+import { InputError } from '../platform/errors.ts'
+import { multiclassTask } from './multiclass.ts'
+import type { Task, TaskKind, TaskOptions } from './task.ts'
+
+export const tasks = { multiclass: multiclassTask } as unknown as Readonly<Record<TaskName, TaskKind>>
+
+export const taskNames = Object.keys(tasks) as TaskName[]
+
+/** The task of these labels. Throws an InputError on options that mean nothing to it. */
+export function createTask(labels: LabelSpace, options: TaskOptions = {}): Task {
+  const kind = tasks[labels.task]
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined || kind.options.includes(name as keyof TaskOptions)) continue
+    throw new InputError(`${name}: means nothing where an image has ${kind.says} (task ${kind.name}); leave it out`)
+  }
+  if (options.loss !== undefined && !kind.losses.includes(options.loss)) {
+    throw new InputError(`loss: must be one of ${kind.losses.join(', ')} for task ${kind.name}, got ${options.loss}`)
+  }
+  return kind.create(labels, options)
+}
