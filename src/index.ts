@@ -92,7 +92,7 @@ export { type SgdOptions, sgd } from './optim/sgd.ts'
 
 // nn
 export { Context } from './nn/context.ts'
-export { LayerNorm, Linear, ones, truncatedNormal, zeros } from './nn/layers.ts'
+export { LayerNorm, Linear, LinearAdapter, ones, truncatedNormal, zeros } from './nn/layers.ts'
 export {
   countParameters,
   disposeModule,
@@ -194,7 +194,8 @@ export {
   methods,
   removeAdapters,
 } from './adapters/inject.ts'
-export { LoraLinear } from './adapters/lora.ts'
+export { DoraAdapter } from './adapters/dora.ts'
+export { LoraAdapter } from './adapters/lora.ts'
 export { largestDifference, type Merged, merge } from './adapters/merge.ts'
 export { adapterConfigText, parseAdapterConfig } from './adapters/peft-config.ts'
 export { type Adapter, openAdapter } from './adapters/peft-folder.ts'

@@ -10,6 +10,7 @@ import {
   injectLora,
   isSaved,
   isTarget,
+  type LoraAdapter,
   type LoraConfig,
   linearLayers,
   loraConfig,
@@ -195,14 +196,14 @@ test('an adapter that starts at random changes the outputs, an orthogonal one do
   for (const initLoraWeights of [false, 'orthogonal'] as const) {
     const model = smallVit(backend)
     injectLora(model, loraConfig({ initLoraWeights, r: 4, loraBias: initLoraWeights === false }), 1)
-    const { layer } = adaptedLayers(model)[0]!
-    const [a, b] = await Promise.all([layer.loraA.data(), layer.loraB.data()])
+    const adapter = adaptedLayers(model)[0]!.adapter as LoraAdapter
+    const [a, b] = await Promise.all([adapter.loraA.data(), adapter.loraB.data()])
     assert.ok([...a, ...b].every((v) => v !== 0))
     if (initLoraWeights === false) {
       // torch's Linear: uniform up to 1 / sqrt of what goes in.
       assert.ok(Math.max(...a.map(Math.abs)) <= 1 / 4 && Math.max(...b.map(Math.abs)) <= 1 / 2)
       assert.ok(Math.max(...b.map(Math.abs)) > 0.4)
-      assert.ok((await layer.loraBias!.data()).every((v) => v !== 0 && Math.abs(v) <= 1 / 2))
+      assert.ok((await adapter.loraBias!.data()).every((v) => v !== 0 && Math.abs(v) <= 1 / 2))
     }
     const after = await logitsFor(model, images)
     differences.push(Math.max(...after.map((v, i) => Math.abs(v - before[i]!))))

@@ -7,6 +7,7 @@ import {
   Context,
   countParameters,
   createReference,
+  DoraAdapter,
   disposeModule,
   dropout,
   freezeBackbone,
@@ -14,12 +15,13 @@ import {
   injectLora,
   isTarget,
   Linear,
+  LoraAdapter,
   type LoraConfig,
-  LoraLinear,
   largestDifference,
   linear,
   linearLayers,
   loraConfig,
+  loraDefaults,
   meanAll,
   merge,
   namedParameters,
@@ -57,7 +59,7 @@ const inputError = (message: RegExp) => (e: Error) => e instanceof InputError &&
 function shake(model: Vit, seed = 5): void {
   const rng = new Rng(seed)
   for (const [path, p] of namedParameters(model)) {
-    if (!/\.(loraA|loraB|loraBias|magnitude)$/.test(path)) continue
+    if (!/\.adapter\./.test(path)) continue
     const around = path.endsWith('magnitude') ? 1 : 0
     p.assign(Float32Array.from({ length: p.size }, () => around + 0.3 * rng.normal()))
   }
@@ -259,8 +261,8 @@ test('what trains beside the adapters follows the bias mode and the modules to s
   }
   const query = 'blocks.0.attention.query'
   assert.equal(trained({}), [])
-  assert.equal(trained({ loraBias: true }), [`${query}.loraBias`])
-  assert.equal(trained({ useDora: true }), [`${query}.magnitude`])
+  assert.equal(trained({ loraBias: true }), [`${query}.adapter.loraBias`])
+  assert.equal(trained({ useDora: true }), [`${query}.adapter.magnitude`])
   assert.equal(trained({ bias: 'lora_only' }), [`${query}.bias`])
   const all = trained({ bias: 'all' })
   assert.ok(all.length > 9 && all.every((path) => path.endsWith('.bias')), all.join())
@@ -308,8 +310,10 @@ test('lora_A starts as PEFT starts it, by seed, and lora_B at zero', async () =>
     const model = smallVit(backend, { hidden: 64, mlpHidden: 8 })
     injectLora(model, loraConfig({ initLoraWeights, r: 16 }), seed)
     const layers = adaptedLayers(model)
-    const a = await Promise.all(layers.map(async ({ layer }) => Array.from(await layer.loraA.data())))
-    for (const { layer } of layers) assert.ok((await layer.loraB.data()).every((v) => v === 0))
+    const a = await Promise.all(
+      layers.map(async ({ adapter }) => Array.from(await (adapter as LoraAdapter).loraA.data())),
+    )
+    for (const { adapter } of layers) assert.ok((await (adapter as LoraAdapter).loraB.data()).every((v) => v === 0))
     disposeModule(model)
     return a
   }
@@ -326,10 +330,21 @@ test('lora_A starts as PEFT starts it, by seed, and lora_B at zero', async () =>
   assert.is(backend.memory().buffers, 0)
 })
 
+/** Puts an adapter of these settings on a layer. */
+function adapt(base: Linear, { r, scaling, ...settings }: Partial<LoraConfig> & { r: number; scaling: number }) {
+  const adapting = { config: { ...loraDefaults, ...settings }, strength: { r, scaling }, init: true }
+  const adapter = settings.useDora
+    ? new DoraAdapter(base, adapting, new Rng(1))
+    : new LoraAdapter(base, adapting, new Rng(1))
+  base.adapter = adapter
+  return { adapter, magnitude: adapter instanceof DoraAdapter ? adapter.magnitude : undefined }
+}
+
 /** W + s B A of a layer on the host, row by row. */
-async function plainSum(layer: LoraLinear): Promise<Float64Array[]> {
-  const [w, a, b] = await Promise.all([layer.weight.data(), layer.loraA.data(), layer.loraB.data()])
-  const { r, scaling } = layer.options
+async function plainSum(layer: Linear): Promise<Float64Array[]> {
+  const { loraA, loraB, options } = layer.adapter as LoraAdapter
+  const [w, a, b] = await Promise.all([layer.weight.data(), loraA.data(), loraB.data()])
+  const [r, { scaling }] = [loraA.shape[0]!, options]
   const { inFeatures, outFeatures } = layer
   return Array.from({ length: outFeatures }, (_, o) =>
     Float64Array.from({ length: inFeatures }, (_, i) => {
@@ -346,10 +361,12 @@ test('the row norm of DoRA, though never built from a whole matrix, is the plain
     const model = smallVit(backend)
     injectLora(model, loraConfig({ useDora: true, targetModules: 'all-linear', r: 5, alpha: 7 }), 1)
     shake(model)
-    for (const { path, layer } of adaptedLayers(model)) {
-      layer.resetMagnitude()
+    for (const { path, layer, adapter } of adaptedLayers(model)) {
+      assert.instance(adapter, DoraAdapter)
+      const dora = adapter as DoraAdapter
+      dora.resetMagnitude(layer)
       const norms = (await plainSum(layer)).map((row) => Math.hypot(...row))
-      near(await layer.magnitude!.data(), norms, 1e-5, `${path} (${name})`)
+      near(await dora.magnitude.data(), norms, 1e-5, `${path} (${name})`)
     }
     disposeModule(model)
     assert.is(backend.memory().buffers, 0)
@@ -366,11 +383,10 @@ test('DoRA over a weight row of zeros starts as the plain layer, trains, and mer
       const base = new Linear(parameter(backend, weight, [4, 6]), parameter(backend, numbers({ shape: [4] }, 2), [4]))
       const x = tensor(backend, numbers({ shape: [5, 6] }, 3), [5, 6])
       const want = (await take([scope(() => base.forward(x, new Context()))]))[0]!
-      const options = { r: 2, scaling: 2, dropout: 0, useDora: true, doraNormGradient, loraBias: false, init: true }
-      const layer = new LoraLinear(base, options, new Rng(1))
-      const forward = () => layer.forward(x, new Context())
+      const { adapter, magnitude } = adapt(base, { r: 2, scaling: 2, useDora: true, doraNormGradient })
+      const forward = () => base.forward(x, new Context())
       near((await take([scope(forward)]))[0]!, want, 1e-6, `as it starts (${name})`)
-      const trained = [layer.loraA, layer.loraB, layer.magnitude!]
+      const trained = [adapter.loraA, adapter.loraB, magnitude!]
       for (let step = 0; step < 3; step++) {
         const { value, grads } = valueAndGrad(() => meanAll(square(affine(forward(), 1, -1))), trained)
         for (const [i, p] of trained.entries()) {
@@ -381,14 +397,14 @@ test('DoRA over a weight row of zeros starts as the plain layer, trains, and mer
         for (const t of [value, ...grads]) t.dispose()
       }
       assert.ok(
-        (await layer.loraB.data()).slice(2, 4).every((v) => v !== 0),
+        (await adapter.loraB.data()).slice(2, 4).every((v) => v !== 0),
         'lora_B of that row moves',
       )
-      assert.ok(Math.abs((await layer.magnitude!.data())[1]!) > 1e-4, 'and then its magnitude')
-      const plain = scope(() => linear(x, layer.mergedWeight(), { bias: layer.bias }))
+      assert.ok(Math.abs((await magnitude!.data())[1]!) > 1e-4, 'and then its magnitude')
+      const plain = scope(() => linear(x, adapter.mergedWeight(base), { bias: base.bias }))
       near((await take([scope(forward)]))[0]!, (await take([plain]))[0]!, 1e-5, `merged (${name})`)
-      layer.disposeAdapter()
-      for (const t of [x, base.weight, base.bias!]) t.dispose()
+      disposeModule(base)
+      x.dispose()
       assert.is(backend.memory().buffers, 0)
       await backend.dispose()
     }
@@ -399,11 +415,12 @@ test('a DoRA layer follows weights that were loaded after it', async () => {
   const backend = createReference()
   const model = smallVit(backend)
   injectLora(model, loraConfig({ useDora: true }), 1)
-  const { layer } = adaptedLayers(model)[0]!
+  const { layer, adapter } = adaptedLayers(model)[0]!
+  const dora = adapter as DoraAdapter
   layer.weight.assign(numbers({ shape: layer.weight.shape }, 8))
-  layer.resetMagnitude()
+  dora.resetMagnitude(layer)
   near(
-    await layer.magnitude!.data(),
+    await dora.magnitude.data(),
     (await plainSum(layer)).map((row) => Math.hypot(...row)),
     1e-6,
     'magnitude',
@@ -455,9 +472,9 @@ test('gradients of every kind of adapted layer equal central differences', async
       for (const dropout of [0, 0.3]) {
         const base = new Linear(learnt([4, 3], 4), learnt([4], 5))
         // The norm's gradient is let through: detached, it is not the gradient of what forward computes.
-        const options = { r: 2, scaling: 0.7, dropout, useDora, doraNormGradient: true, loraBias, init: true } as const
-        const layer = new LoraLinear(base, options, new Rng(1))
-        const trained = [layer.loraA, layer.loraB, layer.loraBias, layer.magnitude].filter((p) => p !== undefined)
+        const options = { r: 2, scaling: 0.7, dropout, useDora, doraNormGradient: true, loraBias }
+        const { adapter, magnitude } = adapt(base, options)
+        const trained = [adapter.loraA, adapter.loraB, adapter.loraBias, magnitude].filter((p) => p !== undefined)
         for (const [i, p] of trained.entries()) p.assign(numbers({ shape: p.shape }, 6 + i))
         for (const forward of [
           {},
@@ -466,9 +483,8 @@ test('gradients of every kind of adapted layer equal central differences', async
           { act: 'gelu' as const, colScale: scale },
         ]) {
           const what = JSON.stringify({ useDora, loraBias, dropout, with: Object.keys(forward) })
-          await checkTensors(what, () => layer.forward(x, new Context(true, seed), forward), [x, ...trained])
+          await checkTensors(what, () => base.forward(x, new Context(true, seed), forward), [x, ...trained])
         }
-        layer.disposeAdapter()
         disposeModule(base)
       }
     }
@@ -484,22 +500,13 @@ test('in training LoRA drops inputs of its own branch only, DoRA as PEFT does', 
   const x = tensor(backend, numbers({ shape: [5, 8] }, 1), [5, 8])
   for (const useDora of [false, true]) {
     const base = new Linear(learnt([4, 8], 4), learnt([4], 5))
-    const options = {
-      r: 2,
-      scaling: 0.7,
-      dropout: 0.5,
-      useDora,
-      doraNormGradient: false,
-      loraBias: false,
-      init: true,
-    } as const
-    const layer = new LoraLinear(base, options, new Rng(1))
-    layer.loraB.assign(numbers({ shape: [4, 2] }, 6))
-    layer.magnitude?.assign(numbers({ shape: [4] }, 7))
+    const { adapter, magnitude } = adapt(base, { r: 2, scaling: 0.7, dropout: 0.5, useDora })
+    adapter.loraB.assign(numbers({ shape: [4, 2] }, 6))
+    magnitude?.assign(numbers({ shape: [4] }, 7))
     // PEFT: W x + b + s B A x', and with DoRA W x + b + (c - 1) W x' + c s B A x', where c = m / |W + s B A|.
     const [plain, dropped] = await take([x.alias(), scope(() => dropout(x, 0.5, seed, 0))])
-    const [w, sum] = [await base.weight.data(), await plainSum(layer)]
-    const [b, m] = [await base.bias!.data(), await layer.magnitude?.data()]
+    const [w, sum] = [await base.weight.data(), await plainSum(base)]
+    const [b, m] = [await base.bias!.data(), await magnitude?.data()]
     const rows = (data: ArrayLike<number>, i: number) => Array.from({ length: 8 }, (_, c) => data[i * 8 + c]!)
     const dot = (p: ArrayLike<number>, q: readonly number[]) => q.reduce((total, v, i) => total + v * p[i]!, 0)
     const want = Array.from({ length: 20 }, (_, at) => {
@@ -509,8 +516,7 @@ test('in training LoRA drops inputs of its own branch only, DoRA as PEFT does', 
       return dot(weight, input) + b[o]! + c * dot(sum[o]!, kept) - dot(weight, kept)
     })
     assert.ok(Array.from(dropped!).includes(0))
-    near((await take([scope(() => layer.forward(x, new Context(true, seed)))]))[0]!, want, 1e-6, `DoRA ${useDora}`)
-    layer.disposeAdapter()
+    near((await take([scope(() => base.forward(x, new Context(true, seed)))]))[0]!, want, 1e-6, `DoRA ${useDora}`)
     disposeModule(base)
   }
   x.dispose()
@@ -569,13 +575,13 @@ test('the merged weight is W + s B A, its rows scaled to the magnitude by DoRA',
     const model = smallVit(backend)
     injectLora(model, loraConfig({ useDora, r: 3, alpha: 5 }), 1)
     shake(model)
-    for (const { layer } of adaptedLayers(model)) {
+    for (const { layer, adapter } of adaptedLayers(model)) {
       const sum = await plainSum(layer)
-      const magnitude = await layer.magnitude?.data()
+      const magnitude = adapter instanceof DoraAdapter ? await adapter.magnitude.data() : undefined
       const want = sum.flatMap((row, o) =>
         Array.from(row, (v) => (magnitude ? (v * magnitude[o]!) / Math.hypot(...row) : v)),
       )
-      near((await take([scope(() => layer.mergedWeight())]))[0]!, want, 1e-9, 'merged')
+      near((await take([scope(() => adapter.mergedWeight(layer))]))[0]!, want, 1e-9, 'merged')
     }
     disposeModule(model)
   }
@@ -589,7 +595,7 @@ test('an adapter with a bias of its own is not merged, and stays as it was', asy
   const live = backend.memory().buffers
   assert.throws(
     () => merge(model),
-    /^merge: layers with a LoRA bias are not supported; predict with the adapter in place$/,
+    /^merge: an adapter with lora_bias cannot be merged; predict with the adapter in place$/,
   )
   assert.is(adaptedLayers(model).length, 6)
   assert.is(backend.memory().buffers, live)

@@ -7,12 +7,14 @@ import {
   applyAdapter,
   type Backend,
   createWasm,
+  DoraAdapter,
   disposeModule,
   fitHead,
   injectLora,
-  LoraLinear,
+  LoraAdapter,
   loadVit,
   loraConfig,
+  loraDefaults,
   type OpenModelOptions,
   openAdapter,
   openCheckpoint,
@@ -78,20 +80,13 @@ check(
 check('a classifier that an adapter is on, or brought, is put into order too', async ({ folder, backend }) => {
   for (const useDora of [false, true]) {
     const model = smallVit(backend)
-    const layer = {
-      r: 3,
-      scaling: 2,
-      dropout: 0,
-      useDora,
-      doraNormGradient: false,
-      loraBias: true,
-      init: true,
-    } as const
-    const head = new LoraLinear(model.head!, layer, new Rng(5))
-    head.loraB.assign(Float32Array.from({ length: 9 }, (_, i) => i / 9))
-    head.loraBias!.assign(Float32Array.of(1, 2, 3))
-    head.magnitude?.assign(Float32Array.of(1, 2, 3))
-    model.head = head
+    const config = { ...loraDefaults, useDora, loraBias: true }
+    const adapting = { config, strength: { r: 3, scaling: 2 }, init: true }
+    const adapter = new (useDora ? DoraAdapter : LoraAdapter)(model.head!, adapting, new Rng(5))
+    adapter.loraB.assign(Float32Array.from({ length: 9 }, (_, i) => i / 9))
+    adapter.loraBias!.assign(Float32Array.of(1, 2, 3))
+    if (adapter instanceof DoraAdapter) adapter.magnitude.assign(Float32Array.of(1, 2, 3))
+    model.head!.adapter = adapter
     const before = await named(model)
     fitHead(model, ['cat', 'ant', 'bee'], init)
     const after = await named(model)

@@ -72,7 +72,7 @@ async function logits(model: Vit, file: SafetensorsFile, name: string): Promise<
 
 /** PEFT's name of a parameter, without its prefix. */
 function savedName(path: string, model: Vit): string {
-  const found = /^(.*)\.(loraA|loraB|loraBias|magnitude)$/.exec(path)
+  const found = /^(.*)\.adapter\.(loraA|loraB|loraBias|magnitude)$/.exec(path)
   if (!found) return huggingFaceName(path, model.config)
   const tail = {
     loraA: 'lora_A.weight',

@@ -1,14 +1,15 @@
-// Putting adapters into a model and choosing what trains: full, linear (frozen backbone), LoRA, DoRA.
+// Putting adapters on a model's layers, taking them off, and marking what trains beside them.
 
 import { huggingFaceName } from '../models/names.ts'
 import type { Vit } from '../models/vit.ts'
-import { Linear } from '../nn/layers.ts'
-import { namedModules, replaceModule, setTrainable } from '../nn/module.ts'
+import { Linear, type LinearAdapter } from '../nn/layers.ts'
+import { disposeModule, namedModules, setTrainable } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import { listed } from '../platform/listed.ts'
 import { Rng } from '../tensor/philox.ts'
+import { adapterField } from './adapter.ts'
 import type { LoraConfig } from './config.ts'
-import { LoraLinear } from './lora.ts'
+import { adapterOf } from './registry.ts'
 import {
   idleModules,
   idlePatterns,
@@ -17,11 +18,11 @@ import {
   layerRules,
   moduleNames,
   parameterNames,
+  type Strength,
   savedBy,
 } from './rules.ts'
 
-export type Method = 'full' | 'linear' | 'lora' | 'dora'
-export const methods: readonly Method[] = ['full', 'linear', 'lora', 'dora']
+export { type Method, methods } from './methods.ts'
 
 /** Whether one of our names is the classifier's, or of something in it. */
 export const isHead = (name: string): boolean => /^(head|distillationHead)(\.|$)/.test(name)
@@ -31,9 +32,16 @@ export function headModules(model: Vit): string[] {
   return model.config.pooling === 'distilled' ? ['cls_classifier', 'distillation_classifier'] : ['classifier']
 }
 
+/** A linear layer by our name, with its checkpoint name. */
+export interface NamedLayer {
+  readonly path: string
+  readonly name: string
+  readonly layer: Linear
+}
+
 /** The linear layers of a model by our name, with their checkpoint names. The patch embedding is a convolution there, so it is none. */
-export function linearLayers(model: Vit): { path: string; name: string; layer: Linear }[] {
-  const found: { path: string; name: string; layer: Linear }[] = []
+export function linearLayers(model: Vit): NamedLayer[] {
+  const found: NamedLayer[] = []
   for (const [path, layer] of namedModules(model)) {
     if (layer instanceof Linear && path !== 'patch')
       found.push({ path, name: huggingFaceName(path, model.config), layer })
@@ -41,11 +49,9 @@ export function linearLayers(model: Vit): { path: string; name: string; layer: L
   return found
 }
 
-/** The adapted layers of a model. */
-export function adaptedLayers(model: Vit): { path: string; name: string; layer: LoraLinear }[] {
-  return linearLayers(model).filter(
-    (l): l is { path: string; name: string; layer: LoraLinear } => l.layer instanceof LoraLinear,
-  )
+/** The adapted layers of a model, with what adapts them. */
+export function adaptedLayers(model: Vit): (NamedLayer & { readonly adapter: LinearAdapter })[] {
+  return linearLayers(model).flatMap((l) => (l.layer.adapter ? [{ ...l, adapter: l.layer.adapter }] : []))
 }
 
 /** PEFT saves only what modules_to_save names: without the classifier an adapter would come back with a random one. */
@@ -55,10 +61,14 @@ export function withHead(config: LoraConfig, model: Vit): LoraConfig {
   return { ...config, modulesToSave: [...(config.modulesToSave ?? []), ...missing] }
 }
 
-type Layers = ReturnType<typeof linearLayers>
-
 /** Throws where a name of the configuration stands for nothing in the model: mostly a slip, which PEFT would pass over. */
-function checkNames(model: Vit, config: LoraConfig, rules: LayerRules, layers: Layers, targets: Layers): void {
+function checkNames(
+  model: Vit,
+  config: LoraConfig,
+  rules: LayerRules,
+  layers: NamedLayer[],
+  targets: NamedLayer[],
+): void {
   const names = layers.map((l) => l.name)
   const slip = (what: string, idle: readonly (string | number)[], of: string) => {
     if (idle.length > 0) throw new InputError(`${what}: no ${of} ${listed(idle.map(String), 3)}; check the spelling`)
@@ -104,7 +114,7 @@ function checkNames(model: Vit, config: LoraConfig, rules: LayerRules, layers: L
  */
 export function injectLora(model: Vit, config: LoraConfig, seed: number): LoraConfig {
   const layers = linearLayers(model)
-  if (layers.some((l) => l.layer instanceof LoraLinear))
+  if (layers.some((l) => l.layer.adapter))
     throw new Error('inject: the model already has adapters; merge or remove them first')
   const rules = layerRules(config)
   const targets = layers.filter((l) => rules.isTarget(l.name, isHead(l.path)))
@@ -125,25 +135,23 @@ export function injectLora(model: Vit, config: LoraConfig, seed: number): LoraCo
  */
 export function adaptLayers(
   model: Vit,
-  targets: readonly { path: string; name: string; layer: Linear; strength?: { r: number; scaling: number } }[],
+  targets: readonly (NamedLayer & { strength?: Pick<Strength, 'r' | 'scaling'> })[],
   config: LoraConfig,
   seed: number,
   init = config.initLoraWeights,
 ): void {
   const rules = layerRules(config)
-  const made: LoraLinear[] = []
+  const kind = adapterOf(config)
+  const made: LinearAdapter[] = []
   try {
-    for (const [i, target] of targets.entries()) {
-      const { r, scaling } = target.strength ?? rules.strength(target.name)
-      const { dropout, useDora, doraNormGradient, loraBias } = config
-      const options = { r, scaling, dropout, useDora, doraNormGradient, loraBias, init }
-      made.push(new LoraLinear(target.layer, options, new Rng(seed, 1000 + i)))
+    for (const [i, { name, layer, strength = rules.strength(name) }] of targets.entries()) {
+      made.push(kind.create(layer, { config, strength, init }, new Rng(seed, 1000 + i)))
     }
   } catch (error) {
-    for (const layer of made) layer.disposeAdapter()
+    for (const adapter of made) disposeModule(adapter)
     throw error
   }
-  for (const [i, target] of targets.entries()) replaceModule(model, target.path, made[i]!)
+  for (const [i, { layer }] of targets.entries()) layer.adapter = made[i]
   markTrainable(model, config)
 }
 
@@ -151,11 +159,11 @@ export function adaptLayers(
 export function markTrainable(model: Vit, config: LoraConfig): void {
   const adapted = new Set(adaptedLayers(model).map((l) => l.path))
   const isSaved = savedBy(config.modulesToSave ?? [])
+  const frozen = adapterOf(config).parts.filter((part) => part.frozen?.(config))
   setTrainable(model, true, () => true)
   setTrainable(model, false, (path) => {
-    // MiCA's lora_B is of the weights' least directions, and stays so.
-    if (/\.(loraA|loraB|loraBias|magnitude)$/.test(path))
-      return config.initLoraWeights === 'mica' && path.endsWith('loraB')
+    const field = adapterField(path)
+    if (field !== undefined) return frozen.some((part) => part.field === field)
     if (isSaved(huggingFaceName(path, model.config))) return false
     if (!path.endsWith('.bias') || config.bias === 'none') return true
     return config.bias === 'lora_only' && !adapted.has(path.slice(0, -'.bias'.length))
@@ -170,8 +178,8 @@ export function freezeBackbone(model: Vit): void {
 
 /** Takes the adapters off without merging: the model is the base model again (its head stays as trained). */
 export function removeAdapters(model: Vit): void {
-  for (const { path, layer } of adaptedLayers(model)) {
-    replaceModule(model, path, new Linear(layer.weight, layer.bias))
-    layer.disposeAdapter()
+  for (const { layer, adapter } of adaptedLayers(model)) {
+    layer.adapter = undefined
+    disposeModule(adapter)
   }
 }

@@ -1,143 +1,97 @@
-// The adapted linear layer: LoRA (Hu et al., arXiv:2106.09685) and DoRA (Liu et al., arXiv:2402.09353), PEFT's meanings.
-// It takes a Linear's place and keeps its weight and bias under the same names.
-
+// LoRA (Hu et al., arXiv:2106.09685) with PEFT's meanings: y = W x + b + s B A x. How A and B start is in start.ts.
 import type { Context } from '../nn/context.ts'
-import { type ForwardOptions, Linear } from '../nn/layers.ts'
-import { abs, add, affine, div, gelu, mul, sqrt, sub } from '../ops/elementwise.ts'
+import { type ForwardOptions, type Linear, LinearAdapter } from '../nn/layers.ts'
+import { disposeModule } from '../nn/module.ts'
+import { add, affine, gelu, mul } from '../ops/elementwise.ts'
 import { linear, matmul } from '../ops/linear.ts'
-import { sum, sumSquares } from '../ops/reduce.ts'
-import { overwrite, reshape } from '../ops/view.ts'
 import type { Rng } from '../tensor/philox.ts'
-import { keep, scope } from '../tensor/scope.ts'
-import { untracked } from '../tensor/tape.ts'
 import { type Parameter, parameter, type Tensor } from '../tensor/tensor.ts'
-import type { LoraConfig } from './config.ts'
+import type { AdapterKind, AdapterPart, LayerAdapting } from './adapter.ts'
+import { type LoraConfig, loraConfig } from './config.ts'
 import { startingValues } from './start.ts'
 
-export interface LoraLayerOptions {
-  r: number
-  scaling: number
-  dropout: number
-  useDora: boolean
-  doraNormGradient: boolean
-  loraBias: boolean
-  init: LoraConfig['initLoraWeights']
-}
-
 /** Act, scale and residual that could not go into a product. */
-function finish(p: Tensor, { act, colScale, residual }: ForwardOptions): Tensor {
+export function finish(p: Tensor, { act, colScale, residual }: ForwardOptions): Tensor {
   let y = act === 'gelu' ? gelu(p) : p
   if (colScale) y = mul(y, colScale)
   return residual ? add(y, residual) : y
 }
 
-/**
- * Added to the square of each row norm, so that a row of zeros has the norm 2^-60 and not 0, by which PEFT divides: its
- * outputs are then NaN. It is a normal number in f32, and lost in the rounding of any square above 2^-96.
- */
-const floor = 2 ** -120
-
-export class LoraLinear extends Linear {
+export class LoraAdapter extends LinearAdapter {
   /** (R, in) */
   loraA!: Parameter
   /** (out, R) */
   loraB!: Parameter
   loraBias: Parameter | undefined
-  /** DoRA's m (out), starting at the row norms of the weight as it is now. */
-  magnitude: Parameter | undefined
-  readonly options: LoraLayerOptions
-  // ||W||^2 by row; W is frozen, so it is computed once.
-  private weightSquares: Tensor | undefined
+  readonly options: { readonly scaling: number; readonly dropout: number }
 
-  constructor(base: Linear, options: LoraLayerOptions, rng: Rng) {
-    super(base.weight, base.bias)
-    const { backend } = base.weight
-    const { r } = options
-    const [nIn, nOut] = [base.inFeatures, base.outFeatures]
-    this.options = options
-    const start = startingValues(options.init, r, nIn, nOut, rng)
+  constructor({ weight, inFeatures, outFeatures }: Linear, { config, strength, init }: LayerAdapting, rng: Rng) {
+    super()
+    const { r, scaling } = strength
+    this.options = { scaling, dropout: config.dropout }
+    const start = startingValues(init, r, inFeatures, outFeatures, rng)
     try {
-      this.loraA = parameter(backend, start.a, [r, nIn])
-      this.loraB = parameter(backend, start.b, [nOut, r])
-      if (options.loraBias) this.loraBias = parameter(backend, start.bias, [nOut])
-      if (options.useDora) {
-        this.magnitude = parameter(backend, new Float32Array(nOut), [nOut])
-        this.resetMagnitude()
-      }
+      this.loraA = parameter(weight.backend, start.a, [r, inFeatures])
+      this.loraB = parameter(weight.backend, start.b, [outFeatures, r])
+      if (config.loraBias) this.loraBias = parameter(weight.backend, start.bias, [outFeatures])
     } catch (error) {
       // Memory may be full; nobody else knows of what was taken.
-      this.disposeAdapter()
+      disposeModule(this)
       throw error
     }
   }
 
-  /** Sets DoRA's magnitude to the row norms of W + s B A as they are now: call after the base weights change. */
-  resetMagnitude(): void {
-    if (!this.magnitude) return
-    this.weightSquares?.dispose()
-    this.weightSquares = undefined
-    scope(() => overwrite(this.magnitude!, this.norm()))
+  override get cannotMerge(): string | undefined {
+    return this.loraBias && 'an adapter with lora_bias cannot be merged'
   }
 
-  /**
-   * Row norms of W + s B A (out), from ||W||^2 + 2 s sum(W A^T * B) + s^2 sum(B (A A^T) * B): no out x in matrix is made.
-   * Rounding may leave a vanished row's square below 0, hence the absolute value. `floor` is added to each square.
-   */
-  private norm(): Tensor {
-    const { scaling: s, doraNormGradient } = this.options
-    this.weightSquares ??= keep(untracked(() => scope(() => sumSquares(this.weight))))
-    const squares = () => {
-      const wa = linear(this.weight, this.loraA) // (out, R)
-      const baa = linear(this.loraB, linear(this.loraA, this.loraA)) // (out, R), A A^T is symmetric
-      const cross = add(affine(wa, 2 * s), affine(baa, s * s))
-      return add(sum(mul(cross, this.loraB), -1), this.weightSquares!)
-    }
-    const norm = () => sqrt(affine(abs(squares()), 1, floor))
-    return doraNormGradient ? norm() : untracked(() => scope(norm))
+  /** A x, and what goes with the product of B: PEFT scales the whole of lora_B's output, its bias too. */
+  protected parts(x: Tensor) {
+    const { scaling: alpha } = this.options
+    return { down: linear(x, this.loraA), up: { alpha, bias: this.loraBias && affine(this.loraBias, alpha) } }
   }
 
-  /** The factor m / ||W + s B A|| of each row (out). */
-  private rowScale(): Tensor {
-    return div(this.magnitude!, this.norm())
+  forward(base: Linear, x: Tensor, ctx: Context, options: ForwardOptions): Tensor {
+    const { down, up } = this.parts(ctx.drop(x, this.options.dropout))
+    const { act, ...tail } = options
+    // Without an activation the scale and the residual distribute over both products.
+    const fused = act !== 'gelu' && !this.loraBias ? tail : {}
+    const residual = base.product(x, { ...fused, bias: base.bias })
+    const y = linear(down, this.loraB, { ...up, colScale: fused.colScale, residual })
+    return fused === tail ? y : finish(y, options)
   }
 
-  override forward(x: Tensor, ctx: Context, options: ForwardOptions = {}): Tensor {
-    const { scaling: alpha, dropout } = this.options
-    const dropped = ctx.drop(x, dropout)
-    const down = linear(dropped, this.loraA) // (..., R)
-    // PEFT scales the whole of lora_B's output, its bias too.
-    const up = { alpha, bias: this.loraBias && affine(this.loraBias, alpha) }
-    if (!this.magnitude) {
-      const { act, ...tail } = options
-      // Without an activation the scale and the residual distribute over both products.
-      const fused = act !== 'gelu' && !this.loraBias ? tail : {}
-      const base = linear(x, this.weight, { ...fused, bias: this.bias })
-      const y = linear(down, this.loraB, { ...up, colScale: fused.colScale, residual: base })
-      return fused === tail ? y : finish(y, options)
-    }
-    const rows = this.rowScale()
-    if (dropped === x) {
-      const v = linear(down, this.loraB, { ...up, residual: linear(x, this.weight) })
-      const y = mul(v, rows)
-      return finish(this.bias ? add(y, this.bias) : y, options)
-    }
-    // PEFT under dropout: W x + b + (c - 1) W x' + c s B A x', with x' the dropped input.
-    const droppedBase = linear(dropped, this.weight)
-    const v = linear(down, this.loraB, { ...up, residual: droppedBase })
-    const plain = sub(linear(x, this.weight, { bias: this.bias }), droppedBase)
-    return finish(add(mul(v, rows), plain), options)
+  /** W + s B A */
+  mergedWeight(base: Linear): Tensor {
+    return add(affine(matmul(this.loraB, this.loraA), this.options.scaling), base.weight)
   }
 
-  /** The weight (out, in) that alone gives this layer's output: W + s B A, rows scaled under DoRA. */
-  mergedWeight(): Tensor {
-    const total = add(affine(matmul(this.loraB, this.loraA), this.options.scaling), this.weight)
-    if (!this.magnitude) return total
-    const rows = this.rowScale()
-    return mul(total, reshape(rows, [this.outFeatures, 1]))
+  byOutput(): Tensor[] {
+    return [this.loraB, ...(this.loraBias ? [this.loraBias] : [])]
   }
+}
 
-  /** Frees what the adapter added; weight and bias stay. */
-  disposeAdapter(): void {
-    for (const t of [this.loraA, this.loraB, this.loraBias, this.magnitude, this.weightSquares]) t?.dispose()
-  }
+export const loraParts: readonly AdapterPart[] = [
+  { field: 'loraA', stored: 'lora_A', leaf: 'weight', shape: ({ r, nIn }) => [r, nIn] },
+  {
+    field: 'loraB',
+    stored: 'lora_B',
+    leaf: 'weight',
+    shape: ({ nOut, r }) => [nOut, r],
+    // MiCA's lora_B is of the weights' least directions, and stays so.
+    frozen: ({ initLoraWeights }) => initLoraWeights === 'mica',
+  },
+  { field: 'loraBias', stored: 'lora_B', leaf: 'bias', shape: ({ nOut }) => [nOut], asked: (c) => c.loraBias },
+]
+
+export const lora: AdapterKind = {
+  name: 'lora',
+  title: 'LoRA',
+  peftType: 'LORA',
+  defaultRate: 1e-3,
+  parts: loraParts,
+  rankField: 'loraA',
+  configure: (given) => loraConfig({ ...given, useDora: false }),
+  owns: ({ useDora }: LoraConfig) => !useDora,
+  create: (base, adapting, rng) => new LoraAdapter(base, adapting, rng),
 }

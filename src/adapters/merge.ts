@@ -1,9 +1,9 @@
 // Merging adapters into the weights for inference without their cost, and taking them out again exactly.
 
 import type { Vit } from '../models/vit.ts'
-import { Linear } from '../nn/layers.ts'
-import { replaceModule } from '../nn/module.ts'
+import { disposeModule } from '../nn/module.ts'
 import { overwrite } from '../ops/view.ts'
+import { InputError } from '../platform/errors.ts'
 import { keep, scope } from '../tensor/scope.ts'
 import { empty, type Tensor } from '../tensor/tensor.ts'
 import { adaptedLayers } from './inject.ts'
@@ -17,16 +17,23 @@ export interface Merged {
   seal(): void
 }
 
-/** Replaces each adapted layer by a plain Linear of the merged weight. The originals are kept for `unmerge`. */
+/** Why a model's adapters are in no weight, where that is so. */
+export const cannotMerge = (model: Vit): string | undefined =>
+  adaptedLayers(model).find(({ adapter }) => adapter.cannotMerge)?.adapter.cannotMerge
+
+/**
+ * Puts what each adapter does into its layer's weight and takes it off. The originals are kept for `unmerge`. Throws an
+ * InputError where an adapter is of a kind that no weight can hold.
+ */
 export function merge(model: Vit): Merged {
+  const why = cannotMerge(model)
+  if (why !== undefined) throw new InputError(`merge: ${why}; predict with the adapter in place`)
   const layers = adaptedLayers(model)
-  const originals = layers.map(({ layer, path }) => {
-    if (layer.loraBias)
-      throw new Error('merge: layers with a LoRA bias are not supported; predict with the adapter in place')
+  const originals = layers.map(({ layer, adapter }) => {
     const original = keep(empty(layer.weight.backend, layer.weight.shape))
     overwrite(original, layer.weight)
-    scope(() => overwrite(layer.weight, layer.mergedWeight()))
-    replaceModule(model, path, new Linear(layer.weight, layer.bias))
+    scope(() => overwrite(layer.weight, adapter.mergedWeight(layer)))
+    layer.adapter = undefined
     return original
   })
   let open = true
@@ -39,15 +46,15 @@ export function merge(model: Vit): Merged {
     layers: layers.length,
     unmerge() {
       if (!open) throw new Error('merge: this merge was already undone or sealed')
-      layers.forEach(({ path, layer }, i) => {
+      layers.forEach(({ layer, adapter }, i) => {
         overwrite(layer.weight, originals[i]!)
-        replaceModule(model, path, layer)
+        layer.adapter = adapter
       })
       close()
     },
     seal() {
       close()
-      for (const { layer } of layers) layer.disposeAdapter()
+      for (const { adapter } of layers) disposeModule(adapter)
     },
   }
 }

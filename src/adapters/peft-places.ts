@@ -7,20 +7,12 @@ import { InputError } from '../platform/errors.ts'
 import { listed } from '../platform/listed.ts'
 import { headModules, linearLayers } from './inject.ts'
 import { checkpointName, root, type Spelling, spellingsOf } from './peft-names.ts'
+import { everyPart } from './registry.ts'
 import { parameterNames } from './rules.ts'
 
-export type Part = 'loraA' | 'loraB' | 'loraBias' | 'magnitude'
-
-export const storedPart: Record<Part, string> = {
-  loraA: 'lora_A',
-  loraB: 'lora_B',
-  loraBias: 'lora_B.bias',
-  magnitude: 'lora_magnitude_vector',
-}
-
 export interface Places {
-  /** Each adapted layer by its checkpoint name: what it is called in the file, and where its parts are. */
-  adapted: Map<string, { stored: string; keys: Map<Part, string> }>
+  /** Each adapted layer by its checkpoint name: what it is called in the file, and where its parts are by field. */
+  adapted: Map<string, { stored: string; keys: Map<string, string> }>
   /** Everything else by checkpoint name: the classifier, other saved modules, biases. */
   others: Map<string, string>
   /** Two tensors for one place: the first has it, and the second must be the same. */
@@ -31,17 +23,21 @@ export interface Places {
 
 /** A tensor's name, taken apart. */
 type Parsed =
-  | { kind: 'part'; layer: string; part: Part; adapter: string | undefined }
+  | { kind: 'part'; layer: string; field: string; adapter: string | undefined }
   /** `names`: what it may be called in the model, the likeliest first. `copy`: PEFT does not read it. */
   | { kind: 'other'; names: string[]; wrapped?: 'own' | 'original' }
 
+const kinds = [...new Set(everyPart.map(({ stored }) => stored))].join('|')
+/** Layer, what is stored, the adapter's own name where it is kept, and what comes last. */
+const partName = new RegExp(`^(.*)\\.(${kinds})(?:\\.(?!(?:weight|bias)$)([^.]+))?(?:\\.(weight|bias))?$`)
+
 function parse(name: string): Parsed {
-  const lora =
-    /^(.*)\.(lora_A|lora_B|lora_magnitude_vector)(?:\.(?!(?:weight|bias)$)([^.]+))?(?:\.(weight|bias))?$/.exec(name)
-  if (lora) {
-    const [, layer, kind, adapter, leaf] = lora
-    const part = kind === 'lora_A' ? 'loraA' : kind !== 'lora_B' ? 'magnitude' : leaf === 'bias' ? 'loraBias' : 'loraB'
-    return { kind: 'part', layer: layer!, part, adapter }
+  const found = partName.exec(name)
+  if (found) {
+    const [, layer, kind, adapter, leaf] = found
+    const parts = everyPart.filter(({ stored }) => stored === kind)
+    const { field } = parts.find((part) => (part.leaf === 'bias') === (leaf === 'bias')) ?? parts[0]!
+    return { kind: 'part', layer: layer!, field, adapter }
   }
   const wrapped = /^(.*)\.(modules_to_save|original_module)\.(.*)$/.exec(name)
   if (!wrapped) return { kind: 'other', names: [name.replace('.base_layer.', '.')] }
@@ -79,10 +75,10 @@ export function findPlaces(
       const name = checkpointName(found.layer, config)
       if (found.adapter) adapters.add(found.adapter)
       if (!layers.has(name)) strange.push(name)
-      const entry = adapted.get(name) ?? { stored: found.layer, keys: new Map<Part, string>() }
-      const first = entry.keys.get(found.part)
+      const entry = adapted.get(name) ?? { stored: found.layer, keys: new Map<string, string>() }
+      const first = entry.keys.get(found.field)
       if (first) twins.push([first, key])
-      else entry.keys.set(found.part, key)
+      else entry.keys.set(found.field, key)
       adapted.set(name, entry)
     } else {
       const names = found.names.map((n) => checkpointName(n, config))

@@ -9,13 +9,15 @@ import type { Vit } from '../models/vit.ts'
 import { namedParameters } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import { countNonFinite } from '../tensor/finite.ts'
+import { adapterField, spokenName } from './adapter.ts'
 import type { LoraConfig } from './config.ts'
 import { adaptedLayers, adaptLayers, headModules, isHead, linearLayers } from './inject.ts'
 import { checkOthers, checkTargets, parameterSizes } from './peft-checks.ts'
 import type { Adapter } from './peft-folder.ts'
 import { spelt } from './peft-names.ts'
 import { ownConfig } from './peft-own.ts'
-import { findPlaces, type Part, type Places, storedPart } from './peft-places.ts'
+import { findPlaces, type Places } from './peft-places.ts'
+import { adapterOf, everyPart } from './registry.ts'
 import { layerRules } from './rules.ts'
 
 export interface ApplyOptions {
@@ -41,6 +43,7 @@ export async function applyAdapter(model: Vit, adapter: Adapter, options: ApplyO
   const places = findPlaces(model, adapter, onNote)
   const layers = new Map(linearLayers(model).map((l) => [l.name, l]))
   const rules = layerRules(adapter.config)
+  const kind = adapterOf(adapter.config)
   const speak = (name: string) => places.spellings.map((s) => spelt(name, s, model.config))
   const values = new Map<string, Float32Array>()
   const read = reader(adapter, values, options)
@@ -52,25 +55,21 @@ export async function applyAdapter(model: Vit, adapter: Adapter, options: ApplyO
     const target = layers.get(name)!
     const strength = rules.strength(stored)
     const { r, alpha } = strength
-    const rank = keys.has('loraA') ? adapter.tensors.info(keys.get('loraA')!).shape[0] : r
+    const ranked = kind.rankField === undefined ? undefined : keys.get(kind.rankField)
+    const rank = ranked === undefined ? r : adapter.tensors.info(ranked).shape[0]
     if (rank !== r)
       throw new InputError(`${folder}: adapter_config.json gives ${name} rank ${r}, but its weights have rank ${rank}`)
-    const { inFeatures, outFeatures } = target.layer
-    const shapes: [Part, boolean, number[]][] = [
-      ['loraA', true, [r, inFeatures]],
-      ['loraB', true, [outFeatures, r]],
-      ['loraBias', adapter.config.loraBias, [outFeatures]],
-      ['magnitude', adapter.config.useDora, [outFeatures]],
-    ]
-    for (const [part, asked, shape] of shapes) {
-      const key = keys.get(part)
+    const { inFeatures: nIn, outFeatures: nOut } = target.layer
+    for (const part of everyPart) {
+      const key = keys.get(part.field)
+      const asked = kind.parts.some(({ field }) => field === part.field) && (part.asked?.(adapter.config) ?? true)
       if (asked !== (key !== undefined)) {
         const [has, does] = asked ? ['no', 'asks'] : ['a', 'does not ask']
         throw new InputError(
-          `${folder}: ${name} has ${has} ${storedPart[part]}, though adapter_config.json ${does} for it`,
+          `${folder}: ${name} has ${has} ${spokenName(part)}, though adapter_config.json ${does} for it`,
         )
       }
-      if (key) await read(key, shape)
+      if (key) await read(key, part.shape({ nIn, nOut, r }))
     }
     targets.push({ ...target, r, alpha, strength })
   }
@@ -89,13 +88,12 @@ export async function applyAdapter(model: Vit, adapter: Adapter, options: ApplyO
   if (classes) model.setHead(classes)
   const config = ownConfig(model, adapter, places, targets, rules, onNote)
   adaptLayers(model, targets, config, seed, true)
-  for (const { name, layer } of adaptedLayers(model)) {
-    for (const [part, key] of places.adapted.get(name)!.keys) layer[part]!.assign(values.get(key)!)
+  for (const { name, adapter } of adaptedLayers(model)) {
+    const parameters = new Map(namedParameters(adapter))
+    for (const [field, key] of places.adapted.get(name)!.keys) parameters.get(field)!.assign(values.get(key)!)
   }
   for (const [path, p] of namedParameters(model)) {
-    const key = /\.(loraA|loraB|loraBias|magnitude)$/.test(path)
-      ? undefined
-      : places.others.get(huggingFaceName(path, model.config))
+    const key = adapterField(path) ? undefined : places.others.get(huggingFaceName(path, model.config))
     if (key) p.assign(values.get(key)!)
   }
   return config

@@ -9,10 +9,12 @@ import type { Vit } from '../models/vit.ts'
 import { namedParameters } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import type { Parameter } from '../tensor/tensor.ts'
+import { adapterField, storedName } from './adapter.ts'
 import type { LoraConfig } from './config.ts'
 import { adaptedLayers, linearLayers } from './inject.ts'
 import { adapterConfigText } from './peft-config.ts'
 import { classic, modernName, root, type Spelling, spelt } from './peft-names.ts'
+import { adapterOf } from './registry.ts'
 import { isAllLinear, layerRules, moduleNames, parameterNames, savedBy } from './rules.ts'
 
 const spellingFor = (transformers: 4 | 5): Spelling => ({ modern: transformers === 5, bare: false })
@@ -36,16 +38,17 @@ export async function adapterTensors(
     out.push({ name: root + spelt(name, spelling, model.config), shape, data: (await p.data()) as Float32Array })
   }
   const layers = adaptedLayers(model)
-  for (const { name, layer } of layers) {
-    await put(`${name}.lora_A.weight`, layer.loraA)
-    await put(`${name}.lora_B.weight`, layer.loraB)
-    if (layer.loraBias) await put(`${name}.lora_B.bias`, layer.loraBias)
-    if (layer.magnitude) await put(`${name}.lora_magnitude_vector`, layer.magnitude)
+  for (const { name, adapter } of layers) {
+    const parameters = new Map(namedParameters(adapter))
+    for (const part of adapterOf(config).parts) {
+      const p = parameters.get(part.field)
+      if (p) await put(`${name}.${storedName(part)}`, p)
+    }
   }
   const adapted = new Set(layers.map((l) => l.path))
   const isSaved = savedBy(config.modulesToSave ?? [])
   for (const [path, p] of namedParameters(model)) {
-    if (/\.(loraA|loraB|loraBias|magnitude)$/.test(path)) continue
+    if (adapterField(path)) continue
     const name = huggingFaceName(path, model.config)
     const owner = path.slice(0, -'.bias'.length)
     const bias = path.endsWith('.bias') ? config.bias : 'none'

@@ -3,6 +3,7 @@
 import { huggingFaceName } from '../models/names.ts'
 import type { Vit } from '../models/vit.ts'
 import { namedParameters } from '../nn/module.ts'
+import { adapterField } from './adapter.ts'
 import type { LoraConfig } from './config.ts'
 import { endMatch, someWork, type Work, wholeMatch } from './pattern.ts'
 
@@ -41,9 +42,10 @@ export function moduleNames(parameters: Iterable<string>): Set<string> {
   return modules
 }
 
-/** A model's parameters by their checkpoint names. */
+/** A model's own parameters by their checkpoint names, without those of adapters. */
 export function parameterNames(model: Vit): string[] {
-  return [...namedParameters(model)].map(([path]) => huggingFaceName(path, model.config))
+  const own = [...namedParameters(model)].filter(([path]) => adapterField(path) === undefined)
+  return own.map(([path]) => huggingFaceName(path, model.config))
 }
 
 /** A string must match the whole name; a list holds names, or endings of names after a dot. */

@@ -43,9 +43,6 @@ async function run(flags: Flags): Promise<void> {
   await checkPlaces(flags)
   const { layers, difference } = await withModel(flags, ui, async ({ opened, task }) => {
     const { model, preprocess } = opened
-    if (opened.lora?.loraBias) {
-      throw new InputError('merge: an adapter with lora_bias cannot be merged; predict with the adapter in place')
-    }
     // A run knows its classes even where the adapter's own files do not.
     model.config.classes = [...task.classes]
     const { height, width } = outputSize(preprocess)

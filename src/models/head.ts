@@ -2,7 +2,7 @@
 import type { Init, Linear } from '../nn/layers.ts'
 import { gather, overwrite, reshape } from '../ops/view.ts'
 import { scope } from '../tensor/scope.ts'
-import { Tensor, tensor } from '../tensor/tensor.ts'
+import { tensor } from '../tensor/tensor.ts'
 import { areGeneric } from './labels.ts'
 import type { Vit } from './vit.ts'
 
@@ -13,11 +13,10 @@ export interface HeadFit {
   readonly note?: string
 }
 
-/** Puts the rows of a classifier, whatever adapts it, into another order: row i becomes what row order[i] was. */
-function permute(head: Linear, order: readonly number[]): void {
-  for (const [name, value] of Object.entries(head)) {
-    // LoRA's A (R, in) has no row of a class.
-    if (!(value instanceof Tensor) || name === 'loraA') continue
+/** Puts the rows of a classifier, and of what adapts it, into another order: row i becomes what row order[i] was. */
+function permute({ weight, bias, adapter }: Linear, order: readonly number[]): void {
+  for (const value of [weight, bias, ...(adapter?.byOutput() ?? [])]) {
+    if (!value) continue
     scope(() => {
       const index = tensor(value.backend, Int32Array.from(order), [order.length])
       overwrite(value, gather(reshape(value, [order.length, value.size / order.length]), index))

@@ -28,10 +28,28 @@ export function truncatedNormal(rng: Rng, std: number): Init {
 
 export type ForwardOptions = Omit<LinearOptions, 'bias' | 'alpha'>
 
-/** y = x W^T + b, weight (out, in). Adapters take its place and answer to the same `forward`. */
+/**
+ * What changes a linear layer's output without touching its weight. It stands on the layer and makes its whole output, so
+ * that it may fuse what it adds with what there is.
+ */
+export abstract class LinearAdapter extends Module {
+  /** What the layer gives with it. */
+  abstract forward(base: Linear, x: Tensor, ctx: Context, options: ForwardOptions): Tensor
+  /** The weight (out, in) that alone gives the same output. */
+  abstract mergedWeight(base: Linear): Tensor
+  /** Its tensors that have a row for each output of the layer. */
+  abstract byOutput(): Tensor[]
+  /** Why no weight alone gives the same output, where that is so. */
+  get cannotMerge(): string | undefined {
+    return undefined
+  }
+}
+
+/** y = x W^T + b, weight (out, in), or what its adapter makes of it. */
 export class Linear extends Module {
   weight: Parameter
   bias: Parameter | undefined
+  adapter: LinearAdapter | undefined
   constructor(weight: Parameter, bias?: Parameter) {
     super()
     this.weight = weight
@@ -48,8 +66,13 @@ export class Linear extends Module {
   get outFeatures(): number {
     return this.weight.shape[0]!
   }
-  forward(x: Tensor, _ctx: Context, options: ForwardOptions = {}): Tensor {
-    return linear(x, this.weight, { ...options, bias: this.bias })
+  /** x W^T alone, whatever W is stored as: the one place where it is multiplied with. */
+  product(x: Tensor, options: LinearOptions = {}): Tensor {
+    return linear(x, this.weight, options)
+  }
+  forward(x: Tensor, ctx: Context, options: ForwardOptions = {}): Tensor {
+    if (this.adapter) return this.adapter.forward(this, x, ctx, options)
+    return this.product(x, { ...options, bias: this.bias })
   }
 }
 
