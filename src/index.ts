@@ -174,8 +174,9 @@ export { encodeSafetensors, type TensorToWrite, type WrittenDtype, writeSafetens
 // models
 export { fitHead, type HeadFit } from './models/head.ts'
 export { type Labels, parseLabels } from './models/labels.ts'
-export { type LoadedVit, type LoadOptions, loadVit } from './models/load.ts'
-export { type Dialect, huggingFaceName, timmName } from './models/names.ts'
+export { type LoadOptions, loadVit } from './models/load.ts'
+export type { Classifier, Dialect, Loaded } from './models/model-kind.ts'
+export { huggingFaceName, timmName } from './models/names.ts'
 export { interpolatePositions } from './models/positions.ts'
 export { attentionRollout, patchesOf } from './models/rollout.ts'
 export { architectureOf, configJson, exportTensors, saveVit } from './models/save.ts'

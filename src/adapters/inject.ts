@@ -1,7 +1,7 @@
 // Putting adapters on a model's layers, taking them off, and marking what trains beside them.
 
-import { huggingFaceName } from '../models/names.ts'
-import type { Vit } from '../models/vit.ts'
+import type { Classifier } from '../models/model-kind.ts'
+import { namesOf } from '../models/registry.ts'
 import { Linear, type LinearAdapter } from '../nn/layers.ts'
 import { disposeModule, namedModules, setTrainable } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
@@ -25,12 +25,10 @@ import {
 export { type Method, methods } from './methods.ts'
 
 /** Whether one of our names is the classifier's, or of something in it. */
-export const isHead = (name: string): boolean => /^(head|distillationHead)(\.|$)/.test(name)
+export const isHead = (model: Classifier, path: string): boolean => namesOf(model.config).isHead(path)
 
 /** Checkpoint names of the classifier modules, PEFT's usual modules_to_save. */
-export function headModules(model: Vit): string[] {
-  return model.config.pooling === 'distilled' ? ['cls_classifier', 'distillation_classifier'] : ['classifier']
-}
+export const headModules = (model: Classifier): string[] => namesOf(model.config).heads(model.config)
 
 /** A linear layer by our name, with its checkpoint name. */
 export interface NamedLayer {
@@ -39,23 +37,24 @@ export interface NamedLayer {
   readonly layer: Linear
 }
 
-/** The linear layers of a model by our name, with their checkpoint names. The patch embedding is a convolution there, so it is none. */
-export function linearLayers(model: Vit): NamedLayer[] {
+/** The linear layers of a model by our name, with their checkpoint names. Those that are none there, as the patch embedding, are left out. */
+export function linearLayers(model: Classifier): NamedLayer[] {
+  const names = namesOf(model.config)
   const found: NamedLayer[] = []
   for (const [path, layer] of namedModules(model)) {
-    if (layer instanceof Linear && path !== 'patch')
-      found.push({ path, name: huggingFaceName(path, model.config), layer })
+    if (layer instanceof Linear && names.isLinear(path))
+      found.push({ path, name: names.checkpoint(path, model.config), layer })
   }
   return found
 }
 
 /** The adapted layers of a model, with what adapts them. */
-export function adaptedLayers(model: Vit): (NamedLayer & { readonly adapter: LinearAdapter })[] {
+export function adaptedLayers(model: Classifier): (NamedLayer & { readonly adapter: LinearAdapter })[] {
   return linearLayers(model).flatMap((l) => (l.layer.adapter ? [{ ...l, adapter: l.layer.adapter }] : []))
 }
 
 /** PEFT saves only what modules_to_save names: without the classifier an adapter would come back with a random one. */
-export function withHead(config: LoraConfig, model: Vit): LoraConfig {
+export function withHead(config: LoraConfig, model: Classifier): LoraConfig {
   const isSaved = savedBy(config.modulesToSave ?? [])
   const missing = headModules(model).filter((head) => !isSaved(`${head}.weight`))
   return { ...config, modulesToSave: [...(config.modulesToSave ?? []), ...missing] }
@@ -63,7 +62,7 @@ export function withHead(config: LoraConfig, model: Vit): LoraConfig {
 
 /** Throws where a name of the configuration stands for nothing in the model: mostly a slip, which PEFT would pass over. */
 function checkNames(
-  model: Vit,
+  model: Classifier,
   config: LoraConfig,
   rules: LayerRules,
   layers: NamedLayer[],
@@ -112,14 +111,14 @@ function checkNames(
  * save. Throws InputError when nothing matches, listing the names that there are, when a name matches nothing, and when the
  * classifier is a target.
  */
-export function injectLora(model: Vit, config: LoraConfig, seed: number): LoraConfig {
+export function injectLora(model: Classifier, config: LoraConfig, seed: number): LoraConfig {
   const layers = linearLayers(model)
   if (layers.some((l) => l.layer.adapter))
     throw new Error('inject: the model already has adapters; merge or remove them first')
   const rules = layerRules(config)
-  const targets = layers.filter((l) => rules.isTarget(l.name, isHead(l.path)))
+  const targets = layers.filter((l) => rules.isTarget(l.name, isHead(model, l.path)))
   checkNames(model, config, rules, layers, targets)
-  if (targets.some((l) => isHead(l.path))) {
+  if (targets.some((l) => isHead(model, l.path))) {
     throw new InputError(
       `targets: ${JSON.stringify(config.targetModules).slice(0, 100)} takes in the classifier, which trains whole and is saved; leave it out, or name it in modulesToSave (--modules-to-save ${headModules(model).join(',')})`,
     )
@@ -134,7 +133,7 @@ export function injectLora(model: Vit, config: LoraConfig, seed: number): LoraCo
  * how they start; where values are read over it, the default costs least.
  */
 export function adaptLayers(
-  model: Vit,
+  model: Classifier,
   targets: readonly (NamedLayer & { strength?: Pick<Strength, 'r' | 'scaling'> })[],
   config: LoraConfig,
   seed: number,
@@ -156,7 +155,7 @@ export function adaptLayers(
 }
 
 /** Lets train what PEFT would: adapters, modules to save, and the biases that the bias mode names. */
-export function markTrainable(model: Vit, config: LoraConfig): void {
+export function markTrainable(model: Classifier, config: LoraConfig): void {
   const adapted = new Set(adaptedLayers(model).map((l) => l.path))
   const isSaved = savedBy(config.modulesToSave ?? [])
   const frozen = adapterOf(config).parts.filter((part) => part.frozen?.(config))
@@ -164,20 +163,20 @@ export function markTrainable(model: Vit, config: LoraConfig): void {
   setTrainable(model, false, (path) => {
     const field = adapterField(path)
     if (field !== undefined) return frozen.some((part) => part.field === field)
-    if (isSaved(huggingFaceName(path, model.config))) return false
+    if (isSaved(namesOf(model.config).checkpoint(path, model.config))) return false
     if (!path.endsWith('.bias') || config.bias === 'none') return true
     return config.bias === 'lora_only' && !adapted.has(path.slice(0, -'.bias'.length))
   })
 }
 
 /** Linear probing: the backbone is frozen, the classifier trains. */
-export function freezeBackbone(model: Vit): void {
+export function freezeBackbone(model: Classifier): void {
   setTrainable(model, true)
-  setTrainable(model, false, (name) => !isHead(name))
+  setTrainable(model, false, (name) => !isHead(model, name))
 }
 
 /** Takes the adapters off without merging: the model is the base model again (its head stays as trained). */
-export function removeAdapters(model: Vit): void {
+export function removeAdapters(model: Classifier): void {
   for (const { layer, adapter } of adaptedLayers(model)) {
     layer.adapter = undefined
     disposeModule(adapter)

@@ -1,6 +1,6 @@
 // Merging adapters into the weights for inference without their cost, and taking them out again exactly.
 
-import type { Vit } from '../models/vit.ts'
+import type { Classifier } from '../models/model-kind.ts'
 import { disposeModule } from '../nn/module.ts'
 import { overwrite } from '../ops/view.ts'
 import { InputError } from '../platform/errors.ts'
@@ -18,14 +18,14 @@ export interface Merged {
 }
 
 /** Why a model's adapters are in no weight, where that is so. */
-export const cannotMerge = (model: Vit): string | undefined =>
+export const cannotMerge = (model: Classifier): string | undefined =>
   adaptedLayers(model).find(({ adapter }) => adapter.cannotMerge)?.adapter.cannotMerge
 
 /**
  * Puts what each adapter does into its layer's weight and takes it off. The originals are kept for `unmerge`. Throws an
  * InputError where an adapter is of a kind that no weight can hold.
  */
-export function merge(model: Vit): Merged {
+export function merge(model: Classifier): Merged {
   const why = cannotMerge(model)
   if (why !== undefined) throw new InputError(`merge: ${why}; predict with the adapter in place`)
   const layers = adaptedLayers(model)

@@ -1,7 +1,7 @@
 // Whether an adapter holds exactly what its settings ask for, and nothing that this model has no place for.
 import { adapterFiles } from '../io/checkpoint.ts'
-import { huggingFaceName, storedShape } from '../models/names.ts'
-import type { Vit } from '../models/vit.ts'
+import type { Classifier } from '../models/model-kind.ts'
+import { namesOf } from '../models/registry.ts'
 import { namedParameters } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import { listed } from '../platform/listed.ts'
@@ -29,10 +29,16 @@ export function checkTargets(folder: string, wanted: readonly { name: string }[]
 }
 
 /** Shapes as stored of all parameters by checkpoint name, with a classifier for `classes` where there is to be a new one. */
-export function parameterSizes(model: Vit, classes: readonly string[] | undefined): Map<string, readonly number[]> {
+export function parameterSizes(
+  model: Classifier,
+  classes: readonly string[] | undefined,
+): Map<string, readonly number[]> {
   const sizes = new Map<string, readonly number[]>()
   for (const [path, p] of namedParameters(model)) {
-    sizes.set(huggingFaceName(path, model.config), storedShape(path, p.shape, model.config))
+    sizes.set(
+      namesOf(model.config).checkpoint(path, model.config),
+      namesOf(model.config).shape(path, p.shape, model.config),
+    )
   }
   for (const head of classes ? headModules(model) : []) {
     sizes.set(`${head}.weight`, [classes!.length, model.features])
@@ -43,7 +49,7 @@ export function parameterSizes(model: Vit, classes: readonly string[] | undefine
 
 /** Throws unless the modules to save and the biases that the settings name are there, and nothing that has no place. */
 export function checkOthers(
-  model: Vit,
+  model: Classifier,
   { folder, config }: Adapter,
   { others, adapted, spellings }: Places,
   rules: LayerRules,

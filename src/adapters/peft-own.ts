@@ -1,6 +1,6 @@
 // The settings that an adapter on a model is saved with again: its own, in this model's names, without what is idle in it.
 import { adapterFiles } from '../io/checkpoint.ts'
-import type { Vit } from '../models/vit.ts'
+import type { Classifier } from '../models/model-kind.ts'
 import { listed } from '../platform/listed.ts'
 import type { LoraConfig } from './config.ts'
 import { headModules, linearLayers } from './inject.ts'
@@ -13,7 +13,7 @@ import { idleModules, idlePatterns, idleTargets, type LayerRules, moduleNames } 
 
 /** The configuration in this model's names, without what stands for nothing in it; says what is not as the settings say. */
 export function ownConfig(
-  model: Vit,
+  model: Classifier,
   { config, folder }: Adapter,
   { adapted, others, spellings }: Places,
   targets: readonly { name: string; r: number; alpha: number }[],
@@ -67,7 +67,7 @@ export function ownConfig(
 
 /** A configuration that speaks of layers under other names, by the names of checkpoints. */
 function inOwnNames(
-  model: Vit,
+  model: Classifier,
   config: LoraConfig,
   spellings: readonly Spelling[],
   targets: readonly { name: string; r: number; alpha: number }[],

@@ -2,7 +2,7 @@
 // reads, or is refused. PEFT leaves the adapter's own name out of what it saves; a raw state dict keeps it.
 import type { SafetensorsFile } from '../io/safetensors.ts'
 import { unwrapNames } from '../io/wrappers.ts'
-import type { Vit } from '../models/vit.ts'
+import type { Classifier } from '../models/model-kind.ts'
 import { InputError } from '../platform/errors.ts'
 import { listed } from '../platform/listed.ts'
 import { headModules, linearLayers } from './inject.ts'
@@ -49,7 +49,7 @@ function parse(name: string): Parsed {
 
 /** Sorts the tensors by what they belong to. Throws an InputError on names that have no place, and where several adapters lie in one file. */
 export function findPlaces(
-  model: Vit,
+  model: Classifier,
   { tensors, folder }: { tensors: SafetensorsFile; folder: string },
   onNote: (note: string) => void,
 ): Places {

@@ -4,8 +4,8 @@
 
 import { checkWeights } from '../io/safetensors.ts'
 import { numbered } from '../models/labels.ts'
-import { huggingFaceName } from '../models/names.ts'
-import type { Vit } from '../models/vit.ts'
+import type { Classifier } from '../models/model-kind.ts'
+import { namesOf } from '../models/registry.ts'
 import { namedParameters } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import { countNonFinite } from '../tensor/finite.ts'
@@ -34,7 +34,11 @@ export interface ApplyOptions {
  * Returns the configuration to save it with again. Throws InputError on shapes or names that do not fit, on what is missing
  * or over; the model is then as it was.
  */
-export async function applyAdapter(model: Vit, adapter: Adapter, options: ApplyOptions = {}): Promise<LoraConfig> {
+export async function applyAdapter(
+  model: Classifier,
+  adapter: Adapter,
+  options: ApplyOptions = {},
+): Promise<LoraConfig> {
   const { seed = 0, onNote = () => {} } = options
   const { folder } = adapter
   if (adaptedLayers(model).length > 0)
@@ -48,7 +52,7 @@ export async function applyAdapter(model: Vit, adapter: Adapter, options: ApplyO
   const values = new Map<string, Float32Array>()
   const read = reader(adapter, values, options)
 
-  const wanted = [...layers.values()].filter((l) => speak(l.name).some((n) => rules.isTarget(n, isHead(l.path))))
+  const wanted = [...layers.values()].filter((l) => speak(l.name).some((n) => rules.isTarget(n, isHead(model, l.path))))
   checkTargets(folder, wanted, places)
   const targets = []
   for (const [name, { stored, keys }] of places.adapted) {
@@ -93,7 +97,7 @@ export async function applyAdapter(model: Vit, adapter: Adapter, options: ApplyO
     for (const [field, key] of places.adapted.get(name)!.keys) parameters.get(field)!.assign(values.get(key)!)
   }
   for (const [path, p] of namedParameters(model)) {
-    const key = adapterField(path) ? undefined : places.others.get(huggingFaceName(path, model.config))
+    const key = adapterField(path) ? undefined : places.others.get(namesOf(model.config).checkpoint(path, model.config))
     if (key) p.assign(values.get(key)!)
   }
   return config
@@ -117,7 +121,7 @@ function reader({ tensors, folder }: Adapter, values: Map<string, Float32Array>,
 
 /** Class names of the stored classifier, where the model needs a new one for it. */
 function headClasses(
-  model: Vit,
+  model: Classifier,
   { tensors, classes }: Adapter,
   { others }: Places,
   onNote: (note: string) => void,

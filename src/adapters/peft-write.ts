@@ -3,9 +3,8 @@
 import { adapterFiles } from '../io/checkpoint.ts'
 import { localFiles } from '../io/local-files.ts'
 import { safetensorsParts, type TensorToWrite } from '../io/safetensors-write.ts'
-import { huggingFaceName, storedShape } from '../models/names.ts'
-import { architectureOf } from '../models/save.ts'
-import type { Vit } from '../models/vit.ts'
+import type { Classifier } from '../models/model-kind.ts'
+import { namesOf } from '../models/registry.ts'
 import { namedParameters } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import type { Parameter } from '../tensor/tensor.ts'
@@ -13,7 +12,7 @@ import { adapterField, storedName } from './adapter.ts'
 import type { LoraConfig } from './config.ts'
 import { adaptedLayers, linearLayers } from './inject.ts'
 import { adapterConfigText } from './peft-config.ts'
-import { classic, modernName, root, type Spelling, spelt } from './peft-names.ts'
+import { classic, root, type Spelling, spelt } from './peft-names.ts'
 import { adapterOf } from './registry.ts'
 import { isAllLinear, layerRules, moduleNames, parameterNames, savedBy } from './rules.ts'
 
@@ -28,7 +27,7 @@ export interface SaveAdapterOptions {
 
 /** The adapter's tensors under PEFT's names, in f32. Throws where something trains that PEFT would not save. */
 export async function adapterTensors(
-  model: Vit,
+  model: Classifier,
   config: LoraConfig,
   transformers: 4 | 5 = 4,
 ): Promise<TensorToWrite[]> {
@@ -49,10 +48,10 @@ export async function adapterTensors(
   const isSaved = savedBy(config.modulesToSave ?? [])
   for (const [path, p] of namedParameters(model)) {
     if (adapterField(path)) continue
-    const name = huggingFaceName(path, model.config)
+    const name = namesOf(model.config).checkpoint(path, model.config)
     const owner = path.slice(0, -'.bias'.length)
     const bias = path.endsWith('.bias') ? config.bias : 'none'
-    if (isSaved(name)) await put(name, p, storedShape(path, p.shape, model.config))
+    if (isSaved(name)) await put(name, p, namesOf(model.config).shape(path, p.shape, model.config))
     else if (bias !== 'none' && adapted.has(owner)) await put(`${name.slice(0, -'.bias'.length)}.base_layer.bias`, p)
     else if (bias === 'all') await put(name, p)
     else if (p.trainable) {
@@ -63,23 +62,23 @@ export async function adapterTensors(
 }
 
 /** What target_modules should say: the user's words, or whole names where the words do not hold in what is written. */
-function targetsToWrite(model: Vit, config: LoraConfig, transformers: 4 | 5): string[] | string {
+function targetsToWrite(model: Classifier, config: LoraConfig, transformers: 4 | 5): string[] | string {
   // PEFT writes what 'all-linear' stood for.
   const all = isAllLinear(config.targetModules)
   const names = (all ? linearLayers(model) : adaptedLayers(model)).map((l) => l.name).sort()
-  if (transformers === 5) return names.map((name) => modernName(name, model.config)).sort()
+  if (transformers === 5) return names.map((name) => namesOf(model.config).modern(name, model.config)).sort()
   return all ? names : config.targetModules
 }
 
 /** The configuration in transformers 5's names: patterns become one entry for each layer that differs. */
-function respelt(model: Vit, config: LoraConfig): LoraConfig {
+function respelt(model: Classifier, config: LoraConfig): LoraConfig {
   const rankPattern: Record<string, number> = {}
   const alphaPattern: Record<string, number> = {}
   const { strength } = layerRules(config)
   for (const { name } of adaptedLayers(model)) {
     const { r, alpha } = strength(name)
-    if (r !== config.r) rankPattern[modernName(name, model.config)] = r
-    if (alpha !== config.alpha) alphaPattern[modernName(name, model.config)] = alpha
+    if (r !== config.r) rankPattern[namesOf(model.config).modern(name, model.config)] = r
+    if (alpha !== config.alpha) alphaPattern[namesOf(model.config).modern(name, model.config)] = alpha
   }
   return { ...config, rankPattern, alphaPattern, layersToTransform: undefined, layersPattern: undefined }
 }
@@ -90,7 +89,7 @@ function respelt(model: Vit, config: LoraConfig): LoraConfig {
  * the other), so then the outer ones are named whole.
  */
 export function respellSaved(
-  model: Vit,
+  model: Classifier,
   config: LoraConfig,
   from: readonly Spelling[],
   to: Spelling,
@@ -112,7 +111,7 @@ export function respellSaved(
 
 /** Writes both files of an adapter folder, or none. */
 export async function saveAdapter(
-  model: Vit,
+  model: Classifier,
   folder: string,
   config: LoraConfig,
   options: SaveAdapterOptions = {},
@@ -120,7 +119,11 @@ export async function saveAdapter(
   const { baseModel, transformers = 4 } = options
   const files = localFiles(folder)
   await files.makeFolder(folder)
-  const base = { name: baseModel, architecture: architectureOf(model.config), family: model.config.family }
+  const base = {
+    name: baseModel,
+    architecture: namesOf(model.config).architecture(model.config),
+    family: model.config.family,
+  }
   const own = transformers === 5 ? respelt(model, config) : config
   const modulesToSave = respellSaved(model, config, [classic], spellingFor(transformers))
   const text = adapterConfigText({ ...own, modulesToSave }, targetsToWrite(model, config, transformers), base)

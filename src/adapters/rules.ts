@@ -1,7 +1,7 @@
 // Which layers a configuration takes, how strong each adapter is, and which modules are saved whole: PEFT's matching rules
 // (check_target_module_exists, get_pattern_key and _set_trainable of PEFT 0.21), compiled once for all names of a model.
-import { huggingFaceName } from '../models/names.ts'
-import type { Vit } from '../models/vit.ts'
+import type { Classifier } from '../models/model-kind.ts'
+import { namesOf } from '../models/registry.ts'
 import { namedParameters } from '../nn/module.ts'
 import { adapterField } from './adapter.ts'
 import type { LoraConfig } from './config.ts'
@@ -43,9 +43,9 @@ export function moduleNames(parameters: Iterable<string>): Set<string> {
 }
 
 /** A model's own parameters by their checkpoint names, without those of adapters. */
-export function parameterNames(model: Vit): string[] {
+export function parameterNames(model: Classifier): string[] {
   const own = [...namedParameters(model)].filter(([path]) => adapterField(path) === undefined)
-  return own.map(([path]) => huggingFaceName(path, model.config))
+  return own.map(([path]) => namesOf(model.config).checkpoint(path, model.config))
 }
 
 /** A string must match the whole name; a list holds names, or endings of names after a dot. */

@@ -4,7 +4,7 @@ import { gather, overwrite, reshape } from '../ops/view.ts'
 import { scope } from '../tensor/scope.ts'
 import { tensor } from '../tensor/tensor.ts'
 import { areGeneric } from './labels.ts'
-import type { Vit } from './vit.ts'
+import type { Classifier } from './model-kind.ts'
 
 export interface HeadFit {
   /** Whether the classifier was made anew. */
@@ -25,7 +25,7 @@ function permute({ weight, bias, adapter }: Linear, order: readonly number[]): v
 }
 
 /** Why the model's classifier is not one for these classes. */
-function whyNew(model: Vit, classes: readonly string[]): string {
+function whyNew(model: Classifier, classes: readonly string[]): string {
   const own = model.config.classes
   if (!model.head || own.length === 0) return 'the model has none'
   if (areGeneric(own)) return 'the model numbers its classes and does not name them'
@@ -40,7 +40,7 @@ function whyNew(model: Vit, classes: readonly string[]): string {
  * A classifier for `classes`: the loaded one when it names exactly these, with its rows in their order; a fresh one
  * otherwise.
  */
-export function fitHead(model: Vit, classes: readonly string[], init: Init): HeadFit {
+export function fitHead(model: Classifier, classes: readonly string[], init: Init): HeadFit {
   const own = model.config.classes
   const at = new Map(own.map((name, i) => [name, i]))
   const order = classes.map((name) => at.get(name))
@@ -51,7 +51,7 @@ export function fitHead(model: Vit, classes: readonly string[], init: Init): Hea
     return { isNew: true, note }
   }
   if (order.every((from, to) => from === to)) return { isNew: false }
-  for (const head of [model.head, model.distillationHead]) if (head) permute(head, order as number[])
+  for (const head of model.heads) permute(head, order as number[])
   model.config.classes = [...classes]
   return { isNew: false, note: "the classifier's classes were put into the order of the data's" }
 }

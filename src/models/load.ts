@@ -9,7 +9,8 @@ import { listed } from '../platform/listed.ts'
 import { countNonFinite } from '../tensor/finite.ts'
 import { labelsOf, numbered } from './labels.ts'
 import { leftOver } from './ledger.ts'
-import { baseName, type Dialect, huggingFaceName, storedShape, timmName } from './names.ts'
+import type { Dialect, Loaded } from './model-kind.ts'
+import { baseName, huggingFaceName, isHeadModule, storedShape, timmName } from './names.ts'
 import { interpolatePositions } from './positions.ts'
 import { beforeTimm, isTimm, timmConfig, timmLabels, timmSpelling, unknownArchitecture } from './timm.ts'
 import { Vit } from './vit.ts'
@@ -22,15 +23,6 @@ export interface LoadOptions {
   interpolation?: Interpolation
   /** Take weights that are not finite as they are; else they are refused. */
   allowNonFinite?: boolean
-}
-
-export interface LoadedVit {
-  model: Vit
-  dialect: Dialect
-  /** Names in the checkpoint that the model has no use for, all of them known to be harmless. */
-  unused: string[]
-  /** What was left out or read otherwise than it stands there, a sentence each. */
-  notes: string[]
 }
 
 /** No larger side is asked for by any configuration. */
@@ -113,13 +105,13 @@ function timmSource(checkpoint: Checkpoint, values: (name: string) => Promise<Fl
 function huggingFaceSource(checkpoint: Checkpoint, values: (name: string) => Promise<Float32Array>): Source {
   const config = parseVitConfig(checkpoint.config, outputsOf(checkpoint))
   // DeiT's two classifiers show that both tokens are read.
-  if (config.family === 'deit' && !checkpoint.has('classifier.weight') && checkpoint.has('cls_classifier.weight')) {
+  if (config.distillationToken && !checkpoint.has('classifier.weight') && checkpoint.has('cls_classifier.weight')) {
     config.pooling = 'distilled'
   }
   const prefix = `${baseName(config)}.`
-  const heads = /^(classifier|cls_classifier|distillation_classifier|decoder)\./
+  const apart = (name: string) => isHeadModule(name) || name.startsWith('decoder.')
   // A bare backbone ('Dinov2Model') stores the same names without the leading class name.
-  const found = spellings(checkpoint, (name) => (name.startsWith(prefix) || heads.test(name) ? name : prefix + name))
+  const found = spellings(checkpoint, (name) => (name.startsWith(prefix) || apart(name) ? name : prefix + name))
   const spelt = (name: string) => ({ name: huggingFaceName(name, config) })
   const source = sourceOf(checkpoint, found, { config, dialect: 'huggingface', notes: [], spelt }, values)
   const head = source.stored('head.weight')
@@ -216,7 +208,11 @@ function checkNames(source: Source, checkpoint: Checkpoint, parameters: readonly
  * Builds the model that a checkpoint describes and fills in its weights. Throws InputError naming everything missing, every
  * tensor that would be left unread, and weights that are not finite.
  */
-export async function loadVit(backend: Backend, checkpoint: Checkpoint, options: LoadOptions = {}): Promise<LoadedVit> {
+export async function loadVit(
+  backend: Backend,
+  checkpoint: Checkpoint,
+  options: LoadOptions = {},
+): Promise<Loaded<Vit>> {
   const finite = finiteReader(checkpoint)
   const source = openSource(checkpoint, finite.read)
   const { config } = source

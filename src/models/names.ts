@@ -1,26 +1,33 @@
 // The names of a Vit's weights in Hugging Face and timm checkpoints. Only loading, saving and adapters use them.
+import { vitFamily } from './vit/families.ts'
 import type { VitConfig } from './vit-config.ts'
-
-export type Dialect = 'huggingface' | 'timm'
-
-const inBlock = {
-  vit: {
-    norm1: 'layernorm_before',
-    norm2: 'layernorm_after',
-    'mlp.fc1': 'intermediate.dense',
-    'mlp.fc2': 'output.dense',
-  },
-  dinov2: { norm1: 'norm1', norm2: 'norm2', 'mlp.fc1': 'mlp.fc1', 'mlp.fc2': 'mlp.fc2' },
-} as const
 
 /** The name that the base model has inside Hugging Face's classification class ('vit', 'dinov2', ...). */
 export function baseName(config: VitConfig): string {
   return config.family
 }
 
+/** The class of Hugging Face's library that reads this model. */
+export function architectureOf(config: VitConfig): string {
+  const { architecture, teacher } = vitFamily(config)
+  return config.pooling === 'distilled' ? (teacher ?? architecture) : architecture
+}
+
+/** Whether one of our names is the classifier's, or of something in it. */
+export const isHead = (name: string): boolean => /^(head|distillationHead)(\.|$)/.test(name)
+
+/** Checkpoint names of the classifier modules, PEFT's usual modules_to_save. */
+export function headModules(config: VitConfig): string[] {
+  return config.pooling === 'distilled' ? ['cls_classifier', 'distillation_classifier'] : ['classifier']
+}
+
+/** Whether a checkpoint name is a classifier's, of any of these models. */
+export const isHeadModule = (name: string): boolean =>
+  /^(classifier|cls_classifier|distillation_classifier)(\.|$)/.test(name)
+
 /**
  * Our name of a module or parameter ('blocks.0.attention.query', 'positions') in Hugging Face's classification class
- * ('vit.encoder.layer.0.attention.attention.query'). Names below a known one keep their tail ('.weight', '.loraA').
+ * ('vit.encoder.layer.0.attention.attention.query'). Names below a known one keep their tail ('.weight').
  */
 export function huggingFaceName(name: string, config: VitConfig): string {
   const base = baseName(config)
@@ -38,7 +45,7 @@ export function huggingFaceName(name: string, config: VitConfig): string {
   for (const [pattern, to] of top) if (pattern.test(name)) return name.replace(pattern, to)
   const found = /^blocks\.(\d+)\.(.*)$/.exec(name)
   if (!found) throw new Error(`names: no Hugging Face name for ${name}`)
-  const words = config.family.startsWith('dinov2') ? inBlock.dinov2 : inBlock.vit
+  const { words } = vitFamily(config)
   const tail = found[2]!
     .replace(/^norm1\b/, words.norm1)
     .replace(/^norm2\b/, words.norm2)
@@ -78,4 +85,33 @@ export function storedShape(name: string, shape: readonly number[], config: VitC
   if (name === 'patch.weight') return [shape[0]!, config.channels, config.patchSize, config.patchSize]
   if (/^(classToken|distillationToken|registerTokens|positions)$/.test(name)) return [1, ...shape]
   return [...shape]
+}
+
+/** Names of transformers 5 in the classic spelling that checkpoints keep. */
+export function classicName(name: string, config: VitConfig): string {
+  const old = name
+    .replace(/^(vit|deit)\.layers\./, '$1.encoder.layer.')
+    .replace(
+      /\.attention\.([qkv])_proj\b/,
+      (_, l: 'q' | 'k' | 'v') => `.attention.attention.${{ q: 'query', k: 'key', v: 'value' }[l]}`,
+    )
+    .replace(/\.attention\.o_proj\b/, '.attention.output.dense')
+  return vitFamily(config).respelt
+    ? old
+        .replace(/(layer\.\d+)\.mlp\.fc1\b/, '$1.intermediate.dense')
+        .replace(/(layer\.\d+)\.mlp\.fc2\b/, '$1.output.dense')
+    : old
+}
+
+/** The reverse: what transformers 5 calls a module. */
+export function modernName(name: string, config: VitConfig): string {
+  const found = vitFamily(config).respelt
+    ? name
+        .replace(/^(vit|deit)\.encoder\.layer\./, '$1.layers.')
+        .replace(/(layers\.\d+)\.intermediate\.dense\b/, '$1.mlp.fc1')
+        .replace(/(layers\.\d+)\.output\.dense\b/, '$1.mlp.fc2')
+    : name
+  return found
+    .replace(/\.attention\.attention\.(query|key|value)\b/, (_, l: string) => `.attention.${l[0]}_proj`)
+    .replace(/\.attention\.output\.dense\b/, '.attention.o_proj')
 }

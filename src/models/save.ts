@@ -8,26 +8,16 @@ import { InputError, NotFiniteError } from '../platform/errors.ts'
 import type { Data } from '../platform/platform.ts'
 import { countNonFinite } from '../tensor/finite.ts'
 import type { Parameter } from '../tensor/tensor.ts'
-import { type Dialect, huggingFaceName, storedShape, timmName } from './names.ts'
+import type { Dialect, SaveExtra } from './model-kind.ts'
+import { architectureOf, huggingFaceName, storedShape, timmName } from './names.ts'
+import { vitFamily } from './vit/families.ts'
 import type { Vit } from './vit.ts'
 import { parseVitConfig, type VitConfig } from './vit-config.ts'
-
-const architectures: Record<string, string> = {
-  vit: 'ViTForImageClassification',
-  deit: 'DeiTForImageClassification',
-  dinov2: 'Dinov2ForImageClassification',
-  dinov2_with_registers: 'Dinov2WithRegistersForImageClassification',
-}
-
-/** The class of Hugging Face's library that reads this model. */
-export function architectureOf(config: VitConfig): string {
-  return config.pooling === 'distilled' ? 'DeiTForImageClassificationWithTeacher' : architectures[config.family]!
-}
 
 /** config.json of the model as it is now: input size, classes and all. */
 export function configJson(config: VitConfig): Record<string, unknown> {
   const [height, width] = config.imageSize
-  const dino = config.family.startsWith('dinov2')
+  const { dino, registers } = vitFamily(config)
   return {
     architectures: [architectureOf(config)],
     model_type: config.family,
@@ -41,7 +31,7 @@ export function configJson(config: VitConfig): Record<string, unknown> {
           layerscale_value: config.layerScaleInit,
         }
       : { intermediate_size: config.mlpHidden }),
-    ...(config.family === 'dinov2_with_registers' ? { num_register_tokens: config.registers } : {}),
+    ...(registers > 0 ? { num_register_tokens: config.registers } : {}),
     hidden_act: 'gelu',
     layer_norm_eps: config.layerNormEps,
     qkv_bias: config.qkvBias,
@@ -156,7 +146,7 @@ export async function saveVit(
   model: Vit,
   folder: string,
   dialect: Dialect = 'huggingface',
-  extra: { preprocessor?: unknown; config?: Record<string, unknown> } = {},
+  extra: SaveExtra = {},
 ): Promise<void> {
   if (dialect === 'huggingface') checkHuggingFace(model.config)
   const files = localFiles(folder)
@@ -171,3 +161,5 @@ export async function saveVit(
     at(checkpointFiles.weights, safetensorsParts(await exportTensors(model, dialect))),
   ])
 }
+
+export { architectureOf } from './names.ts'

@@ -1,15 +1,15 @@
 // What a ViT of any supported kind is made of, read and checked from a Hugging Face config.json. timm names: see timm.ts.
 import { InputError } from '../platform/errors.ts'
 import { labelsOf } from './labels.ts'
+import { type VitFamily, type VitFamilyName, vitFamilies, vitFamilyNames } from './vit/families.ts'
 
-export type Family = 'vit' | 'dinov2' | 'dinov2_with_registers' | 'deit'
 /** What the classifier reads: the class token, class token with the mean of the patches, or DeiT's two tokens. */
 export type Pooling = 'cls' | 'cls+mean' | 'mean' | 'distilled'
 export const interpolations = ['bicubic', 'bilinear', 'bicubic-antialias'] as const
 export type Interpolation = (typeof interpolations)[number]
 
 export interface VitConfig {
-  family: Family
+  family: VitFamilyName
   hidden: number
   layers: number
   heads: number
@@ -88,16 +88,6 @@ export function attentionDropoutOf(json: Readonly<Record<string, unknown>>): num
   return numberField(json, 'attention_probs_dropout_prob', 0, 0, 1)
 }
 
-const families: readonly Family[] = ['vit', 'dinov2', 'dinov2_with_registers', 'deit']
-
-/** Classes of Hugging Face's library that hold each family's transformer. */
-const holders: Readonly<Record<Family, RegExp>> = {
-  vit: /^ViT(For|Model)/,
-  deit: /^DeiT(For|Model)/,
-  dinov2: /^Dinov2(For|Model|Backbone)/,
-  dinov2_with_registers: /^Dinov2WithRegisters(For|Model|Backbone)/,
-}
-
 /** Fields of other models' configurations, or of changed ones, which say that something else is computed. */
 const foreign: readonly [string, (value: unknown) => boolean][] = [
   ['quantization_config', (v) => typeof v === 'object'],
@@ -115,7 +105,7 @@ const foreign: readonly [string, (value: unknown) => boolean][] = [
   ['rope_parameters', (v) => typeof v === 'object'],
 ]
 
-function checkForeign(json: Json, family: Family): void {
+function checkForeign(json: Json, family: VitFamilyName): void {
   for (const [name, changes] of foreign) {
     const value = json[name]
     if (value === undefined || value === null || !changes(value)) continue
@@ -124,7 +114,7 @@ function checkForeign(json: Json, family: Family): void {
     )
   }
   for (const name of Array.isArray(json.architectures) ? json.architectures : []) {
-    if (typeof name === 'string' && holders[family].test(name)) continue
+    if (typeof name === 'string' && vitFamilies[family].holders.test(name)) continue
     throw new InputError(`config.json: architectures must be classes of ${family}, got ${JSON.stringify(name)}`)
   }
 }
@@ -136,14 +126,15 @@ function checkForeign(json: Json, family: Family): void {
 export function parseVitConfig(value: unknown, outputs?: number): VitConfig {
   if (value === null || typeof value !== 'object') throw new InputError('config.json: must hold an object')
   const json = value as Json
-  const family = json.model_type as Family
-  if (!families.includes(family)) {
+  const family = json.model_type as VitFamilyName
+  if (!vitFamilyNames.includes(family)) {
     throw new InputError(
-      `config.json: model_type must be one of ${families.join(', ')}, got ${JSON.stringify(json.model_type)}`,
+      `config.json: model_type must be one of ${vitFamilyNames.join(', ')}, got ${JSON.stringify(json.model_type)}`,
     )
   }
   checkForeign(json, family)
-  const dino = family === 'dinov2' || family === 'dinov2_with_registers'
+  const facts: VitFamily = vitFamilies[family]
+  const { dino } = facts
   const act = json.hidden_act ?? 'gelu'
   if (act !== 'gelu') throw new InputError(`config.json: hidden_act must be "gelu", got ${JSON.stringify(act)}`)
   attentionDropoutOf(json)
@@ -153,7 +144,7 @@ export function parseVitConfig(value: unknown, outputs?: number): VitConfig {
     throw new InputError(
       `config.json: hidden_size must be a multiple of num_attention_heads, got ${hidden} and ${heads}`,
     )
-  const patchSize = integerField(json, 'patch_size', dino ? 14 : 16, 1, 512)
+  const patchSize = integerField(json, 'patch_size', facts.patchSize, 1, 512)
   const imageSize = pair(json, 'image_size', 224)
   const swiglu = dino && flag(json, 'use_swiglu_ffn', false)
   const ratio = numberField(json, 'mlp_ratio', 4, 0.01, 64)
@@ -170,19 +161,19 @@ export function parseVitConfig(value: unknown, outputs?: number): VitConfig {
         : widened
       : integerField(json, 'intermediate_size', hidden * 4, 1, 65536),
     swiglu,
-    layerNormEps: numberField(json, 'layer_norm_eps', dino ? 1e-6 : 1e-12, 0, 1),
+    layerNormEps: numberField(json, 'layer_norm_eps', facts.layerNormEps, 0, 1),
     qkvBias: flag(json, 'qkv_bias', true),
     layerScale: dino,
     layerScaleInit: numberField(json, 'layerscale_value', 1, 0, 1e6),
     imageSize,
     patchSize,
     channels: integerField(json, 'num_channels', 3, 1, 64),
-    registers: family === 'dinov2_with_registers' ? integerField(json, 'num_register_tokens', 4, 0, 1024) : 0,
-    distillationToken: family === 'deit',
+    registers: facts.registers > 0 ? integerField(json, 'num_register_tokens', facts.registers, 0, 1024) : 0,
+    distillationToken: facts.distillationToken,
     pooling: dino ? 'cls+mean' : architecture.includes('WithTeacher') ? 'distilled' : 'cls',
     positionGrid: [Math.floor(imageSize[0] / patchSize), Math.floor(imageSize[1] / patchSize)],
-    positionInterpolation: family === 'dinov2_with_registers' ? 'bicubic-antialias' : 'bicubic',
-    positionPrefix: family === 'deit' ? 2 : 1,
+    positionInterpolation: facts.positionInterpolation,
+    positionPrefix: facts.distillationToken ? 2 : 1,
     dropout: numberField(json, 'hidden_dropout_prob', 0, 0, 0.999),
     dropPath: numberField(json, 'drop_path_rate', 0, 0, 0.999),
     classes: labelsOf(json, outputs).names,

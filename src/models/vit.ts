@@ -3,7 +3,7 @@
 import type { Backend } from '../backend/backend.ts'
 import { Context } from '../nn/context.ts'
 import { type Init, LayerNorm, Linear, zeros } from '../nn/layers.ts'
-import type { ForwardOptions, Model } from '../nn/model.ts'
+import type { ForwardOptions } from '../nn/model.ts'
 import { disposeModule, Module, trainableParameters } from '../nn/module.ts'
 import { attention } from '../ops/attention.ts'
 import { add, affine, broadcastTo, mul, silu } from '../ops/elementwise.ts'
@@ -17,6 +17,7 @@ import { scope } from '../tensor/scope.ts'
 import { showShape } from '../tensor/shape.ts'
 import { checkpoint } from '../tensor/tape.ts'
 import { empty, type Parameter, parameter, type Tensor } from '../tensor/tensor.ts'
+import type { Classifier } from './model-kind.ts'
 import type { VitConfig } from './vit-config.ts'
 
 /** Self-attention with separate query, key and value layers, as in Hugging Face. */
@@ -151,7 +152,7 @@ export interface ForwardVit extends ForwardOptions {
   keep?: Tensor
 }
 
-export class Vit extends Module implements Model {
+export class Vit extends Module implements Classifier {
   readonly config: VitConfig
   /** Part of the patches that is computed in training; setDropout changes it. */
   readonly rates = { patchKeep: 1 }
@@ -199,9 +200,14 @@ export class Vit extends Module implements Model {
     return this.config.pooling === 'cls+mean' ? 2 * this.config.hidden : this.config.hidden
   }
 
+  /** The layers that make logits. */
+  get heads(): Linear[] {
+    return [this.head, this.distillationHead].filter((head) => head !== undefined)
+  }
+
   /** A new classifier for these classes (none for an empty list); the old one is freed. */
   setHead(classes: string[], init: Init = zeros): void {
-    for (const old of [this.head, this.distillationHead]) if (old) disposeModule(old)
+    for (const old of this.heads) disposeModule(old)
     this.head = undefined
     this.distillationHead = undefined
     const make = () =>

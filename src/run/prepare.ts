@@ -54,7 +54,7 @@ export function prepare(
   method: Method,
   options: { seed: number; lora?: Partial<LoraConfig>; adapter?: LoraConfig | undefined },
 ): Prepared {
-  if (options.adapter && adaptedLayers(model).some(({ path }) => isHead(path))) {
+  if (options.adapter && adaptedLayers(model).some(({ path }) => isHead(model, path))) {
     throw new InputError(
       'adapter: adapts the classifier, which trains whole here; merge it into its model first (vitune merge), then train that',
     )

@@ -1,0 +1,55 @@
+// The kinds of models that there are. What differs between them is asked of these entries; nobody compares their families.
+import type { Backend } from '../backend/backend.ts'
+import type { Checkpoint } from '../io/checkpoint.ts'
+import type { Init } from '../nn/layers.ts'
+import type { LoadOptions } from './load.ts'
+import type { ClassifierConfig, Dialect, Loaded, ModelNames, SaveExtra } from './model-kind.ts'
+import { vit } from './vit/kind.ts'
+import type { Vit } from './vit.ts'
+import type { VitConfig } from './vit-config.ts'
+
+/** Any model that can be loaded, and what describes it. */
+export type AnyModel = Vit
+export type AnyConfig = VitConfig
+
+const kinds = [vit] as const
+type Kind = (typeof kinds)[number]
+
+/** Hugging Face's model_types that can be loaded. */
+export const families: readonly string[] = kinds.flatMap((kind) => kind.families)
+
+/** The kind of a model by its family. */
+export function modelKind({ family }: Pick<ClassifierConfig, 'family'>): Kind {
+  const kind = kinds.find((one) => one.families.includes(family))
+  if (!kind) throw new Error(`models: no kind has the family ${family}`)
+  return kind
+}
+
+/** What a model's modules and parameters are called in Hugging Face's library. */
+export const namesOf = (config: ClassifierConfig): ModelNames => modelKind(config).names
+
+/** The kind that a checkpoint is of; what none of them reads is for the first to refuse. */
+const kindOf = (checkpoint: Checkpoint): Kind => kinds.find((kind) => kind.reads(checkpoint)) ?? kinds[0]
+
+/** The model that a checkpoint describes, from its configuration and the shapes of its tensors alone. */
+export const describeModel = (checkpoint: Checkpoint): AnyConfig => kindOf(checkpoint).describe(checkpoint)
+
+/** A config.json of Hugging Face's, of whichever family. Throws an InputError on what cannot be computed here. */
+export function parseModelConfig(json: Readonly<Record<string, unknown>>): AnyConfig {
+  return (kinds.find((kind) => kind.families.includes(String(json.model_type))) ?? kinds[0]).parse(json)
+}
+
+/** A model of this description; `init` starts every matrix and embedding. */
+export const buildModel = (backend: Backend, config: AnyConfig, init: Init): AnyModel =>
+  modelKind(config).build(backend, config, init)
+
+/**
+ * Builds the model that a checkpoint describes and fills in its weights. Throws InputError naming everything missing, every
+ * tensor that would be left unread, and weights that are not finite.
+ */
+export const loadModel = (backend: Backend, checkpoint: Checkpoint, options?: LoadOptions): Promise<Loaded<AnyModel>> =>
+  kindOf(checkpoint).load(backend, checkpoint, options)
+
+/** Writes a whole model folder, all files or none. Throws InputError where the library of that dialect has no such model. */
+export const saveModel = (model: AnyModel, folder: string, dialect?: Dialect, extra?: SaveExtra): Promise<void> =>
+  modelKind(model.config).save(model, folder, dialect, extra)

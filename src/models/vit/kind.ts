@@ -1,0 +1,43 @@
+// Vision transformers as the registry has them: one class for ViT, DeiT and DINOv2 with and without registers.
+import { describeVit, type LoadOptions, loadVit } from '../load.ts'
+import type { ModelKind } from '../model-kind.ts'
+import {
+  architectureOf,
+  baseName,
+  classicName,
+  headModules,
+  huggingFaceName,
+  isHead,
+  isHeadModule,
+  modernName,
+  storedShape,
+} from '../names.ts'
+import { saveVit } from '../save.ts'
+import { isTimm } from '../timm.ts'
+import { Vit } from '../vit.ts'
+import { parseVitConfig, type VitConfig } from '../vit-config.ts'
+import { vitFamily, vitFamilyNames } from './families.ts'
+
+export const vit: ModelKind<VitConfig, Vit, LoadOptions> = {
+  families: vitFamilyNames,
+  names: {
+    base: baseName,
+    architecture: architectureOf,
+    checkpoint: huggingFaceName,
+    shape: storedShape,
+    heads: headModules,
+    isHeadModule,
+    isHead,
+    // The patch embedding is a convolution there.
+    isLinear: (path) => path !== 'patch',
+    modern: modernName,
+    classic: classicName,
+  },
+  reads: ({ config, names }) => vitFamilyNames.some((name) => name === config.model_type) || isTimm(names()),
+  parse: parseVitConfig,
+  describe: describeVit,
+  build: (backend, config, init) => new Vit(backend, config, init),
+  load: loadVit,
+  save: saveVit,
+  usedSmaller: (config) => vitFamily(config).usedSmaller,
+}
