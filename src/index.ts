@@ -247,6 +247,7 @@ export {
 } from './labels/labels.ts'
 export type { Model } from './nn/model.ts'
 export { multiclass } from './tasks/multiclass.ts'
+export { multilabel } from './tasks/multilabel.ts'
 export { createTask } from './tasks/registry.ts'
 export type { LabelRow, Metrics, Prediction, Task, TaskOptions } from './tasks/task.ts'
 export type { HostInputs, HostValues } from './tensor/host.ts'

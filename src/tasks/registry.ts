@@ -3,9 +3,12 @@
 import type { LabelSpace, TaskName } from '../labels/labels.ts'
 import { InputError } from '../platform/errors.ts'
 import { multiclassTask } from './multiclass.ts'
+import { multilabelTask } from './multilabel.ts'
 import type { Task, TaskKind, TaskOptions } from './task.ts'
 
-export const tasks = { multiclass: multiclassTask } as unknown as Readonly<Record<TaskName, TaskKind>>
+export const tasks = { multiclass: multiclassTask, multilabel: multilabelTask } as unknown as Readonly<
+  Record<TaskName, TaskKind>
+>
 
 export const taskNames = Object.keys(tasks) as TaskName[]
 
