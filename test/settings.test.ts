@@ -96,7 +96,21 @@ const refused: [Loose<TrainOptions>, RegExp][] = [
   [{ saveEvery: -1 }, /^saveEvery/],
   [{ labelSmoothing: 1 }, /^labelSmoothing/],
   [{ transformers: 6 }, /^transformers: must be 4 or 5, got 6$/],
+  [{ task: 'detection' }, /^task: must be one of multiclass, .*got detection$/],
+  [{ loss: 'hinge' }, /^loss: must be one of ce.*, got hinge$/],
+  [{ monitor: 'speed' }, /^monitor: must be one of accuracy, f1, loss.*, got speed$/],
+  [{ threshold: 1 }, /^threshold: must be a number in \(0, 1\), or tune, got 1$/],
+  [{ threshold: 'best' }, /^threshold: must be .*, got best$/],
+  [
+    { positiveWeights: { cat: 0 } },
+    /^positiveWeights: must be numbers above 0 by label, or balanced, got \{"cat":0\}$/,
+  ],
+  [{ positiveWeights: 2 }, /^positiveWeights/],
+  [{ pathConsistency: -1 }, /^pathConsistency: must be at least 0, got -1$/],
+  [{ sampler: 'sequential' }, /^sampler: must be one of shuffle, balanced, got sequential$/],
   // One against another.
+  [{ sampler: 'balanced', shuffle: false }, /^sampler: must be left out where shuffle is false, got balanced/],
+  [{ task: 'multiclass', threshold: 0.5 }, /^threshold: means nothing where an image has one class an image/],
   [{ peft: 'lora', lora: { useDora: true } }, /^lora\.useDora: must agree with peft, got true with peft lora; /],
   [{ lora: { useDora: true } }, /^lora\.useDora: must agree with peft, got true with peft lora; choose peft/],
   [{ peft: 'dora', lora: { useDora: false } }, /^lora\.useDora: must agree with peft, got false with peft dora/],
@@ -130,6 +144,9 @@ test('what agrees is no contradiction, 0 is off where it may be, and undefined i
     { peft: 'full', lora: {}, rank: undefined, learningRate: undefined },
     { adapter: out, peft: 'dora', transformers: 5 },
     { clip: 0, patience: 0, labelSmoothing: 0, warmup: 0, loraDropout: 0, weightDecay: 0, dropout: 0, saveEvery: 0 },
+    { task: 'multiclass', loss: 'ce', monitor: 'f1', labelSmoothing: 0.1, sampler: 'balanced' },
+    { threshold: 'tune', positiveWeights: { 'a cat': 0.5 }, pathConsistency: 0 },
+    { positiveWeights: 'balanced', threshold: 0.25 },
     { batchSize: 1e6, accumulate: 1e6, microBatch: 1e6 },
   ]
   for (const given of fine) assert.match(await trained(given), /no data: must be a folder of images/)

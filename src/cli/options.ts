@@ -3,6 +3,8 @@ import { type Command, Option } from 'commander'
 import { methods } from '../adapters/inject.ts'
 import { devices } from '../backend/create.ts'
 import { InputError } from '../platform/errors.ts'
+import { samplers } from '../settings/settings.ts'
+import { taskNames } from '../tasks/registry.ts'
 
 /** `--batch-size` of `--batch-size <n>`. */
 const nameOf = (flags: string): string => /--[\w-]+/.exec(flags)?.[0] ?? flags
@@ -37,6 +39,45 @@ const names = (text: string): string[] =>
     .split(',')
     .map((name) => name.trim())
     .filter((name) => name !== '')
+
+/** What `--threshold` says: a number, or `tune`. */
+function threshold(text: string): number | string {
+  return text.trim() !== '' && Number.isFinite(Number(text)) ? Number(text) : text
+}
+
+/** What `--positive-weights` says: `balanced`, or `cat=2,dog=0.5`; the last `=` counts, labels may hold others. */
+function positiveWeights(text: string): string | Record<string, number> {
+  if (!text.includes('=')) return text
+  const pairs = names(text).map((pair) => /^(.*)=([^=]*)$/.exec(pair) ?? [pair, pair, ''])
+  return Object.fromEntries(
+    pairs.map(([, name, value]) => [name!.trim(), value!.trim() === '' ? Number.NaN : Number(value)]),
+  )
+}
+
+/** Adds the flags about what is learnt. */
+export function addTask(command: Command): Command {
+  return command
+    .optionsGroup('Task:')
+    .addOption(choiceOption('--task <name>', 'what is learnt', taskNames, "what the data's labels say"))
+    .option('--loss <name>', "what training lowers (default: the task's first)")
+    .option('--monitor <metric>', 'metric that chooses the best epoch and ends training early (default: by task)')
+    .addOption(
+      new Option(
+        '--threshold <x|tune>',
+        'score from which a label is there; tune finds one a label on the validation data (default: tune)',
+      ).argParser(threshold),
+    )
+    .addOption(
+      new Option(
+        '--positive-weights <balanced|label=x,...>',
+        'how much more a label counts where it is there; balanced: negatives / positives (default: 1 each)',
+      ).argParser(positiveWeights),
+    )
+    .addOption(numberOption('--path-consistency <x>', 'weight of the loss that holds a tree together (default: 0)'))
+    .addOption(
+      choiceOption('--sampler <how>', 'images in a new order, or all classes equally often', samplers, 'shuffle'),
+    )
+}
 
 /** What `--targets` says: `all-linear`, a list of names, or (with any other character in it) one regular expression. */
 export function parseTargets(text: string): string[] | string {

@@ -12,6 +12,7 @@ import { bytes, count, duration, oneLine, percent, plural, quoted, table } from 
 import {
   addDevice,
   addOutput,
+  addTask,
   allowNonFiniteOption,
   choiceOption,
   examples,
@@ -153,6 +154,7 @@ export function trainCommand(): Command {
     .option('--resume', 'continue the run in --out from its last checkpoint')
     .option('--accept-changes', 'resume although images, model or preprocessor changed; run.json keeps what')
     .option('--strict', 'end at the first broken image with code 2 instead of skipping it')
+  addTask(command)
     .optionsGroup('Training:')
     .addOption(numberOption('--epochs <n>', 'times through the data (default: 20)'))
     .addOption(numberOption('--batch-size <n>', 'images a batch (default: 16)'))
@@ -169,7 +171,9 @@ export function trainCommand(): Command {
     .addOption(numberOption('--accumulate <n>', 'batches whose gradients make one step (default: 1)'))
     .addOption(numberOption('--micro-batch <n>', 'most images computed at a time (default: by device and input size)'))
     .addOption(numberOption('--label-smoothing <x>', 'default: 0'))
-    .addOption(numberOption('--patience <n>', 'end after n epochs that did not raise the accuracy (default: 0, never)'))
+    .addOption(
+      numberOption('--patience <n>', 'end after n epochs that did not raise the monitored metric (default: 0, never)'),
+    )
     .addOption(numberOption('--seed <n>', 'governs split, order, augmentation, dropout and new weights (default: 0)'))
     .option('--no-augment', 'no random crops and mirroring')
     .option('--no-shuffle', 'keep the order: classes by name, files by name within a class')

@@ -42,12 +42,17 @@ export const wholes = (of: string): Rule =>
 export const someOf = (of: string): Rule => rule(of, (value) => Array.isArray(value))
 export const func: Rule = rule('a function', (value) => typeof value === 'function')
 export const object: Rule = rule('an object', isRecord)
+/** One word alone. */
+export const word = (only: string): Rule => rule(only, (value) => value === only)
 /** Either is fine. */
 export const either = (a: Rule, b: Rule): Rule =>
   rule(`${a.says}, or ${b.says}`, (value) => a.fits(value) || b.fits(value))
 /** A table of numbers by text. */
 export const numbers = (of: string): Rule =>
   rule(of, (value) => isRecord(value) && Object.values(value).every((entry) => isNumber(entry)))
+/** A table of numbers above 0 by text. */
+export const weights = (of: string): Rule =>
+  rule(of, (value) => isRecord(value) && Object.values(value).every((entry) => isNumber(entry) && entry > 0))
 
 /** What other tools call the settings that are here; letters and digits alone, since they differ in the rest. */
 const otherNames: Readonly<Record<string, string>> = {

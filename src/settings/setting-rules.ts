@@ -4,6 +4,8 @@ import { type Method, methods } from '../adapters/inject.ts'
 import { devices } from '../backend/create.ts'
 import { interpolations } from '../models/vit-config.ts'
 import { InputError } from '../platform/errors.ts'
+import { checkTaskOptions, taskNames, tasks } from '../tasks/registry.ts'
+import { monitorOf } from '../tasks/task.ts'
 import {
   checkRules,
   choice,
@@ -18,10 +20,12 @@ import {
   shown,
   text,
   textOrList,
+  weights,
   whole,
   wholes,
+  word,
 } from './rules.ts'
-import { defaults, defined, onDeviceLost, type TrainSettings } from './settings.ts'
+import { defaults, defined, onDeviceLost, pick, samplers, type TrainSettings } from './settings.ts'
 
 const names = "names, or one regular expression over a layer's whole name"
 
@@ -48,6 +52,11 @@ const loraRules: RulesOf<LoraConfig> = {
 /** The most images of a batch, and batches of a step: more than anyone has, so that a slip is told from a wish. */
 export const MOST = 1_000_000
 
+/** What any task has, each once. */
+const ofTasks = (names: (task: (typeof tasks)[keyof typeof tasks]) => readonly string[]) => [
+  ...new Set(Object.values(tasks).flatMap(names)),
+]
+
 /** What each setting must be. */
 export const settingRules: RulesOf<TrainSettings> = {
   data: text('a folder of images'),
@@ -55,6 +64,16 @@ export const settingRules: RulesOf<TrainSettings> = {
   peft: choice(methods),
   out: text('a folder'),
   val: text('a folder of class folders'),
+  task: choice(taskNames),
+  loss: choice(ofTasks(({ losses }) => losses)),
+  monitor: choice(ofTasks(({ monitors }) => Object.keys(monitors))),
+  threshold: either(
+    number('a number in (0, 1)', (v) => v > 0 && v < 1),
+    word('tune'),
+  ),
+  positiveWeights: either(weights('numbers above 0 by label'), word('balanced')),
+  pathConsistency: number('at least 0', (v) => v >= 0),
+  sampler: choice(samplers),
   epochs: whole(1),
   batchSize: whole(1, MOST),
   lr: number('above 0', (v) => v > 0),
@@ -142,6 +161,21 @@ function checkAdapterSettings(s: Partial<TrainSettings>, where: string): void {
   }
 }
 
+/** Throws InputError where settings mean nothing to the task, as far as it is known, or contradict each other. */
+function checkTaskSettings(s: Partial<TrainSettings>, where: string): void {
+  if (s.task !== undefined) {
+    const kind = tasks[s.task]
+    const given = pick(s, 'loss', 'labelSmoothing', 'threshold', 'positiveWeights', 'pathConsistency')
+    checkTaskOptions(kind, given, where)
+    monitorOf(kind, s.monitor, where)
+  }
+  if (s.sampler !== undefined && s.shuffle === false) {
+    throw new InputError(
+      `${where}sampler: must be left out where shuffle is false, got ${s.sampler}; choose one of them`,
+    )
+  }
+}
+
 /** Throws InputError on LoRA and DoRA settings that cannot be, or are not for the method. */
 export function checkAdapter(method: Method, lora: Partial<LoraConfig> = {}): void {
   checkSettings({ peft: method, lora })
@@ -157,6 +191,7 @@ export function checkSettings(s: Partial<TrainSettings>, where = ''): void {
   if (s.adapter !== undefined && s.peft !== undefined && s.peft !== 'lora' && s.peft !== 'dora') {
     throw new InputError(`${where}adapter: goes with peft lora or dora, got ${s.peft}`)
   }
+  checkTaskSettings(s, where)
   checkAdapterSettings(s, where)
   if (s.peft !== 'full' && s.peft !== 'linear') loraConfig({ ...loraOf(s), useDora: s.peft === 'dora' })
 }

@@ -4,11 +4,15 @@ import type { LoraConfig } from '../adapters/config.ts'
 import type { Method } from '../adapters/inject.ts'
 import type { Device } from '../backend/create.ts'
 import { localFiles } from '../io/local-files.ts'
+import type { TaskName } from '../labels/labels.ts'
 import type { Interpolation } from '../models/vit-config.ts'
 
 /** What `onDeviceLost` may be. */
 export const onDeviceLost = ['restart', 'fallback', 'throw'] as const
 export type OnDeviceLost = (typeof onDeviceLost)[number]
+
+/** What `sampler` may be. */
+export const samplers = ['shuffle', 'balanced'] as const
 
 /** Options as plain JSON: what run.json keeps so that a run can be repeated. */
 export interface TrainSettings {
@@ -22,6 +26,23 @@ export interface TrainSettings {
   out?: string
   /** A folder of class folders to validate on; default: the one inside, or a fifth of each class. */
   val?: string
+  /** What is learnt; default: what the labels of the data say. */
+  task?: TaskName
+  /** One of the task's losses; default its first. */
+  loss?: string
+  /** The metric that chooses the best epoch, ends training early and lowers the rate of `plateau`; default by task. */
+  monitor?: string
+  /**
+   * From which score on a label is there, in tasks with thresholds: one for all, or `tune` (default), which takes for each
+   * the one with the best F1 on the validation data.
+   */
+  threshold?: number | 'tune'
+  /** By how much a label's presence counts more than its absence: numbers by label, or `balanced`, negatives / positives of the training labels. */
+  positiveWeights?: 'balanced' | Record<string, number>
+  /** Weight of the loss that holds the levels of a tree together; default 0, none. */
+  pathConsistency?: number
+  /** How images are drawn: `shuffle` (default) all in a new order, `balanced` all classes alike; without `shuffle`, in order. */
+  sampler?: (typeof samplers)[number]
   epochs?: number
   batchSize?: number
   /** Default by method: full 1e-4, linear, lora and dora 1e-3. */

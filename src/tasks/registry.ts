@@ -12,15 +12,24 @@ export const tasks = { multiclass: multiclassTask, multilabel: multilabelTask } 
 
 export const taskNames = Object.keys(tasks) as TaskName[]
 
+/** Throws InputError on options that mean nothing to a task, and on a loss that it has not; `where` comes before a name. */
+export function checkTaskOptions(kind: TaskKind, options: Readonly<Record<string, unknown>>, where = ''): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined || kind.options.includes(name as keyof TaskOptions)) continue
+    throw new InputError(
+      `${where}${name}: means nothing where an image has ${kind.says} (task ${kind.name}); leave it out`,
+    )
+  }
+  if (options.loss !== undefined && !kind.losses.includes(options.loss as string)) {
+    throw new InputError(
+      `${where}loss: must be one of ${kind.losses.join(', ')} for task ${kind.name}, got ${options.loss}`,
+    )
+  }
+}
+
 /** The task of these labels. Throws an InputError on options that mean nothing to it. */
 export function createTask(labels: LabelSpace, options: TaskOptions = {}): Task {
   const kind = tasks[labels.task]
-  for (const [name, value] of Object.entries(options)) {
-    if (value === undefined || kind.options.includes(name as keyof TaskOptions)) continue
-    throw new InputError(`${name}: means nothing where an image has ${kind.says} (task ${kind.name}); leave it out`)
-  }
-  if (options.loss !== undefined && !kind.losses.includes(options.loss)) {
-    throw new InputError(`loss: must be one of ${kind.losses.join(', ')} for task ${kind.name}, got ${options.loss}`)
-  }
+  checkTaskOptions(kind, { ...options })
   return kind.create(labels, options)
 }

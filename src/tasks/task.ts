@@ -1,6 +1,7 @@
 // What is learnt stands behind one interface: labels to targets, outputs to loss, metrics and predictions. Each task is a
 // file beside this one and a line in registry.ts.
 import type { ImageLabels, LabelSpace, TaskName } from '../labels/labels.ts'
+import { InputError } from '../platform/errors.ts'
 import type { HostInputs } from '../tensor/host.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 
@@ -106,6 +107,22 @@ export interface TaskKind {
   /** Labels of this task from bare names, as a model's configuration or a list of classes has them; undefined where that takes more. */
   bare?(names: readonly string[]): LabelSpace
   create(labels: LabelSpace, options?: TaskOptions): Task
+}
+
+/**
+ * The metric that chooses the best epoch, and which way it is better. Throws InputError on one that the task has not; `where`
+ * comes before the option's name.
+ */
+export function monitorOf(
+  { name: task, monitors }: Pick<Task, 'name' | 'monitors'>,
+  wanted?: string,
+  where = '',
+): { name: string; better: Better } {
+  const name = wanted ?? Object.keys(monitors)[0]!
+  if (Object.hasOwn(monitors, name)) return { name, better: monitors[name]! }
+  throw new InputError(
+    `${where}monitor: must be one of ${Object.keys(monitors).join(', ')} for task ${task}, got ${name}`,
+  )
 }
 
 /** The largest of some values' places; the first of equals. */

@@ -5,7 +5,7 @@ import type { Optimizer } from '../optim/optimizer.ts'
 import { InputError } from '../platform/errors.ts'
 import { checkRules, either, flag, func, object, type RulesOf, text } from '../settings/rules.ts'
 import { settingRules } from '../settings/setting-rules.ts'
-import type { Better, Task } from '../tasks/task.ts'
+import { monitorOf, type Task } from '../tasks/task.ts'
 import type { Parameter, Tensor } from '../tensor/tensor.ts'
 import type { BatchSource } from './batch.ts'
 import type { Evaluation } from './evaluate.ts'
@@ -172,13 +172,6 @@ const rules: RulesOf<FitOptions> = {
   resume: object,
   save: func,
   saveBest: func,
-}
-
-/** The metric that chooses the best epoch, and which way it is better. Throws InputError on one that the task has not. */
-export function monitorOf({ name: task, monitors }: Task, wanted?: string): { name: string; better: Better } {
-  const name = wanted ?? Object.keys(monitors)[0]!
-  if (Object.hasOwn(monitors, name)) return { name, better: monitors[name]! }
-  throw new InputError(`monitor: must be one of ${Object.keys(monitors).join(', ')} for task ${task}, got ${name}`)
 }
 
 /** Throws InputError on an option that is unknown, of another type, out of range, or without effect. */

@@ -7,7 +7,7 @@ import { decayGroups, isVector, type Optimizer } from '../optim/optimizer.ts'
 import { Plateau, rateFactor } from '../optim/schedules.ts'
 import { sgd } from '../optim/sgd.ts'
 import { InputError, NotFiniteError } from '../platform/errors.ts'
-import { lossOf } from '../tasks/task.ts'
+import { lossOf, monitorOf } from '../tasks/task.ts'
 import type { Parameter, Tensor } from '../tensor/tensor.ts'
 import { type Batch, type BatchSource, defaultMicroBatch } from './batch.ts'
 import { addTo, type Evaluation, evaluate } from './evaluate.ts'
@@ -19,7 +19,6 @@ import {
   type FitOptions,
   type FitResult,
   type FitState,
-  monitorOf,
 } from './fit-options.ts'
 import { Replay } from './replay.ts'
 import { createStepper } from './step.ts'
