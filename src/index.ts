@@ -139,7 +139,6 @@ export type { PassedOver } from './data/passed-over.ts'
 export {
   outputSize,
   type Preprocess,
-  parsePreprocessor,
   parseTimmPreprocessor,
   type Size,
   withInputSize,
@@ -177,6 +176,17 @@ export { type Labels, parseLabels } from './models/labels.ts'
 export { type LoadOptions, loadVit } from './models/load.ts'
 export type { Classifier, Dialect, Loaded } from './models/model-kind.ts'
 export { huggingFaceName, timmName } from './models/names.ts'
+export {
+  type AnyConfig,
+  type AnyModel,
+  buildModel,
+  describeModel,
+  families,
+  loadModel,
+  parseModelConfig,
+  parsePreprocessor,
+  saveModel,
+} from './models/registry.ts'
 export { interpolatePositions } from './models/positions.ts'
 export { attentionRollout, patchesOf } from './models/rollout.ts'
 export { architectureOf, configJson, exportTensors, saveVit } from './models/save.ts'
@@ -191,13 +201,12 @@ export {
   headModules,
   injectLora,
   linearLayers,
-  type Method,
-  methods,
   removeAdapters,
 } from './adapters/inject.ts'
 export { DoraAdapter } from './adapters/dora.ts'
 export { LoraAdapter } from './adapters/lora.ts'
 export { largestDifference, type Merged, merge } from './adapters/merge.ts'
+export { type Method, type MethodKind, methodOf, methods } from './adapters/methods.ts'
 export { adapterConfigText, parseAdapterConfig } from './adapters/peft-config.ts'
 export { type Adapter, openAdapter } from './adapters/peft-folder.ts'
 export { type ApplyOptions, applyAdapter } from './adapters/peft-read.ts'
@@ -228,7 +237,7 @@ export type { SharedImage } from './use/image-changes.ts'
 export { type ImageList, type RunImage, readImageList } from './use/image-list.ts'
 export { type OpenModel, type OpenModelOptions, openModel, openRun } from './use/open-model.ts'
 export { type ImagePrediction, type PredictOptions, predict, taskOf } from './use/predict.ts'
-export { defaultRates, type Prepared, prepare } from './run/prepare.ts'
+export { type Prepared, prepare } from './run/prepare.ts'
 export { Replay, type ReplayOptions, type StepInput } from './train/replay.ts'
 export type { ExperimentResult, ExperimentRun } from './report/experiment-result.ts'
 export { renderReport } from './report/html-report.ts'
@@ -248,7 +257,7 @@ export {
 export type { Model } from './nn/model.ts'
 export { multiclass } from './tasks/multiclass.ts'
 export { multilabel } from './tasks/multilabel.ts'
-export { createTask } from './tasks/registry.ts'
+export { createTask, taskNames } from './tasks/registry.ts'
 export type { LabelRow, Metrics, Prediction, Task, TaskOptions } from './tasks/task.ts'
 export type { HostInputs, HostValues } from './tensor/host.ts'
 export {

@@ -20,7 +20,7 @@ const rooms: Record<string, { packages?: string; without?: string }> = {
   nn: { without: 'labels optim' },
   io: { without: 'labels ops optim nn' },
   data: { without: 'ops optim nn io' },
-  models: { without: 'optim data' },
+  models: { without: 'optim' },
   adapters: { without: 'optim data' },
   tasks: { without: 'optim nn io data models adapters' },
   settings: { without: 'tensor ops optim nn data' },

@@ -47,6 +47,10 @@ export interface AdapterKind {
   readonly parts: readonly AdapterPart[]
   /** The field whose first size is the rank, where it has one. */
   readonly rankField?: string
+  /** Settings that tell it from others of its peft_type, so that they are not free. */
+  readonly decided?: readonly string[]
+  /** Settings that only it has, of those that it shares a peft_type with. */
+  readonly ownSettings?: readonly string[]
   /** Its settings: defaults filled in, values checked. Throws an InputError naming the first bad field. */
   configure(given: Partial<LoraConfig>): LoraConfig
   /** Whether settings of that peft_type are this adapter's. */

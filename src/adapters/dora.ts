@@ -97,6 +97,7 @@ export const dora: AdapterKind = {
   ...lora,
   name: 'dora',
   title: 'DoRA',
+  ownSettings: ['doraNormGradient'],
   parts: [...loraParts, { field: 'magnitude', stored: 'lora_magnitude_vector', shape: ({ nOut }) => [nOut] }],
   configure: (given) => loraConfig({ ...given, useDora: true }),
   owns: ({ useDora }) => useDora,

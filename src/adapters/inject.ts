@@ -22,8 +22,6 @@ import {
   savedBy,
 } from './rules.ts'
 
-export { type Method, methods } from './methods.ts'
-
 /** Whether one of our names is the classifier's, or of something in it. */
 export const isHead = (model: Classifier, path: string): boolean => namesOf(model.config).isHead(path)
 

@@ -87,6 +87,7 @@ export const loraParts: readonly AdapterPart[] = [
 export const lora: AdapterKind = {
   name: 'lora',
   title: 'LoRA',
+  decided: ['useDora'],
   peftType: 'LORA',
   defaultRate: 1e-3,
   parts: loraParts,

@@ -1,6 +1,6 @@
 // vitune estimate: the memory that training needs, by method, before anything runs.
 import { Command } from 'commander'
-import { type Method, methods } from '../adapters/inject.ts'
+import { type Method, methodOf, methods } from '../adapters/methods.ts'
 import { type BackendOptions, createBackend } from '../backend/create.ts'
 import { createPlanner } from '../backend/wasm/planner.ts'
 import { checkEstimate, estimate } from '../run/estimate.ts'
@@ -51,7 +51,7 @@ async function run(flags: Flags): Promise<void> {
   const found: (Awaited<ReturnType<typeof estimate>> & { method: Method; checkpointing: boolean; fits: boolean })[] = []
   for (const method of methods) {
     for (const checkpointing of [false, true]) {
-      const adapted = method === 'lora' || method === 'dora' ? { lora } : {}
+      const adapted = methodOf(method).adapter ? { lora } : {}
       const machine = { device, threads: caps.threads }
       const need = await estimate({ ...asked, ...adapted, ...machine, config, method, checkpointing })
       found.push({ method, checkpointing, fits: fitsIn(need, device, caps), ...need })

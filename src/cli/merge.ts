@@ -1,9 +1,10 @@
 // vitune merge: a plain model folder from a base model and its adapter.
 import { Command } from 'commander'
 import { largestDifference, merge } from '../adapters/merge.ts'
+import { methodOf } from '../adapters/methods.ts'
 import { outputSize } from '../data/preprocess.ts'
 import { checkNewFolder, makeNewFolder } from '../io/new-folder.ts'
-import { saveVit } from '../models/save.ts'
+import { saveModel } from '../models/registry.ts'
 import { Context } from '../nn/context.ts'
 import { InputError, NotFiniteError } from '../platform/errors.ts'
 import { Rng } from '../tensor/philox.ts'
@@ -27,7 +28,7 @@ const samples = 4
 async function checkPlaces({ run, adapter, out }: Flags): Promise<void> {
   if (run !== undefined) {
     const { method } = await readRun(run)
-    if (method !== 'lora' && method !== 'dora') {
+    if (methodOf(method).saves !== 'adapter') {
       throw new InputError(
         `${run}: has no adapter to merge, its method is ${method}; the folder is a plain model already`,
       )
@@ -61,7 +62,7 @@ async function run(flags: Flags): Promise<void> {
       )
     }
     const extra = { preprocessor: preprocessorJson(opened), config: { ...opened.checkpoint.config } }
-    await makeNewFolder(out, '--out', (folder) => saveVit(model, folder, opened.dialect, extra))
+    await makeNewFolder(out, '--out', (folder) => saveModel(model, folder, opened.dialect, extra))
     return { layers: merged.layers, difference }
   })
   if (flags.json) return ui.json({ out, layers, largest_difference: difference })

@@ -1,6 +1,6 @@
 // Flags that several verbs share, and how the text of a flag becomes a value. Each refusal names the flag.
 import { type Command, Option } from 'commander'
-import { methods } from '../adapters/inject.ts'
+import { methods } from '../adapters/methods.ts'
 import { devices } from '../backend/create.ts'
 import { InputError } from '../platform/errors.ts'
 import { samplers } from '../settings/settings.ts'

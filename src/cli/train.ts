@@ -1,5 +1,6 @@
 // vitune train: fine-tuning from the command line. The work is done by train(); this shows it and stops it cleanly.
 import { Command } from 'commander'
+import { methodOf } from '../adapters/methods.ts'
 import { localFiles } from '../io/local-files.ts'
 import { interpolations } from '../models/vit-config.ts'
 import { InputError } from '../platform/errors.ts'
@@ -115,7 +116,7 @@ function skippedText(skipped: readonly SkipEvent[]): string {
 /** What was reached, what it cost, what was written, what to do next. */
 async function summary(start: StartEvent, done: DoneEvent, out: string, ui: Ui): Promise<string> {
   const files = (await localFiles(out).list(out)).filter((name) => !name.startsWith('.'))
-  const adapter = start.method === 'lora' || start.method === 'dora'
+  const adapter = methodOf(start.method).saves === 'adapter'
   const stopped =
     done.ended === 'patience' ? `, ended early after ${plural(done.epochs, 'epoch')}` : ` of ${done.epochs}`
   const best = done.accuracy === undefined ? 'not measured' : ui.out('bold', percent(done.accuracy))

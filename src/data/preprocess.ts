@@ -26,27 +26,20 @@ export interface Preprocess {
   readonly std: Triple
 }
 
-const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } as const
+/** Channel means and deviations of ImageNet. */
+export const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } as const
 const CLIP = { mean: [0.48145466, 0.4578275, 0.40821073], std: [0.26862954, 0.26130258, 0.27577711] } as const
 const HALF = { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] } as const
 
 const square = (n: number): Size => ({ height: n, width: n })
 
 /** What each processor class of Hugging Face does where its file is silent. */
-const processors = {
+export const processors = {
   vit: { resize: square(224), filter: 'bilinear', crop: null, scale: 1 / 255, ...HALF },
   deit: { resize: square(256), filter: 'bicubic', crop: square(224), scale: 1 / 255, ...HALF },
   bit: { resize: { shortest: 224 }, filter: 'bicubic', crop: square(224), scale: 1 / 255, ...CLIP },
   clip: { resize: { shortest: 224 }, filter: 'bicubic', crop: square(224), scale: 1 / 255, ...CLIP },
 } satisfies Record<string, Preprocess>
-
-/** What a model type's published checkpoints use; stands in where there is no preprocessor_config.json. */
-const models: Record<string, Preprocess> = {
-  vit: processors.vit,
-  deit: { ...processors.deit, ...IMAGENET },
-  dinov2: { ...processors.bit, resize: { shortest: 256 }, ...IMAGENET },
-}
-models.dinov2_with_registers = models.dinov2!
 
 // Numbers of Pillow's Resampling. Nearest (0) is not among them: no published processor of these models uses it.
 const resamples: Record<number, ResizeFilter> = { 1: 'lanczos', 2: 'bilinear', 3: 'bicubic', 4: 'box', 5: 'hamming' }
@@ -109,7 +102,7 @@ const typeOf = (json: Json) => String(json.image_processor_type ?? json.feature_
 
 function processorOf(json: Json): keyof typeof processors | undefined {
   const name = typeOf(json).toLowerCase()
-  return (['vit', 'deit', 'bit', 'clip'] as const).find((kind) => name.startsWith(kind))
+  return (Object.keys(processors) as (keyof typeof processors)[]).find((kind) => name.startsWith(kind))
 }
 
 /** The processor class that a file names, where it is none of those whose rules are known. */
@@ -146,12 +139,11 @@ export function outputSize(preprocess: Preprocess): Size {
 }
 
 /**
- * The preprocessing of a parsed preprocessor_config.json, or of the model type (`vit`, `deit`, `dinov2`,
- * `dinov2_with_registers`) where there is none. Keys the file lacks follow the processor class it names. Where it neither
- * resizes nor crops, images must have the size `own`, that of the model.
+ * The preprocessing of a parsed preprocessor_config.json, or `model`, that of the model's published checkpoints, where there
+ * is none. Keys the file lacks follow the processor class it names. Where it neither resizes nor crops, images must have the
+ * size `own`, that of the model.
  */
-export function parsePreprocessor(json: unknown, modelType: string, own?: Size): Preprocess {
-  const model = models[modelType] ?? processors.vit
+export function readPreprocessor(json: unknown, model: Preprocess, own?: Size): Preprocess {
   if (json === undefined || json === null) return model
   if (!isRecord(json)) throw new InputError('preprocessor: must be a JSON object')
   checkForeign(json)

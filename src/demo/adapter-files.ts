@@ -1,6 +1,6 @@
 // Adapters leave the page as one zip of the two files that PEFT reads, and come back as that zip or as the files.
 import { unzipSync, zipSync } from 'fflate'
-import type { Method } from '../adapters/inject.ts'
+import { type Method, methodOf } from '../adapters/methods.ts'
 import type { App } from './app.ts'
 import { h } from './dom.ts'
 
@@ -13,7 +13,7 @@ function download(blob: Blob, name: string): void {
 
 /** What a run's download is: linear and full training change the model itself. */
 export const downloadLabel = (method: Method): string =>
-  method === 'lora' || method === 'dora' ? 'Download the adapter' : 'Download the model'
+  methodOf(method).saves === 'adapter' ? 'Download the adapter' : 'Download the model'
 
 /** Downloads a run's adapter (for full and linear its whole model) as a zip, uncompressed: weights do not shrink. */
 export async function saveAdapter({ session, leaving }: App, run: string): Promise<void> {

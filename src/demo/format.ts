@@ -34,6 +34,3 @@ export function short(value: number): string {
   const digits = Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))))
   return value.toFixed(Math.min(6, digits))
 }
-
-/** The name of a training method as people write it. */
-export const methodNames = { lora: 'LoRA', dora: 'DoRA', linear: 'Linear', full: 'Full' } as const

@@ -1,11 +1,12 @@
 // What a run does, live: a bar with the time left, numbers, three charts. It is fed the session's events.
 
+import { methodOf } from '../adapters/methods.ts'
 import type { DoneEvent, RestartEvent, StartEvent, TrainEvent } from '../run/train.ts'
 import type { EpochEvent, StepEvent } from '../train/fit-options.ts'
 import type { HistoryEntry } from '../web/types.ts'
 import { createChart } from './charts.ts'
 import { announce, h, newId, setText } from './dom.ts'
-import { bytes, duration, methodNames, percent, plural, short } from './format.ts'
+import { bytes, duration, percent, plural, short } from './format.ts'
 
 export interface Monitor {
   readonly element: HTMLElement
@@ -129,7 +130,7 @@ export function createMonitor(): Monitor {
     start = event
     const data = `${plural(event.train, 'picture')} to train on, ${event.val} set aside to check`
     const part = `${event.trainable.toLocaleString('en')} of ${event.total.toLocaleString('en')} weights`
-    setText(state, `${methodNames[event.method]} trains ${part}`)
+    setText(state, `${methodOf(event.method).title} trains ${part}`)
     // What the files of model and pictures hold that is worth a sentence.
     const notes = event.notes.map((note) => ` Note: ${note}.`).join('')
     setText(device, `${data}. Computed on ${where(event)}.${notes}`)

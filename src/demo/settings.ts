@@ -1,12 +1,10 @@
 // How to train: the method in plain sight, everything else behind "More settings" with defaults that suit the pictures.
-import type { Method } from '../adapters/inject.ts'
+import { type Method, methodOf } from '../adapters/methods.ts'
 import type { Device } from '../backend/create.ts'
-import { defaultRates } from '../run/prepare.ts'
 import type { TrainSettings } from '../run/train.ts'
-import { defined } from '../settings/settings.ts'
+import { defaults, defined } from '../settings/settings.ts'
 import { type App, currentDataset, pictureCount, type State } from './app.ts'
 import { field, h } from './dom.ts'
-import { methodNames } from './format.ts'
 
 const methods: readonly [Method, string][] = [
   ['lora', 'Adds small matrices to the attention layers and trains those. A good start; the adapter is small.'],
@@ -36,19 +34,19 @@ export function createSettings(app: App, onDevice: (device: Device) => void): Se
       type: 'radio',
       name: 'method',
       value,
-      checked: value === 'lora',
+      checked: value === defaults.peft,
       onchange: () => showMethod(),
     })
     const label = h(
       'label',
       { class: 'method' },
       input,
-      h('span', { class: 'method-name' }, methodNames[value]),
+      h('span', { class: 'method-name' }, methodOf(value).title),
       h('span', { class: 'hint' }, hint),
     )
     return { value, input, label }
   })
-  const method = () => radios.find(({ input }) => input.checked)?.value ?? 'lora'
+  const method = () => radios.find(({ input }) => input.checked)?.value ?? defaults.peft
 
   const number = (min: number, step: number | 'any', extra: Record<string, unknown> = {}) =>
     h('input', { type: 'number', inputmode: 'decimal', min, step, ...extra })
@@ -93,8 +91,8 @@ export function createSettings(app: App, onDevice: (device: Device) => void): Se
   )
 
   function showMethod(): void {
-    rate.placeholder = String(defaultRates[method()])
-    rankField.hidden = method() !== 'lora' && method() !== 'dora'
+    rate.placeholder = String(methodOf(method()).defaultRate)
+    rankField.hidden = !methodOf(method()).adapter
   }
   function render(state: State): void {
     const defaults = defaultsFor(pictureCount(currentDataset(state)))
@@ -117,7 +115,7 @@ export function createSettings(app: App, onDevice: (device: Device) => void): Se
       const given = (input: HTMLInputElement) => (input.value === '' ? undefined : Number(input.value))
       const defaults = defaultsFor(pictureCount(currentDataset(app.state)))
       const chosen = method()
-      const adapts = chosen === 'lora' || chosen === 'dora'
+      const adapts = methodOf(chosen).adapter !== undefined
       return {
         peft: chosen,
         epochs: given(epochs) ?? defaults.epochs,

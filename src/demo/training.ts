@@ -1,18 +1,20 @@
 // Section 2: choose a model and a method, train, watch, stop and go on, also after the page was closed.
+
+import { methodOf } from '../adapters/methods.ts'
 import { ChangedError } from '../platform/errors.ts'
 import type { DuplicatesEvent, TrainEvent } from '../run/train.ts'
 import type { HistoryEntry, StoredRun } from '../web/types.ts'
 import { downloadLabel, saveAdapter } from './adapter-files.ts'
 import { type App, currentDataset, type State } from './app.ts'
 import { announce, button, createNote, fill, h, setText } from './dom.ts'
-import { methodNames, percent, plural } from './format.ts'
+import { percent, plural } from './format.ts'
 import { createModelChoice, modelTitle } from './models.ts'
 import { createMonitor } from './monitor.ts'
 import { createSettings } from './settings.ts'
 
 /** A run in one line: `LoRA on Small ViT, Clothes`. */
 export const runTitle = (run: Pick<StoredRun, 'method' | 'model' | 'dataset'>): string =>
-  `${methodNames[run.method]} on ${modelTitle(run.model)}, ${run.dataset}`
+  `${methodOf(run.method).title} on ${modelTitle(run.model)}, ${run.dataset}`
 
 /** What is not as it was, without what a command line would do about it. */
 const changedText = ({ message }: ChangedError): string => message.replace(/^resume: s/, 'S').replace(/;[^;]*$/, '')

@@ -1,6 +1,7 @@
 // What a kind of model is. Each is a folder beside this file and a line in registry.ts; nobody else compares the names of its
 // families.
 import type { Backend } from '../backend/backend.ts'
+import type { Preprocess } from '../data/preprocess.ts'
 import type { Checkpoint } from '../io/checkpoint.ts'
 import type { Init, Linear } from '../nn/layers.ts'
 import type { Model } from '../nn/model.ts'
@@ -82,6 +83,10 @@ export interface ModelKind<C extends ClassifierConfig, M extends Classifier, Loa
   build(backend: Backend, config: C, init: Init): M
   load(backend: Backend, checkpoint: Checkpoint, options?: LoadOptions): Promise<Loaded<M>>
   save(model: M, folder: string, dialect?: Dialect, extra?: SaveExtra): Promise<void>
+  /** What published checkpoints of a family do with images; stands in where a checkpoint does not say it. */
+  images(family: string): Preprocess
+  /** What training leaves out though config.json asks for it, each as what follows 'trains without'. */
+  leavesOut(json: Readonly<Record<string, unknown>>): string[]
   /** Whether it is used at a smaller input size than it is made for. */
   usedSmaller(config: C): boolean
 }

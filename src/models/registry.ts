@@ -1,5 +1,6 @@
 // The kinds of models that there are. What differs between them is asked of these entries; nobody compares their families.
 import type { Backend } from '../backend/backend.ts'
+import { type Preprocess, readPreprocessor, type Size } from '../data/preprocess.ts'
 import type { Checkpoint } from '../io/checkpoint.ts'
 import type { Init } from '../nn/layers.ts'
 import type { LoadOptions } from './load.ts'
@@ -37,6 +38,15 @@ export const describeModel = (checkpoint: Checkpoint): AnyConfig => kindOf(check
 /** A config.json of Hugging Face's, of whichever family. Throws an InputError on what cannot be computed here. */
 export function parseModelConfig(json: Readonly<Record<string, unknown>>): AnyConfig {
   return (kinds.find((kind) => kind.families.includes(String(json.model_type))) ?? kinds[0]).parse(json)
+}
+
+/**
+ * The preprocessing of a parsed preprocessor_config.json, or that of a family's published checkpoints where there is none.
+ * Where it neither resizes nor crops, images must have the size `own`, that of the model.
+ */
+export function parsePreprocessor(json: unknown, family: string, own?: Size): Preprocess {
+  const kind = kinds.find((one) => one.families.includes(family))
+  return readPreprocessor(json, kind ? kind.images(family) : kinds[0].images(families[0]!), own)
 }
 
 /** A model of this description; `init` starts every matrix and embedding. */

@@ -1,15 +1,9 @@
 // Numbers and names as a person reads them; the same in the page, the charts and the terminal.
 
-const names: Record<string, string> = {
-  full: 'Full',
-  linear: 'Linear',
-  lora: 'LoRA',
-  dora: 'DoRA',
-  scratch: 'From scratch',
-}
+import { comparedAs } from '../adapters/methods.ts'
 
 /** How a method is written: known ones by their usual name, others as they came. */
-export const methodName = (method: string): string => (Object.hasOwn(names, method) ? names[method]! : method)
+export const methodName = (method: string): string => comparedAs(method)?.title ?? method
 
 /** `0.5321` as `53.2 %`, with its spread `53.2 ± 1.1 %`. */
 export function percent(share: number, spread?: number): string {

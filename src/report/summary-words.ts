@@ -1,4 +1,5 @@
 // What the numbers say, in sentences made from the numbers alone. Plain text: the page escapes it.
+import { comparedAs } from '../adapters/methods.ts'
 import type { ExperimentResult } from './experiment-result.ts'
 import { bytes, count, list, methodName, percent, seconds, share } from './format.ts'
 import { type MethodSummary, summarise } from './summarise.ts'
@@ -51,9 +52,12 @@ function byDataset(result: ExperimentResult): string | undefined {
   return `Which method was ahead depends on the data set: ${list(parts)}.`
 }
 
+const isFresh = ({ method }: MethodSummary) => comparedAs(method)?.fresh ?? false
+const isFull = (s: MethodSummary) => !isFresh(s) && comparedAs(s.method)?.kind.trains === 'all'
+
 function againstFull(summaries: MethodSummary[]): string | undefined {
-  const full = summaries.find((s) => s.method === 'full')
-  const small = summaries.filter((s) => s.method !== 'scratch' && full && s.trainable < full.trainable / 2)
+  const full = summaries.find(isFull)
+  const small = summaries.filter((s) => !isFresh(s) && full && s.trainable < full.trainable / 2)
   if (!full || small.length === 0) return undefined
   const top = best(small)
   const gap = gapOf(top, full)
@@ -70,11 +74,11 @@ function againstFull(summaries: MethodSummary[]): string | undefined {
 }
 
 function againstScratch(summaries: MethodSummary[]): string | undefined {
-  const scratch = summaries.find((s) => s.method === 'scratch')
-  const tuned = summaries.filter((s) => s.method !== 'scratch')
+  const scratch = summaries.find(isFresh)
+  const tuned = summaries.filter((s) => !isFresh(s))
   if (!scratch || tuned.length === 0) return undefined
   // Full training differs from scratch in its start alone.
-  const top = tuned.find((s) => s.method === 'full') ?? best(tuned)
+  const top = tuned.find(isFull) ?? best(tuned)
   const gap = gapOf(top, scratch)
   const facts = `${methodName(top.method)} from the pre-trained weights reached ${written(top)}, the same model from scratch ${written(scratch)}`
   if (gap === 0 || verdict(top, scratch) === 'within') return `Pre-training made no clear difference: ${facts}.`

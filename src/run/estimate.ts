@@ -1,11 +1,10 @@
 // The memory that training will need, before anything runs: one step of the real loop on a backend that only plans.
 // Not here: how memory is laid out (backend/wasm/planner.ts).
 import type { LoraConfig } from '../adapters/config.ts'
-import { type Method, methods } from '../adapters/inject.ts'
+import { type Method, methods } from '../adapters/methods.ts'
 import type { Backend } from '../backend/backend.ts'
 import { createPlanner } from '../backend/wasm/planner.ts'
-import { Vit } from '../models/vit.ts'
-import type { VitConfig } from '../models/vit-config.ts'
+import { type AnyConfig, buildModel } from '../models/registry.ts'
 import { zeros } from '../nn/layers.ts'
 import { disposeModule, trainableParameters } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
@@ -23,7 +22,7 @@ export interface EstimateOptions
   /** Part of the patches that is computed in training; default 1. */
   patchKeep?: number | undefined
   /** The model, at the input size that it will be used at. */
-  config: VitConfig
+  config: AnyConfig
   /** How many classes it will tell apart, or their names. */
   classes: number | readonly string[]
   batchSize: number
@@ -104,7 +103,7 @@ export async function estimate(options: EstimateOptions): Promise<MemoryEstimate
   // Planning takes the thread for itself: here others have their turn, a stop signal among them.
   await new Promise<void>((resolve) => setTimeout(resolve))
   const planner = createPlanner({ threads })
-  const model = new Vit(planner as Backend, structuredClone(config), zeros)
+  const model = buildModel(planner as Backend, structuredClone(config), zeros)
   try {
     const { classes } = options
     const names = typeof classes === 'number' ? Array.from({ length: classes }, (_, i) => `${i}`) : [...classes]

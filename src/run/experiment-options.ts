@@ -1,6 +1,6 @@
 // What an experiment is given and what it tells: options, rules, events. The runs are in experiment.ts.
 import type { LoraConfig } from '../adapters/config.ts'
-import type { Method } from '../adapters/inject.ts'
+import { type Compared, comparedAs } from '../adapters/methods.ts'
 import type { Backend } from '../backend/backend.ts'
 import type { Device } from '../backend/create.ts'
 import type { Dataset } from '../data/dataset.ts'
@@ -24,7 +24,7 @@ import { checkAdapter, settingRules } from '../settings/setting-rules.ts'
 import type { EpochEvent, FitOptions, StepEvent } from '../train/fit-options.ts'
 
 /** A fine-tuning method, or the control: the same architecture with fresh weights, trained whole. */
-export type ExperimentMethod = Method | 'scratch'
+export type ExperimentMethod = Compared
 export const experimentMethods: readonly ExperimentMethod[] = ['linear', 'lora', 'dora', 'full', 'scratch']
 
 export interface ExperimentDataset {
@@ -42,7 +42,7 @@ export interface RunSettings
   labelSmoothing?: number | undefined
   /** Default 8. */
   epochs?: number
-  /** Default: the method's (see defaultRates; full's for scratch). */
+  /** Default: the method's (full's for scratch). */
   lr?: number
   /** Default 32. */
   batchSize?: number
@@ -160,7 +160,7 @@ export function checkExperiment(options: ExperimentOptions): void {
   checkRules(options.perMethod ?? {}, anyMethod, 'perMethod.')
   for (const [method, own] of Object.entries(options.perMethod ?? {})) {
     checkRules(own, runRules, `perMethod.${method}.`)
-    checkAdapter(method === 'scratch' ? 'full' : (method as Method), own.lora)
+    checkAdapter(comparedAs(method as ExperimentMethod).kind.name, own.lora)
   }
   const { datasets, methods = experimentMethods, seeds = [0] } = options
   const lists = { datasets: datasets.map((d) => d.name), methods, seeds }

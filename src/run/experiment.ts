@@ -1,12 +1,12 @@
 // Compares fine-tuning methods: every method on every data set with every seed, one after the other on one backend.
 // Each run trains a fixed number of epochs and is tested once, at its end. No files are written and nothing is printed.
 import { platform } from '#platform'
-import type { Method } from '../adapters/inject.ts'
+import { comparedAs } from '../adapters/methods.ts'
 import type { Backend } from '../backend/backend.ts'
 import { createBackend } from '../backend/create.ts'
 import { batchSource } from '../data/loader.ts'
 import { evalTransform, trainTransform } from '../data/transforms.ts'
-import { Vit } from '../models/vit.ts'
+import { buildModel } from '../models/registry.ts'
 import { truncatedNormal } from '../nn/layers.ts'
 import { countParameters, disposeModule } from '../nn/module.ts'
 import { version } from '../platform/version.ts'
@@ -30,7 +30,7 @@ import {
   type RunSettings,
 } from './experiment-options.ts'
 import { frozenFeatures } from './frozen-features.ts'
-import { defaultRates, prepare } from './prepare.ts'
+import { prepare } from './prepare.ts'
 
 /** Random numbers of fresh weights; prepare.ts uses 900 for the head. */
 const scratchStream = 901
@@ -52,10 +52,10 @@ function stoppable(source: BatchSource, signal: AbortSignal | undefined): BatchS
 async function startModel(backend: Backend, options: ExperimentOptions, method: ExperimentMethod, seed: number) {
   const opened = await openModel(backend, options.model, options.hub)
   const { total } = countParameters(opened.model)
-  if (method !== 'scratch') return { model: opened.model, preprocess: opened.preprocess, parameters: total }
+  if (!comparedAs(method).fresh) return { model: opened.model, preprocess: opened.preprocess, parameters: total }
   const { config } = opened.model
   disposeModule(opened.model)
-  const model = new Vit(backend, config, truncatedNormal(new Rng(seed, scratchStream), 0.02))
+  const model = buildModel(backend, config, truncatedNormal(new Rng(seed, scratchStream), 0.02))
   return { model, preprocess: opened.preprocess, parameters: total }
 }
 
@@ -69,15 +69,15 @@ async function* trainOnce(
 ): AsyncGenerator<ExperimentEvent, ExperimentRun | undefined> {
   const { method, seed } = position
   const { signal } = options
-  const peft: Method = method === 'scratch' ? 'full' : method
+  const { kind } = comparedAs(method)
   const settings: RunSettings = { ...options, ...options.perMethod?.[method] }
-  const { epochs = 8, batchSize = 32, lr = defaultRates[peft], lora = {}, augment } = settings
+  const { epochs = 8, batchSize = 32, lr = kind.defaultRate, lora = {}, augment } = settings
   const { optimizer, weightDecay, decayVectors, schedule = 'cosine', clip, labelSmoothing } = settings
   const training = imagesOf(dataset, seed)
   const { model, preprocess, parameters } = await startModel(backend, options, method, seed)
   try {
     tell(parameters)
-    prepare(model, training.classes, peft, { seed, lora })
+    prepare(model, training.classes, kind.name, { seed, lora })
     const counts = countParameters(model)
     const sizes = { train: training.length, test: dataset.test.length }
     yield { kind: 'run', ...position, lr, epochs, ...counts, ...sizes }
@@ -88,7 +88,7 @@ async function* trainOnce(
     const task = createTask(training.labelSpace, { labelSmoothing })
     const random = augment !== undefined || model.config.dropout > 0 || model.config.dropPath > 0
     const inputs =
-      method === 'linear' && !random
+      kind.trains === 'classifier' && !random
         ? await frozenFeatures(model, training, { transform: plain, targets: task.targets, batchSize, seed, signal })
         : {
             model,
@@ -154,7 +154,8 @@ function inWords(options: ExperimentOptions): string {
     clip,
     augment,
   } = options
-  const adapted = (options.methods ?? experimentMethods).filter((m) => m === 'lora' || m === 'dora')
+  const compared = (options.methods ?? experimentMethods).map((method) => comparedAs(method))
+  const adapted = compared.filter(({ kind }) => kind.adapter)
   const { r = 8, alpha = 8, targetModules = ['query', 'value'] } = options.lora ?? {}
   return [
     `${typeof optimizer === 'function' ? 'an optimizer of its own' : optimizer === 'sgd' ? 'SGD' : 'AdamW'}, weight decay ${weightDecay}, batches of ${batchSize}, ${schedule} learning rate`,
@@ -164,7 +165,7 @@ function inWords(options: ExperimentOptions): string {
     augment && (augment.flip ?? 0.5) > 0 ? ' and mirror images' : '',
     adapted.length > 0 ? `; adapters of rank ${r}, alpha ${alpha} on ${[targetModules].flat().join(' and ')}` : '',
     // What makes its memory and time so small belongs beside the numbers.
-    (options.methods ?? experimentMethods).includes('linear') && !augment
+    compared.some(({ kind }) => kind.trains === 'classifier') && !augment
       ? '. Linear computes the features of the frozen backbone once and trains the classifier on them'
       : '',
     options.remark ? `. ${options.remark}` : '',

@@ -1,7 +1,9 @@
 // Refuses a run that would not fit into memory, before it starts, with what would.
 import { platform } from '#platform'
+import { methodOf } from '../adapters/methods.ts'
 import type { Caps } from '../backend/backend.ts'
 import { InputError } from '../platform/errors.ts'
+import { defaults } from '../settings/settings.ts'
 import { type EstimateOptions, estimate, type MemoryEstimate } from './estimate.ts'
 
 /** On WebGPU a buffer is up to a fifth larger than what it holds. */
@@ -31,7 +33,10 @@ function* remedies(o: EstimateOptions): Generator<[string, EstimateOptions]> {
     if (images < (o.microBatch ?? Number.POSITIVE_INFINITY)) yield ['a micro-batch of', { ...o, microBatch: images }]
   }
   if (!o.checkpointing) yield ['checkpointing', { ...o, checkpointing: true }]
-  if (o.method === 'full') yield ['LoRA instead of full fine-tuning', { ...o, method: 'lora' }]
+  const { title, lighter } = methodOf(o.method ?? defaults.peft)
+  if (lighter) {
+    yield [`${methodOf(lighter).title} instead of ${title.toLowerCase()} fine-tuning`, { ...o, method: lighter }]
+  }
   const { imageSize, patchSize } = o.config
   const smaller = (side: number) => Math.max(1, Math.floor((side * 2) / 3 / patchSize)) * patchSize
   const input: [number, number] = [smaller(imageSize[0]), smaller(imageSize[1])]

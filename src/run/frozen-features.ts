@@ -5,7 +5,7 @@ import { batchSource } from '../data/loader.ts'
 import { epochOrder, toBatches } from '../data/sampler.ts'
 import type { Transform } from '../data/transforms.ts'
 import type { ImageLabels } from '../labels/labels.ts'
-import type { Vit } from '../models/vit.ts'
+import type { AnyModel } from '../models/registry.ts'
 import { Context } from '../nn/context.ts'
 import type { Model } from '../nn/model.ts'
 import { Module } from '../nn/module.ts'
@@ -28,7 +28,7 @@ export interface FrozenFeaturesOptions {
 /** A model's classifier, reading pooled features that its backbone made before. It owns no weights: dispose the model. */
 class OnFeatures extends Module implements Model {
   readonly tokens = 0
-  constructor(private readonly vit: Vit) {
+  constructor(private readonly vit: AnyModel) {
     super()
   }
   get backend() {
@@ -45,7 +45,7 @@ class OnFeatures extends Module implements Model {
  * same order, as fitting the frozen `model` on the images. Undefined when the signal came in between.
  */
 export async function frozenFeatures(
-  model: Vit,
+  model: AnyModel,
   dataset: Dataset,
   options: FrozenFeaturesOptions,
 ): Promise<{ model: OnFeatures; train: BatchSource } | undefined> {

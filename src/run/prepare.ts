@@ -1,25 +1,14 @@
 // Makes a loaded model ready for a fine-tuning method and a set of classes.
-import { type LoraConfig, loraConfig } from '../adapters/config.ts'
-import {
-  adaptedLayers,
-  freezeBackbone,
-  injectLora,
-  isHead,
-  type Method,
-  markTrainable,
-  withHead,
-} from '../adapters/inject.ts'
+import type { LoraConfig } from '../adapters/config.ts'
+import { adaptedLayers, freezeBackbone, injectLora, isHead, markTrainable, withHead } from '../adapters/inject.ts'
+import { type Method, methodOf } from '../adapters/methods.ts'
 import { fitHead } from '../models/head.ts'
-import type { Vit } from '../models/vit.ts'
-import { attentionDropoutOf } from '../models/vit-config.ts'
+import { type AnyModel, modelKind } from '../models/registry.ts'
 import { truncatedNormal } from '../nn/layers.ts'
 import { setTrainable } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import { Rng } from '../tensor/philox.ts'
 import type { OpenModel } from '../use/open-model.ts'
-
-/** Learning rates that suit each method with AdamW. OTX uses 1e-4 for all, which leaves adapters and heads behind. */
-export const defaultRates: Readonly<Record<Method, number>> = { full: 1e-4, linear: 1e-3, lora: 1e-3, dora: 1e-3 }
 
 export interface Prepared {
   /** The adapter's configuration, with the classifier among the modules to save. */
@@ -31,12 +20,12 @@ export interface Prepared {
 }
 
 /** What training does otherwise than the model's files suggest, a sentence each. */
-export function trainingNotes({ checkpoint, otherwise }: OpenModel, { notes, newHead }: Prepared): string[] {
-  const dropped = attentionDropoutOf(checkpoint.config)
+export function trainingNotes({ model, checkpoint, otherwise }: OpenModel, { notes, newHead }: Prepared): string[] {
+  const without = modelKind(model.config).leavesOut(checkpoint.config)
   return [
     ...notes,
     ...(otherwise !== undefined && !newHead ? [`the outputs ${otherwise}; from here on they choose one class`] : []),
-    ...(dropped > 0 ? [`trains without the attention dropout of ${dropped} that config.json asks for`] : []),
+    ...without.map((what) => `trains without ${what} that config.json asks for`),
   ]
 }
 
@@ -49,7 +38,7 @@ const headStream = 900
  * further. Throws an InputError where that adapts the classifier.
  */
 export function prepare(
-  model: Vit,
+  model: AnyModel,
   classes: readonly string[],
   method: Method,
   options: { seed: number; lora?: Partial<LoraConfig>; adapter?: LoraConfig | undefined },
@@ -66,11 +55,11 @@ export function prepare(
     markTrainable(model, lora)
     return { lora, newHead, notes }
   }
-  if (method === 'full') setTrainable(model, true)
-  else if (method === 'linear') freezeBackbone(model)
-  else {
-    const config = loraConfig({ ...options.lora, useDora: method === 'dora' })
-    return { lora: injectLora(model, config, options.seed), newHead, notes }
+  const { adapter, trains } = methodOf(method)
+  if (adapter) {
+    return { lora: injectLora(model, adapter.configure(options.lora ?? {}), options.seed), newHead, notes }
   }
+  if (trains === 'classifier') freezeBackbone(model)
+  else setTrainable(model, true)
   return { newHead, notes }
 }

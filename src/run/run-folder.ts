@@ -1,7 +1,7 @@
 // The files of a run folder but for models and adapters: run.json, metrics.jsonl, the checkpoint's name, and what a run that
 // is continued must have in common with what is there.
 import { platform } from '#platform'
-import type { Method } from '../adapters/inject.ts'
+import { type Method, methodOf } from '../adapters/methods.ts'
 import type { ImageFolder } from '../data/image-folder.ts'
 import { adapterFiles, checkpointFiles } from '../io/checkpoint.ts'
 import { localFiles } from '../io/local-files.ts'
@@ -72,7 +72,7 @@ export async function checkUnused(out: string): Promise<void> {
 /** Which of the files that hold the best epoch are not there. */
 export async function lostBest(out: string, method: Method): Promise<string[]> {
   const disk = localFiles(out)
-  const { config, weights } = method === 'lora' || method === 'dora' ? adapterFiles : checkpointFiles
+  const { config, weights } = methodOf(method).saves === 'adapter' ? adapterFiles : checkpointFiles
   const kinds = await Promise.all([config, weights].map((name) => disk.kind(disk.join(out, name))))
   return [config, weights].filter((_, i) => kinds[i] !== 'file')
 }

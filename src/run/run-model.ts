@@ -1,5 +1,6 @@
 // The model of a run, opened, compared with what the run began with, and made ready for its method.
-import { adaptedLayers, type Method } from '../adapters/inject.ts'
+import { adaptedLayers } from '../adapters/inject.ts'
+import { type Method, methodFor, methodOf } from '../adapters/methods.ts'
 import type { Backend } from '../backend/backend.ts'
 import { countParameters, disposeModule } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
@@ -9,7 +10,7 @@ import { modelChanges } from '../use/fingerprint.ts'
 import type { Change } from '../use/image-changes.ts'
 import { type OpenModel, openModel } from '../use/open-model.ts'
 import { checkFits } from './fits.ts'
-import { defaultRates, type Prepared, prepare } from './prepare.ts'
+import { type Prepared, prepare } from './prepare.ts'
 import type { Run } from './run.ts'
 import { refuseChanges } from './run-images.ts'
 import type { TrainOptions } from './train-options.ts'
@@ -48,7 +49,7 @@ export async function openRunModel(
   try {
     const changes = before && !again ? [...images.changes, ...modelChanges(before, opened)] : []
     if (images.begun && !options.acceptChanges) refuseChanges(changes)
-    const method: Method = opened.lora ? (opened.lora.useDora ? 'dora' : 'lora') : (settings.peft ?? defaults.peft)
+    const method: Method = opened.lora ? methodFor(opened.lora) : (settings.peft ?? defaults.peft)
     if (opened.lora && options.peft !== undefined && options.peft !== method) {
       throw new InputError(
         `adapter: ${settings.adapter} is a ${method} adapter, got peft ${options.peft}; leave peft out`,
@@ -74,7 +75,7 @@ export async function openRunModel(
       opened,
       method,
       prepared,
-      lr: settings.lr ?? defaultRates[method],
+      lr: settings.lr ?? methodOf(method).defaultRate,
       counts: countParameters(model),
       changes,
     }

@@ -1,5 +1,5 @@
 // What train() yields, but for steps and epochs (fit-options.ts).
-import type { Method } from '../adapters/inject.ts'
+import type { Method } from '../adapters/methods.ts'
 import type { PassedOver } from '../data/passed-over.ts'
 import type { EpochEvent, FitResult, StepEvent } from '../train/fit-options.ts'
 import type { SharedImage } from '../use/image-changes.ts'

@@ -6,7 +6,7 @@ import type { Dataset } from '../data/dataset.ts'
 import { batchSource } from '../data/loader.ts'
 import { evalTransform, trainTransform } from '../data/transforms.ts'
 import { localFiles } from '../io/local-files.ts'
-import { saveVit } from '../models/save.ts'
+import { saveModel } from '../models/registry.ts'
 import { disposeModule } from '../nn/module.ts'
 import { type DeviceLostError, InputError } from '../platform/errors.ts'
 import { defaults, pick, type TrainSettings } from '../settings/settings.ts'
@@ -35,7 +35,7 @@ function saveTrained(
   if (prepared.lora) {
     return saveAdapter(model, out, prepared.lora, { baseModel: settings.model, transformers: settings.transformers })
   }
-  return saveVit(model, out, dialect, { preprocessor: preprocessorJson(opened), config: { ...checkpoint.config } })
+  return saveModel(model, out, dialect, { preprocessor: preprocessorJson(opened), config: { ...checkpoint.config } })
 }
 
 /** Trains on one backend until the end, or its loss; disposes the backend. `lost` is why the one before is gone. */

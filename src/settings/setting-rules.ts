@@ -1,6 +1,6 @@
 // What the settings of a run must be: each by itself, and together. Nothing that was given is left out in silence.
-import { type LoraConfig, loraConfig } from '../adapters/config.ts'
-import { type Method, methods } from '../adapters/inject.ts'
+import type { LoraConfig } from '../adapters/config.ts'
+import { adapterMethods, type Method, methodOf, methods } from '../adapters/methods.ts'
 import { devices } from '../backend/create.ts'
 import { interpolations } from '../models/vit-config.ts'
 import { InputError } from '../platform/errors.ts'
@@ -143,21 +143,27 @@ function checkAdapterSettings(s: Partial<TrainSettings>, where: string): void {
     fail(`${given.join(', ')}: cannot be chosen together with adapter, which brings its own`)
   }
   if (s.transformers !== undefined) given.push('transformers')
-  if (given.length > 0 && (peft === 'full' || peft === 'linear')) {
-    fail(`${given.join(', ')}: for peft lora or dora only, got ${peft}`)
+  if (given.length > 0 && peft !== undefined && !methodOf(peft).adapter) {
+    fail(`${given.join(', ')}: for peft ${adapterMethods} only, got ${peft}`)
   }
   for (const [name, field] of Object.entries(sameAs) as [keyof typeof sameAs, keyof LoraConfig][]) {
     const [short, long] = [s[name], lora[field]]
     if (short === undefined || long === undefined || JSON.stringify(short) === JSON.stringify(long)) continue
     fail(`${name}: must be what lora.${field} is, got ${shown(short)} and ${shown(long)}; give one of them`)
   }
-  // Whether it is DoRA is the method's to say.
   const method = peft ?? defaults.peft
-  if (lora.useDora !== undefined && lora.useDora !== (method === 'dora')) {
-    fail(`lora.useDora: must agree with peft, got ${lora.useDora} with peft ${method}; choose peft lora or dora`)
+  // Which adapter it is (DoRA, say) is the method's to tell.
+  const { adapter } = methodOf(method)
+  for (const field of adapter?.decided ?? []) {
+    const [asked, got] = [adapter!.configure({})[field as keyof LoraConfig], lora[field as keyof LoraConfig]]
+    if (got !== undefined && got !== asked) {
+      fail(`lora.${field}: must agree with peft, got ${got} with peft ${method}; choose peft ${adapterMethods}`)
+    }
   }
-  if (lora.doraNormGradient && method !== 'dora') {
-    fail(`lora.doraNormGradient: for peft dora only, got peft ${method}`)
+  const isGiven = (field: string) => Boolean(lora[field as keyof LoraConfig])
+  for (const other of methods) {
+    const field = methodOf(other).adapter?.ownSettings?.find(isGiven)
+    if (field !== undefined && other !== method) fail(`lora.${field}: for peft ${other} only, got peft ${method}`)
   }
 }
 
@@ -188,10 +194,10 @@ export function checkAdapter(method: Method, lora: Partial<LoraConfig> = {}): vo
 export function checkSettings(s: Partial<TrainSettings>, where = ''): void {
   checkRules(s, settingRules, where)
   checkRules(s.lora ?? {}, loraRules, `${where}lora.`)
-  if (s.adapter !== undefined && s.peft !== undefined && s.peft !== 'lora' && s.peft !== 'dora') {
-    throw new InputError(`${where}adapter: goes with peft lora or dora, got ${s.peft}`)
+  if (s.adapter !== undefined && s.peft !== undefined && !methodOf(s.peft).adapter) {
+    throw new InputError(`${where}adapter: goes with peft ${adapterMethods}, got ${s.peft}`)
   }
   checkTaskSettings(s, where)
   checkAdapterSettings(s, where)
-  if (s.peft !== 'full' && s.peft !== 'linear') loraConfig({ ...loraOf(s), useDora: s.peft === 'dora' })
+  methodOf(s.peft ?? defaults.peft).adapter?.configure(loraOf(s))
 }

@@ -1,7 +1,7 @@
 // The settings of a run as plain JSON, and their defaults. Not here: what they must be (setting-rules.ts), where a run is
 // kept (run-folder.ts).
 import type { LoraConfig } from '../adapters/config.ts'
-import type { Method } from '../adapters/inject.ts'
+import type { Method } from '../adapters/methods.ts'
 import type { Device } from '../backend/create.ts'
 import { localFiles } from '../io/local-files.ts'
 import type { TaskName } from '../labels/labels.ts'

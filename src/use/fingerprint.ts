@@ -4,7 +4,7 @@ import { platform } from '#platform'
 import type { Preprocess } from '../data/preprocess.ts'
 import { adapterFiles, type Checkpoint } from '../io/checkpoint.ts'
 import { localFiles } from '../io/local-files.ts'
-import type { VitConfig } from '../models/vit-config.ts'
+import type { AnyConfig } from '../models/registry.ts'
 import type { Change } from './image-changes.ts'
 
 /** A model by what it is. Digests are SHA-256 in hex, absent where the engine has none. */
@@ -51,7 +51,7 @@ export function hashed(checkpoint: Checkpoint): { checkpoint: Checkpoint; digest
 }
 
 /** The fingerprint of a model as it was loaded, before anything was changed in it. */
-export async function fingerprint(config: VitConfig, weights: string | undefined): Promise<Fingerprint> {
+export async function fingerprint(config: AnyConfig, weights: string | undefined): Promise<Fingerprint> {
   const { classes, ...rest } = config
   const named = await textDigest(JSON.stringify(classes))
   return {

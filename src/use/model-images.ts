@@ -2,7 +2,6 @@
 import {
   outputSize,
   type Preprocess,
-  parsePreprocessor,
   parseTimmPreprocessor,
   type Size,
   unknownProcessor,
@@ -10,9 +9,8 @@ import {
 } from '../data/preprocess.ts'
 import type { Checkpoint } from '../io/checkpoint.ts'
 import { isRecord } from '../io/json.ts'
-import { describeVit } from '../models/load.ts'
+import { type AnyConfig, describeModel, modelKind, parsePreprocessor } from '../models/registry.ts'
 import { architectureIn, isTimm, pretrainedConfig } from '../models/timm.ts'
-import type { VitConfig } from '../models/vit-config.ts'
 import { InputError } from '../platform/errors.ts'
 import type { OpenModel } from './open-model.ts'
 
@@ -33,10 +31,10 @@ const triple = (values: readonly number[]) => values.map((v) => Number(v.toPreci
  * that cannot be known, or where its images would have over four times the model's own side.
  */
 export function imagesOf(checkpoint: Checkpoint, inputSize?: number): ModelImages {
-  const config = describeVit(checkpoint)
+  const config = describeModel(checkpoint)
   const [height, width] = config.imageSize
   const own = { height, width }
-  const found = isTimm(checkpoint.names()) ? timmImages(checkpoint, own) : huggingFaceImages(checkpoint, own)
+  const found = isTimm(checkpoint.names()) ? timmImages(checkpoint, own) : huggingFaceImages(checkpoint, config, own)
   if (inputSize !== undefined) return { ...found, preprocess: withInputSize(found.preprocess, inputSize) }
   const size = outputSize(found.preprocess)
   // What the positions are for: a timm model's input size is its preprocessor's word too.
@@ -50,10 +48,10 @@ export function imagesOf(checkpoint: Checkpoint, inputSize?: number): ModelImage
   return { ...found, notes: [...found.notes, ...sizeNote(config, size)] }
 }
 
-/** DINOv2 is made at 518 px and used at 224; for others it is worth a word. */
-function sizeNote({ family, imageSize }: VitConfig, size: Size): string[] {
-  const [height, width] = imageSize
-  if (family.startsWith('dinov2') || (size.height === height && size.width === width)) return []
+/** Where a family is not mostly used at another size (DINOv2: made at 518 px, used at 224) it is worth a word. */
+function sizeNote(config: AnyConfig, size: Size): string[] {
+  const [height, width] = config.imageSize
+  if (modelKind(config).usedSmaller(config) || (size.height === height && size.width === width)) return []
   return [`images are made ${shown(size)}, the model's own are ${shown({ height, width })}: positions are interpolated`]
 }
 
@@ -62,8 +60,8 @@ function said(what: string, preprocess: Preprocess): string {
   return `${what}: ${shown(outputSize(preprocess))}, ${preprocess.filter}, mean ${triple(preprocess.mean)}, std ${triple(preprocess.std)}`
 }
 
-function huggingFaceImages({ config, preprocessor }: Checkpoint, own: Size): ModelImages {
-  const type = String(config.model_type ?? '')
+function huggingFaceImages({ preprocessor }: Checkpoint, config: AnyConfig, own: Size): ModelImages {
+  const type = config.family
   const preprocess = parsePreprocessor(preprocessor, type, own)
   if (preprocessor) {
     const unknown = unknownProcessor(preprocessor)
@@ -75,7 +73,7 @@ function huggingFaceImages({ config, preprocessor }: Checkpoint, own: Size): Mod
   }
   // A ViT takes images of its own size. DINOv2's is 518, but it is used at 224, where it is as large as that.
   const { height, width } = outputSize(preprocess)
-  const smaller = /^(vit|deit)$/.test(type) || own.height < height || own.width < width
+  const smaller = !modelKind(config).usedSmaller(config) || own.height < height || own.width < width
   const sized = smaller ? withInputSize(preprocess, own) : preprocess
   return {
     preprocess: sized,

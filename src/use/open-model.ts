@@ -1,5 +1,6 @@
 // A model ready to use, from a folder, a hub name or a finished run: weights, adapter, preprocessing and source in one.
 import type { LoraConfig } from '../adapters/config.ts'
+import { methodOf } from '../adapters/methods.ts'
 import { openAdapter } from '../adapters/peft-folder.ts'
 import { applyAdapter } from '../adapters/peft-read.ts'
 import type { Backend } from '../backend/backend.ts'
@@ -8,9 +9,8 @@ import { adapterFiles, type Checkpoint, checkpointFiles, openCheckpoint } from '
 import { type ResolveOptions, resolveModel } from '../io/hub.ts'
 import { localFiles } from '../io/local-files.ts'
 import { areGeneric } from '../models/labels.ts'
-import { loadVit } from '../models/load.ts'
 import type { Dialect } from '../models/model-kind.ts'
-import type { Vit } from '../models/vit.ts'
+import { type AnyModel, loadModel } from '../models/registry.ts'
 import type { Interpolation } from '../models/vit-config.ts'
 import { disposeModule } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
@@ -36,7 +36,7 @@ export interface OpenModelOptions extends ResolveOptions {
 }
 
 export interface OpenModel {
-  model: Vit
+  model: AnyModel
   dialect: Dialect
   checkpoint: Checkpoint
   /** As given: a hub name or folder. */
@@ -72,7 +72,7 @@ const rules: RulesOf<OpenModelOptions> = {
 const ownHead = /classifier\.(modules_to_save\.(\w+\.)?)?weight$/
 
 /** What a classifier was trained for, where that is not to choose one class. A head of a run of ours always chooses one. */
-function otherwiseOf({ config }: Checkpoint, model: Vit, ours: boolean): string | undefined {
+function otherwiseOf({ config }: Checkpoint, model: AnyModel, ours: boolean): string | undefined {
   if (!model.head || ours) return undefined
   const type = config.problem_type ?? 'single_label_classification'
   if (type === 'multi_label_classification') return 'say of each label whether it is there (multi-label)'
@@ -98,7 +98,7 @@ export async function openModel(
   const images = imagesOf(checkpoint, options.inputSize)
   const { height, width } = outputSize(images.preprocess)
   const read = options.fingerprint || adapter?.baseWeights ? hashed(checkpoint) : undefined
-  const { model, dialect, notes } = await loadVit(backend, read?.checkpoint ?? checkpoint, {
+  const { model, dialect, notes } = await loadModel(backend, read?.checkpoint ?? checkpoint, {
     ...(options.allowNonFinite ? { allowNonFinite: true } : {}),
     inputSize: [height, width],
     ...(options.interpolation ? { interpolation: options.interpolation } : {}),
@@ -148,7 +148,7 @@ export async function openRun(
 ): Promise<OpenModel> {
   checkRules({ run: folder ?? null }, { run: text('a run folder') })
   const run = await readRun(folder)
-  const adapted = run.method === 'lora' || run.method === 'dora'
+  const adapted = methodOf(run.method).saves === 'adapter'
   const shape = { inputSize: run.inputSize, interpolation: run.interpolation }
   const files = localFiles(folder)
   const weights = files.join(folder, adapted ? adapterFiles.weights : checkpointFiles.weights)

@@ -1,5 +1,5 @@
 // run.json as others read it: whoever wrote it, what is used of it is what it should be.
-import { methods } from '../adapters/inject.ts'
+import { type Method, methods } from '../adapters/methods.ts'
 import { isRecord, readJsonObject } from '../io/json.ts'
 import { localFiles } from '../io/local-files.ts'
 import { type Interpolation, interpolations } from '../models/vit-config.ts'
@@ -9,7 +9,7 @@ import { InputError } from '../platform/errors.ts'
 export interface RunFile {
   /** What its checkpoints must carry; absent in runs of earlier versions. */
   id?: string
-  method: string
+  method: Method
   model: string
   classes: string[]
   /** Of a model by name: the commit that was trained on. */

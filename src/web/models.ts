@@ -5,9 +5,7 @@ import { hasModel, openCheckpoint } from '../io/checkpoint.ts'
 import type { DownloadProgress } from '../io/hub.ts'
 import { readJsonObject } from '../io/json.ts'
 import { bringModel, fileSource, urlSource } from '../io/model-files.ts'
-import { describeVit } from '../models/load.ts'
-import { architectureOf } from '../models/save.ts'
-import { parseVitConfig } from '../models/vit-config.ts'
+import { describeModel, namesOf, parseModelConfig } from '../models/registry.ts'
 import { holdLock } from '../platform/browser-locks.ts'
 import { InputError } from '../platform/errors.ts'
 import type { Files } from '../platform/platform.ts'
@@ -23,13 +21,13 @@ async function describe(files: Files, name: string): Promise<StoredModel> {
   const folder = files.join(places.models, name)
   const checkpoint = await openCheckpoint(folder)
   const shapes = new Map(checkpoint.names().map((tensor) => [tensor, checkpoint.info(tensor).shape]))
-  const config = describeVit(checkpoint)
+  const config = describeModel(checkpoint)
   const { height, width } = outputSize(imagesOf(checkpoint).preprocess)
   const sizes = await Promise.all((await files.list(folder)).map((file) => files.size(files.join(folder, file))))
   return {
     name,
     bytes: sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0),
-    architecture: architectureOf(config),
+    architecture: namesOf(config).architecture(config),
     imageSize: [height, width],
     parameters: [...shapes.values()].reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0),
   }
@@ -87,7 +85,7 @@ export async function addModel(
         onProgress: (p: DownloadProgress) => progress(p),
         check: (config) => {
           // timm's configuration is checked with its weights.
-          if (config.model_type !== undefined) parseVitConfig(config)
+          if (config.model_type !== undefined) parseModelConfig(config)
         },
       })
       if (typeof source === 'string') {

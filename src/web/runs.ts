@@ -1,5 +1,5 @@
 // Runs that a session keeps: the run folders that `train` writes, trained by one tab at a time, and their files to take away.
-import type { Method } from '../adapters/inject.ts'
+import { type Method, methodOf } from '../adapters/methods.ts'
 import { adapterFiles, checkpointFiles } from '../io/checkpoint.ts'
 import { isRecord, parseJson } from '../io/json.ts'
 import { openSafetensors } from '../io/safetensors.ts'
@@ -200,7 +200,7 @@ export async function removeRun(files: Files, name: string): Promise<void> {
 export async function runFiles(files: Files, name: string): Promise<File[]> {
   const folder = files.join(places.runs, checkName('run', name))
   const run = await readRun(folder)
-  const adapted = run.method === 'lora' || run.method === 'dora'
+  const adapted = methodOf(run.method).saves === 'adapter'
   const weights = adapted ? adapterFiles.weights : checkpointFiles.weights
   if ((await files.kind(files.join(folder, weights))) !== 'file') {
     throw new InputError(`run: ${name} has made no ${weights} yet; let its first epoch finish`)

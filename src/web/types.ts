@@ -1,6 +1,6 @@
 // What a session takes and gives, and what is kept in the browser's storage. The same on the page and in the worker.
 
-import type { Method } from '../adapters/inject.ts'
+import type { Method } from '../adapters/methods.ts'
 
 /** Images kept under a name, by class. */
 export interface StoredDataset {

@@ -1,5 +1,6 @@
 // The families of vision transformers that one class computes, by Hugging Face's model_type, and in what they differ. Nobody
 // compares their names: what differs is a fact here.
+import { IMAGENET, type Preprocess, processors } from '../../data/preprocess.ts'
 import type { Interpolation } from '../vit-config.ts'
 
 /** What tells a family from the others. */
@@ -22,6 +23,8 @@ export interface VitFamily {
   readonly words: Readonly<Record<'norm1' | 'norm2' | 'mlp.fc1' | 'mlp.fc2', string>>
   /** Whether transformers 5 renamed the list of blocks and the MLP, beside the attention of all. */
   readonly respelt: boolean
+  /** What published checkpoints do with images; stands in where a checkpoint does not say it. */
+  readonly images: Preprocess
   /** Whether it is used at a smaller input size than its position embeddings are made for. */
   readonly usedSmaller: boolean
 }
@@ -53,11 +56,12 @@ const dino = {
   positionInterpolation: 'bicubic',
   words: { norm1: 'norm1', norm2: 'norm2', 'mlp.fc1': 'mlp.fc1', 'mlp.fc2': 'mlp.fc2' },
   respelt: false,
+  images: { ...processors.bit, resize: { shortest: 256 }, ...IMAGENET },
   usedSmaller: true,
 } as const
 
 export const vitFamilies = {
-  vit: { ...plain, architecture: 'ViTForImageClassification', holders: /^ViT(For|Model)/ },
+  vit: { ...plain, architecture: 'ViTForImageClassification', holders: /^ViT(For|Model)/, images: processors.vit },
   dinov2: { ...dino, architecture: 'Dinov2ForImageClassification', holders: /^Dinov2(For|Model|Backbone)/ },
   dinov2_with_registers: {
     ...dino,
@@ -72,6 +76,7 @@ export const vitFamilies = {
     teacher: 'DeiTForImageClassificationWithTeacher',
     holders: /^DeiT(For|Model)/,
     distillationToken: true,
+    images: { ...processors.deit, ...IMAGENET },
   },
 } as const satisfies Record<string, VitFamily>
 

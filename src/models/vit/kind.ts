@@ -15,8 +15,8 @@ import {
 import { saveVit } from '../save.ts'
 import { isTimm } from '../timm.ts'
 import { Vit } from '../vit.ts'
-import { parseVitConfig, type VitConfig } from '../vit-config.ts'
-import { vitFamily, vitFamilyNames } from './families.ts'
+import { attentionDropoutOf, parseVitConfig, type VitConfig } from '../vit-config.ts'
+import { type VitFamilyName, vitFamily, vitFamilyNames } from './families.ts'
 
 export const vit: ModelKind<VitConfig, Vit, LoadOptions> = {
   families: vitFamilyNames,
@@ -39,5 +39,10 @@ export const vit: ModelKind<VitConfig, Vit, LoadOptions> = {
   build: (backend, config, init) => new Vit(backend, config, init),
   load: loadVit,
   save: saveVit,
+  images: (family) => vitFamily({ family: family as VitFamilyName }).images,
+  leavesOut(json) {
+    const dropped = attentionDropoutOf(json)
+    return dropped > 0 ? [`the attention dropout of ${dropped}`] : []
+  },
   usedSmaller: (config) => vitFamily(config).usedSmaller,
 }
