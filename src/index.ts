@@ -199,7 +199,7 @@ export {
   adaptedLayers,
   freezeBackbone,
   headModules,
-  injectLora,
+  injectAdapter,
   linearLayers,
   removeAdapters,
 } from './adapters/inject.ts'

@@ -10,7 +10,7 @@ import {
   disposeModule,
   fitHead,
   InputError,
-  injectLora,
+  injectAdapter,
   type LoraConfig,
   loraConfig,
   namedParameters,
@@ -174,7 +174,7 @@ check('an adapter saved here reads back bit for bit, with its classes from run.j
       const base = smallVit(backend, shape)
       fitHead(model, ['one', 'two'], truncatedNormal(new Rng(2), 0.1))
       const partial = { ...kind, ...(kind.modulesToSave ? { modulesToSave: kind.modulesToSave.map(name) } : {}) }
-      const config = injectLora(model, loraConfig(partial), 1)
+      const config = injectAdapter(model, loraConfig(partial), 1)
       const rng = new Rng(9)
       for (const [, p] of namedParameters(model)) {
         if (p.trainable) p.assign(Float32Array.from({ length: p.size }, () => rng.normal()))
@@ -204,7 +204,7 @@ check('an adapter saved here reads back bit for bit, with its classes from run.j
 check('without class names a classifier of another size gets numbered ones', async ({ folder, backend }) => {
   const model = smallVit(backend)
   fitHead(model, ['a', 'b', 'c', 'd'], truncatedNormal(new Rng(2), 0.1))
-  await saveAdapter(model, folder, injectLora(model, loraConfig(), 1))
+  await saveAdapter(model, folder, injectAdapter(model, loraConfig(), 1))
   const base = smallVit(backend)
   await applyAdapter(base, await openAdapter(folder))
   assert.equal(base.config.classes, ['LABEL_0', 'LABEL_1', 'LABEL_2', 'LABEL_3'])
@@ -214,7 +214,7 @@ check('without class names a classifier of another size gets numbered ones', asy
 
 check('what trains but would not be saved is refused when saving', async ({ folder, backend }) => {
   const model = smallVit(backend)
-  const config = injectLora(model, loraConfig(), 1)
+  const config = injectAdapter(model, loraConfig(), 1)
   setTrainable(model, true, (name) => name === 'positions')
   let said: unknown
   await saveAdapter(model, folder, config).catch((error) => {

@@ -7,7 +7,7 @@ import {
   disposeModule,
   huggingFaceName,
   InputError,
-  injectLora,
+  injectAdapter,
   isSaved,
   isTarget,
   type LoraAdapter,
@@ -62,7 +62,7 @@ test('layers are adapted at the rank and scaling, and modules saved, that PEFT a
     const what = JSON.stringify(settings)
     if (refused) {
       assert.ok(
-        refusal(() => injectLora(model, configOf(settings), 1)),
+        refusal(() => injectAdapter(model, configOf(settings), 1)),
         `${what} is refused`,
       )
       continue
@@ -124,13 +124,13 @@ test('a configuration that cannot be meant is refused by name before the model c
     [{ loraBias: true, useDora: true }, /^loraBias: does not go with DoRA, as in PEFT/],
   ]
   for (const [partial, message] of cases) {
-    const said = refusal(() => injectLora(model, loraConfig(partial as Partial<LoraConfig>), 1))
+    const said = refusal(() => injectAdapter(model, loraConfig(partial as Partial<LoraConfig>), 1))
     assert.match(said, message, JSON.stringify(partial))
     assert.ok(said.length <= 300)
     assert.is(backend.memory().buffers, live, JSON.stringify(partial))
   }
   // PEFT's rule: what is saved whole is no target, so this says nothing wrong.
-  injectLora(model, loraConfig({ targetModules: ['query', 'classifier'], modulesToSave: ['classifier'] }), 1)
+  injectAdapter(model, loraConfig({ targetModules: ['query', 'classifier'], modulesToSave: ['classifier'] }), 1)
   assert.is(adaptedLayers(model).length, 3)
   disposeModule(model)
   assert.is(backend.memory().buffers, 0)
@@ -195,7 +195,7 @@ test('an adapter that starts at random changes the outputs, an orthogonal one do
   const differences: number[] = []
   for (const initLoraWeights of [false, 'orthogonal'] as const) {
     const model = smallVit(backend)
-    injectLora(model, loraConfig({ initLoraWeights, r: 4, loraBias: initLoraWeights === false }), 1)
+    injectAdapter(model, loraConfig({ initLoraWeights, r: 4, loraBias: initLoraWeights === false }), 1)
     const adapter = adaptedLayers(model)[0]!.adapter as LoraAdapter
     const [a, b] = await Promise.all([adapter.loraA.data(), adapter.loraB.data()])
     assert.ok([...a, ...b].every((v) => v !== 0))
@@ -224,7 +224,7 @@ test('memory that ends while adapters are made leaves the model as it was', () =
     if (left-- === 0) throw new Error('full')
     return alloc.apply(backend, args)
   }
-  assert.throws(() => injectLora(model, loraConfig({ useDora: true }), 1), /^full$/)
+  assert.throws(() => injectAdapter(model, loraConfig({ useDora: true }), 1), /^full$/)
   backend.alloc = alloc
   assert.equal([adaptedLayers(model).length, backend.memory().buffers], [0, live])
   assert.is(trainableParameters(model).length, [...namedParameters(model)].length)

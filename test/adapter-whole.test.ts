@@ -9,7 +9,7 @@ import {
   type Backend,
   disposeModule,
   InputError,
-  injectLora,
+  injectAdapter,
   loraConfig,
   merge,
   openAdapter,
@@ -396,7 +396,7 @@ check('what is nothing in a model is not in the settings that it is trained on a
   disposeModule(model)
   // The estimate of a run's memory makes a new adapter of them.
   const planned = await load(own.backend, 'checkpoints/vit')
-  injectLora(planned, { ...read, initLoraWeights: true }, 0)
+  injectAdapter(planned, { ...read, initLoraWeights: true }, 0)
   disposeModule(planned)
 })
 
@@ -483,7 +483,7 @@ check('a module that is stored though nothing names it is said, kept and named',
 check('modules to save inside others are written so that PEFT can read them, in both spellings', async (own) => {
   // PEFT saves and reads nested ones wrongly: 'attention' ends vit.encoder.layer.0.attention and ...attention.attention.
   const model = smallVit(own.backend, { layers: 2 })
-  const config = injectLora(
+  const config = injectAdapter(
     model,
     loraConfig({ targetModules: ['intermediate.dense'], modulesToSave: ['attention'] }),
     1,

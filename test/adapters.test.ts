@@ -12,7 +12,7 @@ import {
   dropout,
   freezeBackbone,
   InputError,
-  injectLora,
+  injectAdapter,
   isTarget,
   Linear,
   LoraAdapter,
@@ -207,7 +207,7 @@ test('names that no layer has are refused with those that there are', () => {
   const backend = createReference()
   const model = smallVit(backend)
   const live = backend.memory().buffers
-  const inject = (partial: Partial<LoraConfig>) => injectLora(model, loraConfig(partial), 0)
+  const inject = (partial: Partial<LoraConfig>) => injectAdapter(model, loraConfig(partial), 0)
   const says = (partial: Partial<LoraConfig>, message: RegExp) =>
     assert.throws(() => inject(partial), inputError(message), String(message))
   says(
@@ -241,10 +241,10 @@ test('DINOv2-small trains 147,456 weights with LoRA, 156,672 with DoRA, and its 
   assert.equal(countParameters(model), { total, trainable: total })
   freezeBackbone(model)
   assert.equal(countParameters(model), { total, trainable: head })
-  injectLora(model, loraConfig(), 0)
+  injectAdapter(model, loraConfig(), 0)
   assert.equal(countParameters(model), { total: total + 147_456, trainable: 147_456 + head })
   removeAdapters(model)
-  injectLora(model, loraConfig({ useDora: true }), 0)
+  injectAdapter(model, loraConfig({ useDora: true }), 0)
   assert.equal(countParameters(model), { total: total + 156_672, trainable: 156_672 + head })
   disposeModule(model)
   assert.is(backend.memory().buffers, 0)
@@ -254,7 +254,7 @@ test('what trains beside the adapters follows the bias mode and the modules to s
   const backend = createReference()
   const trained = (partial: Partial<LoraConfig>) => {
     const model = smallVit(backend, { layers: 1 })
-    injectLora(model, loraConfig({ targetModules: ['query'], ...partial }), 0)
+    injectAdapter(model, loraConfig({ targetModules: ['query'], ...partial }), 0)
     const found = trainableParameters(model).map(([path]) => path)
     disposeModule(model)
     return found.filter((path) => !/^head\.|\.lora[AB]$/.test(path))
@@ -285,7 +285,7 @@ test('a fresh adapter changes nothing: LoRA not a bit, DoRA within rounding', as
         const model = await load(backend, name)
         const images = pixels(2, 3, model.config.imageSize[0])
         const before = await logitsFor(model, images)
-        injectLora(model, loraConfig({ targetModules: 'all-linear', ...options }), 1)
+        injectAdapter(model, loraConfig({ targetModules: 'all-linear', ...options }), 1)
         near(
           await logitsFor(model, images),
           before,
@@ -308,7 +308,7 @@ test('lora_A starts as PEFT starts it, by seed, and lora_B at zero', async () =>
   const backend = createReference()
   const start = async (seed: number, initLoraWeights: LoraConfig['initLoraWeights']) => {
     const model = smallVit(backend, { hidden: 64, mlpHidden: 8 })
-    injectLora(model, loraConfig({ initLoraWeights, r: 16 }), seed)
+    injectAdapter(model, loraConfig({ initLoraWeights, r: 16 }), seed)
     const layers = adaptedLayers(model)
     const a = await Promise.all(
       layers.map(async ({ adapter }) => Array.from(await (adapter as LoraAdapter).loraA.data())),
@@ -332,7 +332,7 @@ test('lora_A starts as PEFT starts it, by seed, and lora_B at zero', async () =>
 
 /** Puts an adapter of these settings on a layer. */
 function adapt(base: Linear, { r, scaling, ...settings }: Partial<LoraConfig> & { r: number; scaling: number }) {
-  const adapting = { config: { ...loraDefaults, ...settings }, strength: { r, scaling }, init: true }
+  const adapting = { config: { ...loraDefaults, ...settings }, strength: { r, scaling } }
   const adapter = settings.useDora
     ? new DoraAdapter(base, adapting, new Rng(1))
     : new LoraAdapter(base, adapting, new Rng(1))
@@ -359,7 +359,7 @@ test('the row norm of DoRA, though never built from a whole matrix, is the plain
   for (const [name, make] of backends) {
     const backend = await make()
     const model = smallVit(backend)
-    injectLora(model, loraConfig({ useDora: true, targetModules: 'all-linear', r: 5, alpha: 7 }), 1)
+    injectAdapter(model, loraConfig({ useDora: true, targetModules: 'all-linear', r: 5, alpha: 7 }), 1)
     shake(model)
     for (const { path, layer, adapter } of adaptedLayers(model)) {
       assert.instance(adapter, DoraAdapter)
@@ -414,7 +414,7 @@ test('DoRA over a weight row of zeros starts as the plain layer, trains, and mer
 test('a DoRA layer follows weights that were loaded after it', async () => {
   const backend = createReference()
   const model = smallVit(backend)
-  injectLora(model, loraConfig({ useDora: true }), 1)
+  injectAdapter(model, loraConfig({ useDora: true }), 1)
   const { layer, adapter } = adaptedLayers(model)[0]!
   const dora = adapter as DoraAdapter
   layer.weight.assign(numbers({ shape: layer.weight.shape }, 8))
@@ -444,7 +444,7 @@ test('neither LoRA nor DoRA makes a tensor of the size of a weight, forward or b
       imageSize: [4, 4],
       positionGrid: [1, 1],
     })
-    injectLora(model, loraConfig({ targetModules: ['query', 'intermediate.dense'], r: 2, ...options }), 1)
+    injectAdapter(model, loraConfig({ targetModules: ['query', 'intermediate.dense'], r: 2, ...options }), 1)
     shake(model)
     const seed = tensor(watch.backend, Int32Array.of(1, 1), [2])
     watch.reset()
@@ -529,7 +529,7 @@ for (const [name, make] of backends) {
     const backend = await make()
     for (const options of [{}, { useDora: true }, { useDora: true, useRslora: true, bias: 'all' as const }]) {
       const model = smallVit(backend, { layerScale: true })
-      injectLora(model, loraConfig({ targetModules: 'all-linear', r: 3, ...options }), 1)
+      injectAdapter(model, loraConfig({ targetModules: 'all-linear', r: 3, ...options }), 1)
       shake(model)
       const images = tensor(backend, pixels(2), [2, 3, 8, 8])
       const forward = () => scope(() => model.forward(images))
@@ -558,7 +558,7 @@ for (const [name, make] of backends) {
       assert.ok(backend.memory().buffers < live)
       const sealed = forward()
       assert.is(await largestDifference(plain, sealed), 0)
-      injectLora(model, loraConfig(), 1)
+      injectAdapter(model, loraConfig(), 1)
       const anew = forward()
       assert.is(await largestDifference(plain, anew), 0)
       for (const t of [images, adapted, plain, again, sealed, anew]) t.dispose()
@@ -573,7 +573,7 @@ test('the merged weight is W + s B A, its rows scaled to the magnitude by DoRA',
   const backend = createReference({ precision: 'f64' })
   for (const useDora of [false, true]) {
     const model = smallVit(backend)
-    injectLora(model, loraConfig({ useDora, r: 3, alpha: 5 }), 1)
+    injectAdapter(model, loraConfig({ useDora, r: 3, alpha: 5 }), 1)
     shake(model)
     for (const { layer, adapter } of adaptedLayers(model)) {
       const sum = await plainSum(layer)
@@ -591,7 +591,7 @@ test('the merged weight is W + s B A, its rows scaled to the magnitude by DoRA',
 test('an adapter with a bias of its own is not merged, and stays as it was', async () => {
   const backend = createReference()
   const model = smallVit(backend)
-  injectLora(model, loraConfig({ loraBias: true }), 1)
+  injectAdapter(model, loraConfig({ loraBias: true }), 1)
   const live = backend.memory().buffers
   assert.throws(
     () => merge(model),

@@ -10,7 +10,7 @@ import {
   type FitResult,
   fit,
   freezeBackbone,
-  injectLora,
+  injectAdapter,
   loraConfig,
   multiclass,
   Rng,
@@ -54,7 +54,7 @@ export function prepared(backend: Backend, method: Method = 'lora', changes: Par
   const model = smallVit(backend, { classes, layers: 2, ...changes })
   if (method === 'full') setTrainable(model, true)
   else if (method === 'linear') freezeBackbone(model)
-  else injectLora(model, loraConfig({ r: 2, useDora: method === 'dora', dropout: changes.dropout ?? 0 }), 1)
+  else injectAdapter(model, loraConfig({ r: 2, useDora: method === 'dora', dropout: changes.dropout ?? 0 }), 1)
   return model
 }
 

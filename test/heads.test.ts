@@ -10,7 +10,7 @@ import {
   DoraAdapter,
   disposeModule,
   fitHead,
-  injectLora,
+  injectAdapter,
   LoraAdapter,
   loadVit,
   loraConfig,
@@ -81,7 +81,7 @@ check('a classifier that an adapter is on, or brought, is put into order too', a
   for (const useDora of [false, true]) {
     const model = smallVit(backend)
     const config = { ...loraDefaults, useDora, loraBias: true }
-    const adapting = { config, strength: { r: 3, scaling: 2 }, init: true }
+    const adapting = { config, strength: { r: 3, scaling: 2 } }
     const adapter = new (useDora ? DoraAdapter : LoraAdapter)(model.head!, adapting, new Rng(5))
     adapter.loraB.assign(Float32Array.from({ length: 9 }, (_, i) => i / 9))
     adapter.loraBias!.assign(Float32Array.of(1, 2, 3))
@@ -98,7 +98,7 @@ check('a classifier that an adapter is on, or brought, is put into order too', a
   }
   const trained = smallVit(backend)
   fitHead(trained, ['one', 'two'], init)
-  await saveAdapter(trained, folder, injectLora(trained, loraConfig(), 1))
+  await saveAdapter(trained, folder, injectAdapter(trained, loraConfig(), 1))
   writeFileSync(join(folder, 'run.json'), JSON.stringify({ classes: ['one', 'two'] }))
   const model = smallVit(backend)
   await applyAdapter(model, await openAdapter(folder))
@@ -313,7 +313,7 @@ check(
     const { model } = await openModel(backend, base)
     fitHead(model, ['one', 'two'], init)
     const adapter = join(folder, 'adapter')
-    await saveAdapter(model, adapter, injectLora(model, loraConfig(), 1))
+    await saveAdapter(model, adapter, injectAdapter(model, loraConfig(), 1))
     disposeModule(model)
     assert.match((await predicted(backend, base, { adapter })).said, /multi-label/)
     writeFileSync(join(adapter, 'run.json'), JSON.stringify({ classes: ['one', 'two'] }))
@@ -325,7 +325,7 @@ check('names of the base for a classifier that an adapter brought are said to be
   const base = await folderOf(join(folder, 'base'), 'checkpoints/vit', {})
   const { model } = await openModel(backend, base)
   const adapter = join(folder, 'adapter')
-  await saveAdapter(model, adapter, injectLora(model, loraConfig(), 1))
+  await saveAdapter(model, adapter, injectAdapter(model, loraConfig(), 1))
   disposeModule(model)
   const { notes } = await predicted(backend, base, { adapter })
   assert.is(notes, 'the adapter brings a classifier and no names for its classes; those of the model are taken')

@@ -12,7 +12,7 @@ import {
   disposeModule,
   type FitOptions,
   fit,
-  injectLora,
+  injectAdapter,
   loraConfig,
   multiclass,
   Replay,
@@ -69,7 +69,7 @@ async function outcome(
   between: (m: Vit, step: number) => void,
 ) {
   const model = smallVit(backend, { classes, layers: 2, dropout: 0.1, dropPath: 0.2 })
-  injectLora(model, loraConfig({ r: 2, useDora: dora, dropout: 0.1 }), 1)
+  injectAdapter(model, loraConfig({ r: 2, useDora: dora, dropout: 0.1 }), 1)
   const steps: number[][] = []
   const { patchKeep = 1, ...rest } = options
   model.setDropout({ patchKeep })
@@ -289,7 +289,7 @@ for (const label of ['wasm, 1 thread', 'wasm, 2 threads']) {
   test(`${label}: a LoRA step of DINOv2-small is at most 450 dispatches, and takes no memory once recorded`, async () => {
     const backend = await backends[label]!.start()
     const model = smallVit(backend, { classes, ...dinov2 })
-    injectLora(model, loraConfig({ r: 8 }), 1)
+    injectAdapter(model, loraConfig({ r: 8 }), 1)
     const rng = new Rng(7)
     const images = Float32Array.from({ length: 2 * 3 * 28 * 28 }, () => rng.normal())
     const batch = batchOf(images, [2, 3, 28, 28], [0, 2], ['a', 'b'])

@@ -8,7 +8,7 @@ import {
   createWasm,
   disposeModule,
   explain,
-  injectLora,
+  injectAdapter,
   loraConfig,
   namedParameters,
   patchesOf,
@@ -95,7 +95,7 @@ for (const [name, changes, rows] of kinds) {
 check('adapters on query and key change where the model looks', async ({ backend }) => {
   const model = smallVit(backend)
   const before = await valuesOf(() => attentionRollout(model, images(model)))
-  injectLora(model, loraConfig({ targetModules: ['query', 'key'] }), 0)
+  injectAdapter(model, loraConfig({ targetModules: ['query', 'key'] }), 0)
   near(await valuesOf(() => attentionRollout(model, images(model))), before, 1e-6, 'a new adapter changes nothing')
   for (const [name, p] of namedParameters(model)) {
     if (/loraB/.test(name)) p.assign(Float32Array.from({ length: p.size }, (_, i) => Math.sin(i)))

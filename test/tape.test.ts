@@ -12,7 +12,7 @@ import {
   disposeModule,
   freezeBackbone,
   gelu,
-  injectLora,
+  injectAdapter,
   keep,
   linear,
   loraConfig,
@@ -205,9 +205,9 @@ for (const [name, make] of backends) {
       const target = ['query', 'dense']
       const everyKind: ((model: Vit) => void)[] = [
         freezeBackbone,
-        (model) => injectLora(model, loraConfig({ r: 2 }), 1),
-        (model) => injectLora(model, loraConfig({ r: 2, targetModules: target, bias: 'all', dropout: 0.1 }), 1),
-        (model) => injectLora(model, loraConfig({ r: 2, targetModules: target, useDora: true, dropout: 0.1 }), 1),
+        (model) => injectAdapter(model, loraConfig({ r: 2 }), 1),
+        (model) => injectAdapter(model, loraConfig({ r: 2, targetModules: target, bias: 'all', dropout: 0.1 }), 1),
+        (model) => injectAdapter(model, loraConfig({ r: 2, targetModules: target, useDora: true, dropout: 0.1 }), 1),
         () => {},
       ]
       for (const changes of [
@@ -301,9 +301,9 @@ test('of the last layer of a block only what a gradient reads is computed again'
   // Products of a block in the recomputation: all 6 but fc2's, and those of its adapters. The last block is kept.
   for (const [prepare, products] of [
     [() => {}, 5],
-    [(model: Vit) => injectLora(model, loraConfig({ r: 2, targetModules: ['query'] }), 1), 5 + 2],
+    [(model: Vit) => injectAdapter(model, loraConfig({ r: 2, targetModules: ['query'] }), 1), 5 + 2],
     // The gradient of B reads what A makes, so here fc2 runs as it did.
-    [(model: Vit) => injectLora(model, loraConfig({ r: 2, targetModules: ['output.dense'] }), 1), 6 + 4],
+    [(model: Vit) => injectAdapter(model, loraConfig({ r: 2, targetModules: ['output.dense'] }), 1), 6 + 4],
   ] as const) {
     const watch = counted(createReference())
     const model = smallVit(watch.backend, { layers: 3 })

@@ -7,7 +7,7 @@ import {
   createWebgpu,
   disposeModule,
   fit,
-  injectLora,
+  injectAdapter,
   loraConfig,
   multiclass,
   Rng,
@@ -25,7 +25,7 @@ const classes = ['ant', 'bee', 'cat']
 /** What each step of LoRA training adds to the counters, the gradients clipped, by AdamW; the classifier trains too. */
 async function stepsOf(backend: WebgpuBackend, changes: Partial<VitConfig>, images: number): Promise<WebgpuStats[]> {
   const model = smallVit(backend, { classes, layerScale: true, ...changes })
-  injectLora(model, loraConfig({ r: 8 }), 1)
+  injectAdapter(model, loraConfig({ r: 8 }), 1)
   const [height, width] = model.config.imageSize
   const rng = new Rng(7)
   const labels = Int32Array.from({ length: images }, (_, i) => i % classes.length)

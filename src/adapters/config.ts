@@ -1,7 +1,6 @@
-// Which layers an adapter takes and how strong it is: PEFT's LoraConfig, its meanings, and what it may hold. Matching is in rules.ts.
+// The settings of LoRA and DoRA: PEFT's LoraConfig, its meanings, and what it may hold. Matching is in rules.ts.
 import { InputError } from '../platform/errors.ts'
-
-export type BiasMode = 'none' | 'all' | 'lora_only'
+import type { AdapterConfig } from './adapter.ts'
 
 /**
  * How adapters start without touching the base, beside PEFT's default: `gaussian`, `orthogonal`; `eva` (from the data) and
@@ -10,24 +9,17 @@ export type BiasMode = 'none' | 'all' | 'lora_only'
 export const namedStarts = ['gaussian', 'orthogonal', 'eva', 'mica'] as const
 
 /** The fields of PEFT's LoraConfig that apply to linear layers; names in camel case, defaults as in OTX (q and v, r 8, scaling 1). */
-export interface LoraConfig {
+export interface LoraConfig extends AdapterConfig {
   r: number
   alpha: number
+  useRslora: boolean
+  rankPattern: Record<string, number>
+  alphaPattern: Record<string, number>
   dropout: number
-  /** Names, one regular expression over the whole module name, or 'all-linear'. */
-  targetModules: string[] | string
-  excludeModules: string[] | string | undefined
   useDora: boolean
   /** DoRA only: let gradients through the weight norm, as OTX does; PEFT and the paper's section 4.3 detach it. */
   doraNormGradient: boolean
-  useRslora: boolean
-  bias: BiasMode
   loraBias: boolean
-  rankPattern: Record<string, number>
-  alphaPattern: Record<string, number>
-  layersToTransform: number[] | number | undefined
-  layersPattern: string[] | string | undefined
-  modulesToSave: string[] | undefined
   /** True is PEFT's default; false starts lora_A and lora_B both at random, so that the fresh adapter changes the outputs. */
   initLoraWeights: boolean | (typeof namedStarts)[number]
 }

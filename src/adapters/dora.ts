@@ -10,8 +10,8 @@ import type { Rng } from '../tensor/philox.ts'
 import { keep, scope } from '../tensor/scope.ts'
 import { untracked } from '../tensor/tape.ts'
 import { type Parameter, parameter, type Tensor } from '../tensor/tensor.ts'
-import type { AdapterKind, LayerAdapting } from './adapter.ts'
-import { loraConfig } from './config.ts'
+import type { AdapterConfig, AdapterKind, LayerAdapting } from './adapter.ts'
+import { type LoraConfig, loraConfig } from './config.ts'
 import { finish, LoraAdapter, lora, loraParts } from './lora.ts'
 
 /**
@@ -27,7 +27,7 @@ export class DoraAdapter extends LoraAdapter {
   // ||W||^2 by row; W is frozen, so it is computed once.
   private weightSquares: Tensor | undefined
 
-  constructor(base: Linear, adapting: LayerAdapting, rng: Rng) {
+  constructor(base: Linear, adapting: LayerAdapting<LoraConfig>, rng: Rng) {
     super(base, adapting, rng)
     this.normGradient = adapting.config.doraNormGradient
     try {
@@ -93,13 +93,13 @@ export class DoraAdapter extends LoraAdapter {
   }
 }
 
-export const dora: AdapterKind = {
+export const dora: AdapterKind<LoraConfig> = {
   ...lora,
   name: 'dora',
   title: 'DoRA',
   ownSettings: ['doraNormGradient'],
   parts: [...loraParts, { field: 'magnitude', stored: 'lora_magnitude_vector', shape: ({ nOut }) => [nOut] }],
   configure: (given) => loraConfig({ ...given, useDora: true }),
-  owns: ({ useDora }) => useDora,
+  owns: (config: AdapterConfig & Partial<LoraConfig>) => config.useDora === true,
   create: (base, adapting, rng) => new DoraAdapter(base, adapting, rng),
 }

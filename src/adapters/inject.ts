@@ -7,9 +7,8 @@ import { disposeModule, namedModules, setTrainable } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import { listed } from '../platform/listed.ts'
 import { Rng } from '../tensor/philox.ts'
-import { adapterField } from './adapter.ts'
-import type { LoraConfig } from './config.ts'
-import { adapterOf } from './registry.ts'
+import { type AdapterConfig, adapterField, type Strength } from './adapter.ts'
+import { type AnyAdapterConfig, adapterOf } from './registry.ts'
 import {
   idleModules,
   idlePatterns,
@@ -18,7 +17,6 @@ import {
   layerRules,
   moduleNames,
   parameterNames,
-  type Strength,
   savedBy,
 } from './rules.ts'
 
@@ -52,7 +50,7 @@ export function adaptedLayers(model: Classifier): (NamedLayer & { readonly adapt
 }
 
 /** PEFT saves only what modules_to_save names: without the classifier an adapter would come back with a random one. */
-export function withHead(config: LoraConfig, model: Classifier): LoraConfig {
+export function withHead<C extends AdapterConfig>(config: C, model: Classifier): C {
   const isSaved = savedBy(config.modulesToSave ?? [])
   const missing = headModules(model).filter((head) => !isSaved(`${head}.weight`))
   return { ...config, modulesToSave: [...(config.modulesToSave ?? []), ...missing] }
@@ -61,7 +59,7 @@ export function withHead(config: LoraConfig, model: Classifier): LoraConfig {
 /** Throws where a name of the configuration stands for nothing in the model: mostly a slip, which PEFT would pass over. */
 function checkNames(
   model: Classifier,
-  config: LoraConfig,
+  config: AdapterConfig,
   rules: LayerRules,
   layers: NamedLayer[],
   targets: NamedLayer[],
@@ -109,7 +107,7 @@ function checkNames(
  * save. Throws InputError when nothing matches, listing the names that there are, when a name matches nothing, and when the
  * classifier is a target.
  */
-export function injectLora(model: Classifier, config: LoraConfig, seed: number): LoraConfig {
+export function injectAdapter<C extends AnyAdapterConfig>(model: Classifier, config: C, seed: number): C {
   const layers = linearLayers(model)
   if (layers.some((l) => l.layer.adapter))
     throw new Error('inject: the model already has adapters; merge or remove them first')
@@ -127,22 +125,22 @@ export function injectLora(model: Classifier, config: LoraConfig, seed: number):
 }
 
 /**
- * Adapts exactly these layers, at ranks and scalings of their own or the configuration's, and marks what trains. `init` is
- * how they start; where values are read over it, the default costs least.
+ * Adapts exactly these layers, at ranks and scalings of their own or the configuration's, and marks what trains.
+ * `overwritten` says that values will be read over what they start with.
  */
 export function adaptLayers(
   model: Classifier,
   targets: readonly (NamedLayer & { strength?: Pick<Strength, 'r' | 'scaling'> })[],
-  config: LoraConfig,
+  config: AnyAdapterConfig,
   seed: number,
-  init = config.initLoraWeights,
+  overwritten = false,
 ): void {
   const rules = layerRules(config)
   const kind = adapterOf(config)
   const made: LinearAdapter[] = []
   try {
     for (const [i, { name, layer, strength = rules.strength(name) }] of targets.entries()) {
-      made.push(kind.create(layer, { config, strength, init }, new Rng(seed, 1000 + i)))
+      made.push(kind.create(layer, { config, strength, overwritten }, new Rng(seed, 1000 + i)))
     }
   } catch (error) {
     for (const adapter of made) disposeModule(adapter)
@@ -153,7 +151,7 @@ export function adaptLayers(
 }
 
 /** Lets train what PEFT would: adapters, modules to save, and the biases that the bias mode names. */
-export function markTrainable(model: Classifier, config: LoraConfig): void {
+export function markTrainable(model: Classifier, config: AdapterConfig): void {
   const adapted = new Set(adaptedLayers(model).map((l) => l.path))
   const isSaved = savedBy(config.modulesToSave ?? [])
   const frozen = adapterOf(config).parts.filter((part) => part.frozen?.(config))

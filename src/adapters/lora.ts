@@ -6,8 +6,9 @@ import { add, affine, gelu, mul } from '../ops/elementwise.ts'
 import { linear, matmul } from '../ops/linear.ts'
 import type { Rng } from '../tensor/philox.ts'
 import { type Parameter, parameter, type Tensor } from '../tensor/tensor.ts'
-import type { AdapterKind, AdapterPart, LayerAdapting } from './adapter.ts'
+import type { AdapterConfig, AdapterKind, AdapterPart, LayerAdapting } from './adapter.ts'
 import { type LoraConfig, loraConfig } from './config.ts'
+import { loraFields, parseLora, writeLora } from './lora-fields.ts'
 import { startingValues } from './start.ts'
 
 /** Act, scale and residual that could not go into a product. */
@@ -25,11 +26,15 @@ export class LoraAdapter extends LinearAdapter {
   loraBias: Parameter | undefined
   readonly options: { readonly scaling: number; readonly dropout: number }
 
-  constructor({ weight, inFeatures, outFeatures }: Linear, { config, strength, init }: LayerAdapting, rng: Rng) {
+  constructor(
+    { weight, inFeatures, outFeatures }: Linear,
+    { config, strength, overwritten }: LayerAdapting<LoraConfig>,
+    rng: Rng,
+  ) {
     super()
     const { r, scaling } = strength
     this.options = { scaling, dropout: config.dropout }
-    const start = startingValues(init, r, inFeatures, outFeatures, rng)
+    const start = startingValues(overwritten || config.initLoraWeights, r, inFeatures, outFeatures, rng)
     try {
       this.loraA = parameter(weight.backend, start.a, [r, inFeatures])
       this.loraB = parameter(weight.backend, start.b, [outFeatures, r])
@@ -79,12 +84,18 @@ export const loraParts: readonly AdapterPart[] = [
     leaf: 'weight',
     shape: ({ nOut, r }) => [nOut, r],
     // MiCA's lora_B is of the weights' least directions, and stays so.
-    frozen: ({ initLoraWeights }) => initLoraWeights === 'mica',
+    frozen: ({ initLoraWeights }: LoraConfig) => initLoraWeights === 'mica',
   },
-  { field: 'loraBias', stored: 'lora_B', leaf: 'bias', shape: ({ nOut }) => [nOut], asked: (c) => c.loraBias },
+  {
+    field: 'loraBias',
+    stored: 'lora_B',
+    leaf: 'bias',
+    shape: ({ nOut }) => [nOut],
+    asked: ({ loraBias }: LoraConfig) => loraBias,
+  },
 ]
 
-export const lora: AdapterKind = {
+export const lora: AdapterKind<LoraConfig> = {
   name: 'lora',
   title: 'LoRA',
   decided: ['useDora'],
@@ -93,6 +104,9 @@ export const lora: AdapterKind = {
   parts: loraParts,
   rankField: 'loraA',
   configure: (given) => loraConfig({ ...given, useDora: false }),
-  owns: ({ useDora }: LoraConfig) => !useDora,
+  owns: (config: AdapterConfig & Partial<LoraConfig>) => config.useDora === false,
+  fields: loraFields,
+  parse: parseLora,
+  write: writeLora,
   create: (base, adapting, rng) => new LoraAdapter(base, adapting, rng),
 }

@@ -1,8 +1,7 @@
 // The ways to fine-tune: all weights, the classifier alone, or one of the adapters; and the control that they are compared
 // with. What differs between them is asked of these entries; nobody compares their names.
 import type { AdapterKind } from './adapter.ts'
-import type { LoraConfig } from './config.ts'
-import { type AdapterName, adapterOf, adapters } from './registry.ts'
+import { type AdapterName, type AnyAdapterConfig, adapterOf, adapters } from './registry.ts'
 
 export type Method = 'full' | 'linear' | AdapterName
 
@@ -12,7 +11,7 @@ export interface MethodKind {
   /** As people call it. */
   readonly title: string
   /** The adapter that it trains, where it does. */
-  readonly adapter?: AdapterKind
+  readonly adapter?: AdapterKind<AnyAdapterConfig>
   /** With the classifier alone, nothing before it changes: an image gives it the same features each time. */
   readonly trains: 'all' | 'classifier' | 'adapter'
   /** What a run of it is kept as: an adapter's two files, or the whole model. */
@@ -26,7 +25,7 @@ export interface MethodKind {
 const names = Object.keys(adapters) as AdapterName[]
 
 function withAdapter(name: AdapterName): MethodKind {
-  const adapter: AdapterKind = adapters[name]
+  const adapter: AdapterKind<AnyAdapterConfig> = adapters[name]
   const { title, defaultRate } = adapter
   return { name, title, adapter, trains: 'adapter', saves: 'adapter', defaultRate }
 }
@@ -46,7 +45,7 @@ export const adapterMethods = methods.filter((name) => kinds[name].adapter).join
 export const methodOf = (name: Method): MethodKind => kinds[name]
 
 /** The method that trains an adapter of these settings further. */
-export const methodFor = (config: LoraConfig): Method => adapterOf(config).name
+export const methodFor = (config: AnyAdapterConfig): Method => adapterOf(config).name
 
 /** The control: the same architecture with fresh weights, trained as a method trains. */
 const scratch = { title: 'From scratch', method: 'full' } as const

@@ -5,14 +5,14 @@ import { localFiles } from '../io/local-files.ts'
 import { openSafetensors, type SafetensorsFile } from '../io/safetensors.ts'
 import { InputError } from '../platform/errors.ts'
 import { listed } from '../platform/listed.ts'
-import type { LoraConfig } from './config.ts'
 import { parseAdapterConfig, unknownFields } from './peft-config.ts'
+import type { AnyAdapterConfig } from './registry.ts'
 import { layerRules } from './rules.ts'
 
 /** An adapter folder, opened and checked; its tensors are read when it is applied. */
 export interface Adapter {
   readonly folder: string
-  readonly config: LoraConfig
+  readonly config: AnyAdapterConfig
   /** Class names, where vitune wrote the folder. */
   readonly classes: string[] | undefined
   readonly baseModel: string | undefined

@@ -2,13 +2,13 @@
 import { adapterFiles } from '../io/checkpoint.ts'
 import type { Classifier } from '../models/model-kind.ts'
 import { listed } from '../platform/listed.ts'
-import type { LoraConfig } from './config.ts'
 import { headModules, linearLayers } from './inject.ts'
 import { parameterSizes } from './peft-checks.ts'
 import type { Adapter } from './peft-folder.ts'
 import { classic, type Spelling, spelt } from './peft-names.ts'
 import type { Places } from './peft-places.ts'
 import { respellSaved } from './peft-write.ts'
+import type { AnyAdapterConfig } from './registry.ts'
 import { idleModules, idlePatterns, idleTargets, type LayerRules, moduleNames } from './rules.ts'
 
 /** The configuration in this model's names, without what stands for nothing in it; says what is not as the settings say. */
@@ -19,7 +19,7 @@ export function ownConfig(
   targets: readonly { name: string; r: number; alpha: number }[],
   rules: LayerRules,
   onNote: (note: string) => void,
-): LoraConfig {
+): AnyAdapterConfig {
   const every = [...new Set([...parameterSizes(model, undefined).keys(), ...others.keys()])]
   const all = (names: readonly string[]) => spellings.flatMap((s) => names.map((name) => spelt(name, s, model.config)))
   const layers = linearLayers(model).map((l) => l.name)
@@ -37,7 +37,7 @@ export function ownConfig(
     onNote(`${adapterFiles.config}: ${listed([...new Set(idle)], 3)} is nothing in this model, and passed over`)
   const used = <T>(table: Record<string, T>) =>
     Object.fromEntries(Object.entries(table).filter(([key]) => !idle.includes(key)))
-  const own: LoraConfig = {
+  const own: AnyAdapterConfig = {
     ...config,
     targetModules:
       typeof config.targetModules === 'string'
@@ -68,10 +68,10 @@ export function ownConfig(
 /** A configuration that speaks of layers under other names, by the names of checkpoints. */
 function inOwnNames(
   model: Classifier,
-  config: LoraConfig,
+  config: AnyAdapterConfig,
   spellings: readonly Spelling[],
   targets: readonly { name: string; r: number; alpha: number }[],
-): LoraConfig {
+): AnyAdapterConfig {
   const other = (of: 'r' | 'alpha') =>
     Object.fromEntries(targets.filter((t) => t[of] !== config[of]).map((t) => [t.name, t[of]]))
   return {

@@ -10,14 +10,13 @@ import { namedParameters } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import { countNonFinite } from '../tensor/finite.ts'
 import { adapterField, spokenName } from './adapter.ts'
-import type { LoraConfig } from './config.ts'
 import { adaptedLayers, adaptLayers, headModules, isHead, linearLayers } from './inject.ts'
 import { checkOthers, checkTargets, parameterSizes } from './peft-checks.ts'
 import type { Adapter } from './peft-folder.ts'
 import { spelt } from './peft-names.ts'
 import { ownConfig } from './peft-own.ts'
 import { findPlaces, type Places } from './peft-places.ts'
-import { adapterOf, everyPart } from './registry.ts'
+import { type AnyAdapterConfig, adapterOf, everyPart } from './registry.ts'
 import { layerRules } from './rules.ts'
 
 export interface ApplyOptions {
@@ -38,7 +37,7 @@ export async function applyAdapter(
   model: Classifier,
   adapter: Adapter,
   options: ApplyOptions = {},
-): Promise<LoraConfig> {
+): Promise<AnyAdapterConfig> {
   const { seed = 0, onNote = () => {} } = options
   const { folder } = adapter
   if (adaptedLayers(model).length > 0)

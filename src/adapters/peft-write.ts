@@ -9,11 +9,10 @@ import { namedParameters } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import type { Parameter } from '../tensor/tensor.ts'
 import { adapterField, storedName } from './adapter.ts'
-import type { LoraConfig } from './config.ts'
 import { adaptedLayers, linearLayers } from './inject.ts'
 import { adapterConfigText } from './peft-config.ts'
 import { classic, root, type Spelling, spelt } from './peft-names.ts'
-import { adapterOf } from './registry.ts'
+import { type AnyAdapterConfig, adapterOf } from './registry.ts'
 import { isAllLinear, layerRules, moduleNames, parameterNames, savedBy } from './rules.ts'
 
 const spellingFor = (transformers: 4 | 5): Spelling => ({ modern: transformers === 5, bare: false })
@@ -28,7 +27,7 @@ export interface SaveAdapterOptions {
 /** The adapter's tensors under PEFT's names, in f32. Throws where something trains that PEFT would not save. */
 export async function adapterTensors(
   model: Classifier,
-  config: LoraConfig,
+  config: AnyAdapterConfig,
   transformers: 4 | 5 = 4,
 ): Promise<TensorToWrite[]> {
   const out: TensorToWrite[] = []
@@ -62,7 +61,7 @@ export async function adapterTensors(
 }
 
 /** What target_modules should say: the user's words, or whole names where the words do not hold in what is written. */
-function targetsToWrite(model: Classifier, config: LoraConfig, transformers: 4 | 5): string[] | string {
+function targetsToWrite(model: Classifier, config: AnyAdapterConfig, transformers: 4 | 5): string[] | string {
   // PEFT writes what 'all-linear' stood for.
   const all = isAllLinear(config.targetModules)
   const names = (all ? linearLayers(model) : adaptedLayers(model)).map((l) => l.name).sort()
@@ -71,7 +70,7 @@ function targetsToWrite(model: Classifier, config: LoraConfig, transformers: 4 |
 }
 
 /** The configuration in transformers 5's names: patterns become one entry for each layer that differs. */
-function respelt(model: Classifier, config: LoraConfig): LoraConfig {
+function respelt(model: Classifier, config: AnyAdapterConfig): AnyAdapterConfig {
   const rankPattern: Record<string, number> = {}
   const alphaPattern: Record<string, number> = {}
   const { strength } = layerRules(config)
@@ -90,7 +89,7 @@ function respelt(model: Classifier, config: LoraConfig): LoraConfig {
  */
 export function respellSaved(
   model: Classifier,
-  config: LoraConfig,
+  config: AnyAdapterConfig,
   from: readonly Spelling[],
   to: Spelling,
 ): string[] | undefined {
@@ -113,7 +112,7 @@ export function respellSaved(
 export async function saveAdapter(
   model: Classifier,
   folder: string,
-  config: LoraConfig,
+  config: AnyAdapterConfig,
   options: SaveAdapterOptions = {},
 ): Promise<void> {
   const { baseModel, transformers = 4 } = options

@@ -1,5 +1,5 @@
 // The adapters that there are. What differs between them is asked of these entries; nobody compares their names.
-import type { AdapterKind, AdapterPart } from './adapter.ts'
+import type { AdapterConfig, AdapterKind, AdapterPart } from './adapter.ts'
 import type { LoraConfig } from './config.ts'
 import { dora } from './dora.ts'
 import { lora } from './lora.ts'
@@ -7,12 +7,23 @@ import { lora } from './lora.ts'
 export const adapters = { lora, dora } as const satisfies Record<string, AdapterKind>
 export type AdapterName = keyof typeof adapters
 
-const kinds: readonly AdapterKind[] = Object.values(adapters)
+/** Settings of any of them. */
+export type AnyAdapterConfig = LoraConfig
+
+type AnyKind = AdapterKind<AnyAdapterConfig>
+
+const kinds: readonly AnyKind[] = Object.values(adapters)
 
 /** Whose settings these are. */
-export function adapterOf(config: LoraConfig): AdapterKind & { readonly name: AdapterName } {
-  return kinds.find((kind) => kind.owns(config)) as AdapterKind & { readonly name: AdapterName }
+export function adapterOf(config: AdapterConfig): AnyKind & { readonly name: AdapterName } {
+  return kinds.find((kind) => kind.owns(config)) as AnyKind & { readonly name: AdapterName }
 }
+
+/** PEFT's types that can be read. */
+export const peftTypes = [...new Set(kinds.map(({ peftType }) => peftType))]
+
+/** The adapters of a type of PEFT's. */
+export const adaptersOfType = (type: unknown): AnyKind[] => kinds.filter(({ peftType }) => peftType === type)
 
 /** Every part that some adapter has, once. */
 export const everyPart: readonly AdapterPart[] = [

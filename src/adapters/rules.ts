@@ -3,16 +3,8 @@
 import type { Classifier } from '../models/model-kind.ts'
 import { namesOf } from '../models/registry.ts'
 import { namedParameters } from '../nn/module.ts'
-import { adapterField } from './adapter.ts'
-import type { LoraConfig } from './config.ts'
+import { type AdapterConfig, adapterField, type Strength } from './adapter.ts'
 import { endMatch, someWork, type Work, wholeMatch } from './pattern.ts'
-
-export interface Strength {
-  r: number
-  alpha: number
-  /** alpha / r, or alpha / sqrt r with rank-stabilised LoRA. */
-  scaling: number
-}
 
 /** A configuration's rules. Each throws an InputError where its expressions take too long. */
 export interface LayerRules {
@@ -80,7 +72,7 @@ export function savedBy(modules: readonly string[]): (parameter: string) => bool
 }
 
 /** The number of the layer that a name lies in, by PEFT's general rule or by patterns for what comes before it. */
-function layerNumbers(config: LoraConfig, work: Work): (name: string) => number | undefined {
+function layerNumbers(config: AdapterConfig, work: Work): (name: string) => number | undefined {
   const patterns = [config.layersPattern ?? []].flat().map((p) => endMatch(p, 'layersPattern', work))
   if (patterns.length === 0) {
     return (name) => {
@@ -105,7 +97,7 @@ function patterned(table: Record<string, number>, what: string, work: Work) {
 }
 
 /** Compiles a configuration's rules. Throws an InputError that names the field whose expressions are none, or too many. */
-export function layerRules(config: LoraConfig): LayerRules {
+export function layerRules(config: AdapterConfig): LayerRules {
   const work = someWork()
   const { targetModules, excludeModules, modulesToSave = [], layersToTransform } = config
   const all = isAllLinear(targetModules)
@@ -117,8 +109,8 @@ export function layerRules(config: LoraConfig): LayerRules {
   const layers = new Set([layersToTransform ?? []].flat())
   const whole = new Set(typeof targetModules === 'string' ? [] : targetModules)
   const layerOf = layerNumbers(config, work)
-  const rank = patterned(config.rankPattern, 'rankPattern', work)
-  const alphaOf = patterned(config.alphaPattern, 'alphaPattern', work)
+  const rank = patterned(config.rankPattern ?? {}, 'rankPattern', work)
+  const alphaOf = patterned(config.alphaPattern ?? {}, 'alphaPattern', work)
   const isNamed = (name: string, isClassifier: boolean) => named(name) && !(all && isClassifier)
   return {
     isNamed,
@@ -132,8 +124,8 @@ export function layerRules(config: LoraConfig): LayerRules {
       return layer !== undefined && layers.has(layer)
     },
     strength(name) {
-      const r = rank(name, config.r)
-      const alpha = alphaOf(name, config.alpha)
+      const r = rank(name, config.r ?? 1)
+      const alpha = alphaOf(name, config.alpha ?? r)
       return { r, alpha, scaling: config.useRslora ? alpha / Math.sqrt(r) : alpha / r }
     },
     isSaved: savedBy(modulesToSave),
@@ -146,36 +138,36 @@ export function isAllLinear(targets: string[] | string): targets is string {
 }
 
 /** Whether a linear layer of that checkpoint name ('vit.encoder.layer.0.attention.attention.query') is a target. */
-export function isTarget(config: LoraConfig, name: string, isClassifier: boolean): boolean {
+export function isTarget(config: AdapterConfig, name: string, isClassifier: boolean): boolean {
   return layerRules(config).isTarget(name, isClassifier)
 }
 
 /** Rank, alpha and scaling of one layer. */
-export function strength(config: LoraConfig, name: string): Strength {
+export function strength(config: AdapterConfig, name: string): Strength {
   return layerRules(config).strength(name)
 }
 
 /** Whether one of the modules to save holds the parameter of that checkpoint name ('vit.layernorm.weight'). */
-export function isSaved(config: LoraConfig, parameter: string): boolean {
+export function isSaved(config: AdapterConfig, parameter: string): boolean {
   return savedBy(config.modulesToSave ?? [])(parameter)
 }
 
 /** Modules to save that no module of these is called by: PEFT passes over them. */
-export function idleModules(config: LoraConfig, modules: Iterable<string>): string[] {
+export function idleModules(config: AdapterConfig, modules: Iterable<string>): string[] {
   const all = [...modules]
   return (config.modulesToSave ?? []).filter((m) => !all.some((module) => module.endsWith(m)))
 }
 
 /** Patterns of rank and alpha that no layer of these matches: PEFT warns of them. */
-export function idlePatterns(config: LoraConfig, layers: readonly string[]): string[] {
+export function idlePatterns(config: AdapterConfig, layers: readonly string[]): string[] {
   const work = someWork()
   const idle = (table: Record<string, number>, what: string) =>
     Object.keys(table).filter((key) => !layers.some(endMatch(key, what, work)))
-  return [...idle(config.rankPattern, 'rankPattern'), ...idle(config.alphaPattern, 'alphaPattern')]
+  return [...idle(config.rankPattern ?? {}, 'rankPattern'), ...idle(config.alphaPattern ?? {}, 'alphaPattern')]
 }
 
 /** Names of targets, where they are a list, that no layer of these is called by: PEFT passes over them. */
-export function idleTargets(config: LoraConfig, layers: readonly string[]): string[] {
+export function idleTargets(config: AdapterConfig, layers: readonly string[]): string[] {
   const { targetModules } = config
   if (typeof targetModules === 'string') return []
   return targetModules.filter((t) => !layers.some((name) => name === t || name.endsWith(`.${t}`)))

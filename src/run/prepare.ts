@@ -1,6 +1,6 @@
 // Makes a loaded model ready for a fine-tuning method and a set of classes.
 import type { LoraConfig } from '../adapters/config.ts'
-import { adaptedLayers, freezeBackbone, injectLora, isHead, markTrainable, withHead } from '../adapters/inject.ts'
+import { adaptedLayers, freezeBackbone, injectAdapter, isHead, markTrainable, withHead } from '../adapters/inject.ts'
 import { type Method, methodOf } from '../adapters/methods.ts'
 import { fitHead } from '../models/head.ts'
 import { type AnyModel, modelKind } from '../models/registry.ts'
@@ -57,7 +57,7 @@ export function prepare(
   }
   const { adapter, trains } = methodOf(method)
   if (adapter) {
-    return { lora: injectLora(model, adapter.configure(options.lora ?? {}), options.seed), newHead, notes }
+    return { lora: injectAdapter(model, adapter.configure(options.lora ?? {}), options.seed), newHead, notes }
   }
   if (trains === 'classifier') freezeBackbone(model)
   else setTrainable(model, true)
