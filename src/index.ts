@@ -173,9 +173,9 @@ export { encodeSafetensors, type TensorToWrite, type WrittenDtype, writeSafetens
 // models
 export { fitHead, type HeadFit } from './models/head.ts'
 export { type Labels, parseLabels } from './models/labels.ts'
-export { type LoadOptions, loadVit } from './models/load.ts'
+export { type LoadOptions, loadVit } from './models/vit/load.ts'
 export type { Classifier, Dialect, Loaded } from './models/model-kind.ts'
-export { huggingFaceName, timmName } from './models/names.ts'
+export { huggingFaceName, timmName } from './models/vit/names.ts'
 export {
   type AnyConfig,
   type AnyModel,
@@ -187,14 +187,14 @@ export {
   parsePreprocessor,
   saveModel,
 } from './models/registry.ts'
-export { interpolatePositions } from './models/positions.ts'
-export { attentionRollout, patchesOf } from './models/rollout.ts'
-export { architectureOf, configJson, exportTensors, saveVit } from './models/save.ts'
-export { type ForwardVit, Vit } from './models/vit.ts'
-export { type Interpolation, parseVitConfig, type VitConfig } from './models/vit-config.ts'
+export { interpolatePositions } from './models/vit/positions.ts'
+export { attentionRollout, patchesOf } from './models/vit/rollout.ts'
+export { architectureOf, configJson, exportTensors, saveVit } from './models/vit/save.ts'
+export { type ForwardVit, Vit } from './models/vit/vit.ts'
+export { type Interpolation, parseVitConfig, type VitConfig } from './models/vit/config.ts'
 
 // adapters
-export { type LoraConfig, loraConfig, loraDefaults } from './adapters/config.ts'
+export { type LoraConfig, loraConfig, loraDefaults } from './adapters/lora-config.ts'
 export {
   adaptedLayers,
   freezeBackbone,
@@ -207,10 +207,10 @@ export { DoraAdapter } from './adapters/dora.ts'
 export { LoraAdapter } from './adapters/lora.ts'
 export { largestDifference, type Merged, merge } from './adapters/merge.ts'
 export { type Method, type MethodKind, methodOf, methods } from './adapters/methods.ts'
-export { adapterConfigText, parseAdapterConfig } from './adapters/peft-config.ts'
-export { type Adapter, openAdapter } from './adapters/peft-folder.ts'
-export { type ApplyOptions, applyAdapter } from './adapters/peft-read.ts'
-export { adapterTensors, type SaveAdapterOptions, saveAdapter } from './adapters/peft-write.ts'
+export { adapterConfigText, parseAdapterConfig } from './adapters/peft/config.ts'
+export { type Adapter, openAdapter } from './adapters/peft/folder.ts'
+export { type ApplyOptions, applyAdapter } from './adapters/peft/read.ts'
+export { adapterTensors, type SaveAdapterOptions, saveAdapter } from './adapters/peft/write.ts'
 export { isSaved, isTarget, strength } from './adapters/rules.ts'
 
 // train

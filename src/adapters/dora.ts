@@ -11,8 +11,8 @@ import { keep, scope } from '../tensor/scope.ts'
 import { untracked } from '../tensor/tape.ts'
 import { type Parameter, parameter, type Tensor } from '../tensor/tensor.ts'
 import type { AdapterConfig, AdapterKind, LayerAdapting } from './adapter.ts'
-import { type LoraConfig, loraConfig } from './config.ts'
 import { finish, LoraAdapter, lora, loraParts } from './lora.ts'
+import { type LoraConfig, loraConfig } from './lora-config.ts'
 
 /**
  * Added to the square of each row norm, so that a row of zeros has the norm 2^-60 and not 0, by which PEFT divides: its

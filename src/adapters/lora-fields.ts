@@ -1,6 +1,6 @@
 // What adapter_config.json says of LoRA and DoRA: PEFT's LoraConfig in its own spelling, read and written with every field.
-import { type LoraConfig, loraConfig, namedStarts } from './config.ts'
-import { fail, flag, isOff, type Json, number, numbers, parseCommon } from './peft-fields.ts'
+import { type LoraConfig, loraConfig, namedStarts } from './lora-config.ts'
+import { fail, flag, isOff, type Json, number, numbers, parseCommon } from './peft/fields.ts'
 
 // Fields that change the arithmetic in ways that this library does not follow: they must be at PEFT's "off" value.
 const foreign = [

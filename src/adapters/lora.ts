@@ -7,9 +7,9 @@ import { linear, matmul } from '../ops/linear.ts'
 import type { Rng } from '../tensor/philox.ts'
 import { type Parameter, parameter, type Tensor } from '../tensor/tensor.ts'
 import type { AdapterConfig, AdapterKind, AdapterPart, LayerAdapting } from './adapter.ts'
-import { type LoraConfig, loraConfig } from './config.ts'
+import { type LoraConfig, loraConfig } from './lora-config.ts'
 import { loraFields, parseLora, writeLora } from './lora-fields.ts'
-import { startingValues } from './start.ts'
+import { startingValues } from './lora-start.ts'
 
 /** Act, scale and residual that could not go into a product. */
 export function finish(p: Tensor, { act, colScale, residual }: ForwardOptions): Tensor {

@@ -1,8 +1,8 @@
 // The adapters that there are. What differs between them is asked of these entries; nobody compares their names.
 import type { AdapterConfig, AdapterKind, AdapterPart } from './adapter.ts'
-import type { LoraConfig } from './config.ts'
 import { dora } from './dora.ts'
 import { lora } from './lora.ts'
+import type { LoraConfig } from './lora-config.ts'
 
 export const adapters = { lora, dora } as const satisfies Record<string, AdapterKind>
 export type AdapterName = keyof typeof adapters

@@ -2,7 +2,7 @@
 import { Command } from 'commander'
 import { methodOf } from '../adapters/methods.ts'
 import { localFiles } from '../io/local-files.ts'
-import { interpolations } from '../models/vit-config.ts'
+import { interpolations } from '../models/vit/config.ts'
 import { InputError } from '../platform/errors.ts'
 import { listed } from '../platform/listed.ts'
 import { terminal } from '../platform/terminal-node.ts'

@@ -3,11 +3,11 @@ import type { Backend } from '../backend/backend.ts'
 import { type Preprocess, readPreprocessor, type Size } from '../data/preprocess.ts'
 import type { Checkpoint } from '../io/checkpoint.ts'
 import type { Init } from '../nn/layers.ts'
-import type { LoadOptions } from './load.ts'
 import type { ClassifierConfig, Dialect, Loaded, ModelNames, SaveExtra } from './model-kind.ts'
+import type { VitConfig } from './vit/config.ts'
 import { vit } from './vit/kind.ts'
-import type { Vit } from './vit.ts'
-import type { VitConfig } from './vit-config.ts'
+import type { LoadOptions } from './vit/load.ts'
+import type { Vit } from './vit/vit.ts'
 
 /** Any model that can be loaded, and what describes it. */
 export type AnyModel = Vit

@@ -1,5 +1,5 @@
 // How fast a model runs and trains here, on random images: the training step measured is the one that train() takes.
-import type { LoraConfig } from '../adapters/config.ts'
+import type { LoraConfig } from '../adapters/lora-config.ts'
 import type { Method } from '../adapters/methods.ts'
 import { type BackendOptions, createBackend } from '../backend/create.ts'
 import { outputSize } from '../data/preprocess.ts'

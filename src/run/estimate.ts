@@ -1,6 +1,6 @@
 // The memory that training will need, before anything runs: one step of the real loop on a backend that only plans.
 // Not here: how memory is laid out (backend/wasm/planner.ts).
-import type { LoraConfig } from '../adapters/config.ts'
+import type { LoraConfig } from '../adapters/lora-config.ts'
 import { type Method, methods } from '../adapters/methods.ts'
 import type { Backend } from '../backend/backend.ts'
 import { createPlanner } from '../backend/wasm/planner.ts'

@@ -1,5 +1,5 @@
 // What an experiment is given and what it tells: options, rules, events. The runs are in experiment.ts.
-import type { LoraConfig } from '../adapters/config.ts'
+import type { LoraConfig } from '../adapters/lora-config.ts'
 import { type Compared, comparedAs } from '../adapters/methods.ts'
 import type { Backend } from '../backend/backend.ts'
 import type { Device } from '../backend/create.ts'

@@ -1,6 +1,7 @@
 // Makes a loaded model ready for a fine-tuning method and a set of classes.
-import type { LoraConfig } from '../adapters/config.ts'
+
 import { adaptedLayers, freezeBackbone, injectAdapter, isHead, markTrainable, withHead } from '../adapters/inject.ts'
+import type { LoraConfig } from '../adapters/lora-config.ts'
 import { type Method, methodOf } from '../adapters/methods.ts'
 import { fitHead } from '../models/head.ts'
 import { type AnyModel, modelKind } from '../models/registry.ts'

@@ -1,6 +1,6 @@
 // Training a run on one backend: its model and batches, the loop of fit.ts, and the files that this keeps in the run folder.
 import { platform } from '#platform'
-import { saveAdapter } from '../adapters/peft-write.ts'
+import { saveAdapter } from '../adapters/peft/write.ts'
 import type { Backend } from '../backend/backend.ts'
 import type { Dataset } from '../data/dataset.ts'
 import { batchSource } from '../data/loader.ts'

@@ -1,8 +1,8 @@
 // What the settings of a run must be: each by itself, and together. Nothing that was given is left out in silence.
-import type { LoraConfig } from '../adapters/config.ts'
+import type { LoraConfig } from '../adapters/lora-config.ts'
 import { adapterMethods, type Method, methodOf, methods } from '../adapters/methods.ts'
 import { devices } from '../backend/create.ts'
-import { interpolations } from '../models/vit-config.ts'
+import { interpolations } from '../models/vit/config.ts'
 import { InputError } from '../platform/errors.ts'
 import { checkTaskOptions, taskNames, tasks } from '../tasks/registry.ts'
 import { monitorOf } from '../tasks/task.ts'

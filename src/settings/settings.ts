@@ -1,11 +1,11 @@
 // The settings of a run as plain JSON, and their defaults. Not here: what they must be (setting-rules.ts), where a run is
 // kept (run-folder.ts).
-import type { LoraConfig } from '../adapters/config.ts'
+import type { LoraConfig } from '../adapters/lora-config.ts'
 import type { Method } from '../adapters/methods.ts'
 import type { Device } from '../backend/create.ts'
 import { localFiles } from '../io/local-files.ts'
 import type { TaskName } from '../labels/labels.ts'
-import type { Interpolation } from '../models/vit-config.ts'
+import type { Interpolation } from '../models/vit/config.ts'
 
 /** What `onDeviceLost` may be. */
 export const onDeviceLost = ['restart', 'fallback', 'throw'] as const

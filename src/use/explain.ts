@@ -1,7 +1,7 @@
 // Which parts of a picture a model looked at, as a map of its patches. The method is models/rollout.ts.
 import { toRgbImage } from '../data/dataset.ts'
 import { evalTransform, evalWindow } from '../data/transforms.ts'
-import { attentionRollout, patchesOf } from '../models/rollout.ts'
+import { attentionRollout, patchesOf } from '../models/vit/rollout.ts'
 import { NotFiniteError } from '../platform/errors.ts'
 import type { ImageSource } from '../platform/platform.ts'
 import { countNonFinite } from '../tensor/finite.ts'

@@ -10,7 +10,7 @@ import {
 import type { Checkpoint } from '../io/checkpoint.ts'
 import { isRecord } from '../io/json.ts'
 import { type AnyConfig, describeModel, modelKind, parsePreprocessor } from '../models/registry.ts'
-import { architectureIn, isTimm, pretrainedConfig } from '../models/timm.ts'
+import { architectureIn, isTimm, pretrainedConfig } from '../models/vit/timm.ts'
 import { InputError } from '../platform/errors.ts'
 import type { OpenModel } from './open-model.ts'
 

@@ -1,5 +1,5 @@
 // Whether an adapter is put on the model that it was trained on, as far as its files tell.
-import type { Adapter } from '../adapters/peft-folder.ts'
+import type { Adapter } from '../adapters/peft/folder.ts'
 
 /** A model's name without its folders' path, its commit and its case: what a folder and a hub name have in common. */
 function lastPart(name: string): string {

@@ -2,7 +2,7 @@
 import { type Method, methods } from '../adapters/methods.ts'
 import { isRecord, readJsonObject } from '../io/json.ts'
 import { localFiles } from '../io/local-files.ts'
-import { type Interpolation, interpolations } from '../models/vit-config.ts'
+import { type Interpolation, interpolations } from '../models/vit/config.ts'
 import { InputError } from '../platform/errors.ts'
 
 /** What train.ts writes to run.json, as far as others read it. */

@@ -1,7 +1,7 @@
 // The families of vision transformers that one class computes, by Hugging Face's model_type, and in what they differ. Nobody
 // compares their names: what differs is a fact here.
 import { IMAGENET, type Preprocess, processors } from '../../data/preprocess.ts'
-import type { Interpolation } from '../vit-config.ts'
+import type { Interpolation } from './config.ts'
 
 /** What tells a family from the others. */
 export interface VitFamily {

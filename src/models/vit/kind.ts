@@ -1,6 +1,9 @@
 // Vision transformers as the registry has them: one class for ViT, DeiT and DINOv2 with and without registers.
-import { describeVit, type LoadOptions, loadVit } from '../load.ts'
+
 import type { ModelKind } from '../model-kind.ts'
+import { attentionDropoutOf, parseVitConfig, type VitConfig } from './config.ts'
+import { type VitFamilyName, vitFamily, vitFamilyNames } from './families.ts'
+import { describeVit, type LoadOptions, loadVit } from './load.ts'
 import {
   architectureOf,
   baseName,
@@ -11,12 +14,10 @@ import {
   isHeadModule,
   modernName,
   storedShape,
-} from '../names.ts'
-import { saveVit } from '../save.ts'
-import { isTimm } from '../timm.ts'
-import { Vit } from '../vit.ts'
-import { attentionDropoutOf, parseVitConfig, type VitConfig } from '../vit-config.ts'
-import { type VitFamilyName, vitFamily, vitFamilyNames } from './families.ts'
+} from './names.ts'
+import { saveVit } from './save.ts'
+import { isTimm } from './timm.ts'
+import { Vit } from './vit.ts'
 
 export const vit: ModelKind<VitConfig, Vit, LoadOptions> = {
   families: vitFamilyNames,

@@ -1,14 +1,14 @@
 // Which tensor of adapter_model.safetensors is what: every one has a place in the model, or is known to be a copy that nothing
 // reads, or is refused. PEFT leaves the adapter's own name out of what it saves; a raw state dict keeps it.
-import type { SafetensorsFile } from '../io/safetensors.ts'
-import { unwrapNames } from '../io/wrappers.ts'
-import type { Classifier } from '../models/model-kind.ts'
-import { InputError } from '../platform/errors.ts'
-import { listed } from '../platform/listed.ts'
-import { headModules, linearLayers } from './inject.ts'
-import { checkpointName, root, type Spelling, spellingsOf } from './peft-names.ts'
-import { everyPart } from './registry.ts'
-import { parameterNames } from './rules.ts'
+import type { SafetensorsFile } from '../../io/safetensors.ts'
+import { unwrapNames } from '../../io/wrappers.ts'
+import type { Classifier } from '../../models/model-kind.ts'
+import { InputError } from '../../platform/errors.ts'
+import { listed } from '../../platform/listed.ts'
+import { headModules, linearLayers } from '../inject.ts'
+import { everyPart } from '../registry.ts'
+import { parameterNames } from '../rules.ts'
+import { checkpointName, root, type Spelling, spellingsOf } from './names.ts'
 
 export interface Places {
   /** Each adapted layer by its checkpoint name: what it is called in the file, and where its parts are by field. */

@@ -1,6 +1,6 @@
 // Fields of adapter_config.json, each read with care, and those of every adapter: on which layers, and what is saved beside it.
-import { InputError } from '../platform/errors.ts'
-import type { AdapterConfig } from './adapter.ts'
+import { InputError } from '../../platform/errors.ts'
+import type { AdapterConfig } from '../adapter.ts'
 
 export type Json = Readonly<Record<string, unknown>>
 

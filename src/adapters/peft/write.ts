@@ -1,19 +1,19 @@
 // Writing an adapter folder as PEFT does: adapter_config.json and adapter_model.safetensors.
 
-import { adapterFiles } from '../io/checkpoint.ts'
-import { localFiles } from '../io/local-files.ts'
-import { safetensorsParts, type TensorToWrite } from '../io/safetensors-write.ts'
-import type { Classifier } from '../models/model-kind.ts'
-import { namesOf } from '../models/registry.ts'
-import { namedParameters } from '../nn/module.ts'
-import { InputError } from '../platform/errors.ts'
-import type { Parameter } from '../tensor/tensor.ts'
-import { adapterField, storedName } from './adapter.ts'
-import { adaptedLayers, linearLayers } from './inject.ts'
-import { adapterConfigText } from './peft-config.ts'
-import { classic, root, type Spelling, spelt } from './peft-names.ts'
-import { type AnyAdapterConfig, adapterOf } from './registry.ts'
-import { isAllLinear, layerRules, moduleNames, parameterNames, savedBy } from './rules.ts'
+import { adapterFiles } from '../../io/checkpoint.ts'
+import { localFiles } from '../../io/local-files.ts'
+import { safetensorsParts, type TensorToWrite } from '../../io/safetensors-write.ts'
+import type { Classifier } from '../../models/model-kind.ts'
+import { namesOf } from '../../models/registry.ts'
+import { namedParameters } from '../../nn/module.ts'
+import { InputError } from '../../platform/errors.ts'
+import type { Parameter } from '../../tensor/tensor.ts'
+import { adapterField, storedName } from '../adapter.ts'
+import { adaptedLayers, linearLayers } from '../inject.ts'
+import { type AnyAdapterConfig, adapterOf } from '../registry.ts'
+import { isAllLinear, layerRules, moduleNames, parameterNames, savedBy } from '../rules.ts'
+import { adapterConfigText } from './config.ts'
+import { classic, root, type Spelling, spelt } from './names.ts'
 
 const spellingFor = (transformers: 4 | 5): Spelling => ({ modern: transformers === 5, bare: false })
 

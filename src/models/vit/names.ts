@@ -1,6 +1,7 @@
 // The names of a Vit's weights in Hugging Face and timm checkpoints. Only loading, saving and adapters use them.
-import { vitFamily } from './vit/families.ts'
-import type { VitConfig } from './vit-config.ts'
+
+import type { VitConfig } from './config.ts'
+import { vitFamily } from './families.ts'
 
 /** The name that the base model has inside Hugging Face's classification class ('vit', 'dinov2', ...). */
 export function baseName(config: VitConfig): string {

@@ -1,7 +1,8 @@
 // adapter_config.json: PEFT's configurations in their own spelling, read with care and written with every field PEFT 0.20
 // writes. What one adapter alone has in it is in that adapter's file.
-import { commonFields, fail, isOff, type Json, writeCommon } from './peft-fields.ts'
-import { type AnyAdapterConfig, adapterOf, adaptersOfType, peftTypes } from './registry.ts'
+
+import { type AnyAdapterConfig, adapterOf, adaptersOfType, peftTypes } from '../registry.ts'
+import { commonFields, fail, isOff, type Json, writeCommon } from './fields.ts'
 
 /** The version whose files these are. */
 const peftVersion = '0.20.0'

@@ -2,22 +2,22 @@
 // tensors; what is missing or over is named and refused. Not here: which tensor is what (peft-places.ts), what is refused
 // (peft-checks.ts).
 
-import { checkWeights } from '../io/safetensors.ts'
-import { numbered } from '../models/labels.ts'
-import type { Classifier } from '../models/model-kind.ts'
-import { namesOf } from '../models/registry.ts'
-import { namedParameters } from '../nn/module.ts'
-import { InputError } from '../platform/errors.ts'
-import { countNonFinite } from '../tensor/finite.ts'
-import { adapterField, spokenName } from './adapter.ts'
-import { adaptedLayers, adaptLayers, headModules, isHead, linearLayers } from './inject.ts'
-import { checkOthers, checkTargets, parameterSizes } from './peft-checks.ts'
-import type { Adapter } from './peft-folder.ts'
-import { spelt } from './peft-names.ts'
-import { ownConfig } from './peft-own.ts'
-import { findPlaces, type Places } from './peft-places.ts'
-import { type AnyAdapterConfig, adapterOf, everyPart } from './registry.ts'
-import { layerRules } from './rules.ts'
+import { checkWeights } from '../../io/safetensors.ts'
+import { numbered } from '../../models/labels.ts'
+import type { Classifier } from '../../models/model-kind.ts'
+import { namesOf } from '../../models/registry.ts'
+import { namedParameters } from '../../nn/module.ts'
+import { InputError } from '../../platform/errors.ts'
+import { countNonFinite } from '../../tensor/finite.ts'
+import { adapterField, spokenName } from '../adapter.ts'
+import { adaptedLayers, adaptLayers, headModules, isHead, linearLayers } from '../inject.ts'
+import { type AnyAdapterConfig, adapterOf, everyPart } from '../registry.ts'
+import { layerRules } from '../rules.ts'
+import { checkOthers, checkTargets, parameterSizes } from './checks.ts'
+import type { Adapter } from './folder.ts'
+import { spelt } from './names.ts'
+import { ownConfig } from './own.ts'
+import { findPlaces, type Places } from './places.ts'
 
 export interface ApplyOptions {
   /** For what is not stored: nothing, in an adapter that is whole. */

@@ -1,7 +1,7 @@
 // What PEFT calls the layers of a model: the names in memory of transformers 4, which checkpoints keep, or those of transformers 5,
 // of the classification class or of the bare model in it.
-import type { ClassifierConfig } from '../models/model-kind.ts'
-import { namesOf } from '../models/registry.ts'
+import type { ClassifierConfig } from '../../models/model-kind.ts'
+import { namesOf } from '../../models/registry.ts'
 
 /** What every tensor name in an adapter begins with. */
 export const root = 'base_model.model.'

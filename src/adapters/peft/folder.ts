@@ -1,13 +1,13 @@
 // An adapter folder as PEFT or vitune wrote it, opened. Not here: putting it on a model (peft-read.ts).
-import { adapterFiles, checkpointFiles } from '../io/checkpoint.ts'
-import { readJsonObject } from '../io/json.ts'
-import { localFiles } from '../io/local-files.ts'
-import { openSafetensors, type SafetensorsFile } from '../io/safetensors.ts'
-import { InputError } from '../platform/errors.ts'
-import { listed } from '../platform/listed.ts'
-import { parseAdapterConfig, unknownFields } from './peft-config.ts'
-import type { AnyAdapterConfig } from './registry.ts'
-import { layerRules } from './rules.ts'
+import { adapterFiles, checkpointFiles } from '../../io/checkpoint.ts'
+import { readJsonObject } from '../../io/json.ts'
+import { localFiles } from '../../io/local-files.ts'
+import { openSafetensors, type SafetensorsFile } from '../../io/safetensors.ts'
+import { InputError } from '../../platform/errors.ts'
+import { listed } from '../../platform/listed.ts'
+import type { AnyAdapterConfig } from '../registry.ts'
+import { layerRules } from '../rules.ts'
+import { parseAdapterConfig, unknownFields } from './config.ts'
 
 /** An adapter folder, opened and checked; its tensors are read when it is applied. */
 export interface Adapter {

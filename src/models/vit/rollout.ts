@@ -1,11 +1,11 @@
 // Attention rollout (Abnar & Zuidema 2020, arXiv:2005.00928): through which tokens the classifier's input came, by
 // multiplying the attention of all layers. It tells where the model looked, not why it decided.
-import { Context } from '../nn/context.ts'
-import { add, affine, broadcastTo } from '../ops/elementwise.ts'
-import { matmul } from '../ops/linear.ts'
-import { reshape, slice } from '../ops/view.ts'
-import { scope } from '../tensor/scope.ts'
-import { type Tensor, tensor } from '../tensor/tensor.ts'
+import { Context } from '../../nn/context.ts'
+import { add, affine, broadcastTo } from '../../ops/elementwise.ts'
+import { matmul } from '../../ops/linear.ts'
+import { reshape, slice } from '../../ops/view.ts'
+import { scope } from '../../tensor/scope.ts'
+import { type Tensor, tensor } from '../../tensor/tensor.ts'
 import type { Vit } from './vit.ts'
 
 /** Tokens before the first patch: class, distillation and register tokens. */

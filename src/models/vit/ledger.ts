@@ -1,6 +1,6 @@
 // What a checkpoint holds over what its model needs: known to be harmless, or refused with what it usually means.
-import { InputError } from '../platform/errors.ts'
-import { listed } from '../platform/listed.ts'
+import { InputError } from '../../platform/errors.ts'
+import { listed } from '../../platform/listed.ts'
 
 /** Tensors that change nothing a classifier says, and why. */
 const harmless: readonly [RegExp, string][] = [

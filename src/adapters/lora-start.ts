@@ -1,7 +1,7 @@
 // The values that lora_A and lora_B start with, as PEFT draws them.
 import { InputError } from '../platform/errors.ts'
 import type { Rng } from '../tensor/philox.ts'
-import type { LoraConfig } from './config.ts'
+import type { LoraConfig } from './lora-config.ts'
 
 export interface Start {
   /** (R, in) */

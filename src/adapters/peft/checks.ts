@@ -1,15 +1,15 @@
 // Whether an adapter holds exactly what its settings ask for, and nothing that this model has no place for.
-import { adapterFiles } from '../io/checkpoint.ts'
-import type { Classifier } from '../models/model-kind.ts'
-import { namesOf } from '../models/registry.ts'
-import { namedParameters } from '../nn/module.ts'
-import { InputError } from '../platform/errors.ts'
-import { listed } from '../platform/listed.ts'
-import { headModules } from './inject.ts'
-import type { Adapter } from './peft-folder.ts'
-import { spelt } from './peft-names.ts'
-import type { Places } from './peft-places.ts'
-import type { LayerRules } from './rules.ts'
+import { adapterFiles } from '../../io/checkpoint.ts'
+import type { Classifier } from '../../models/model-kind.ts'
+import { namesOf } from '../../models/registry.ts'
+import { namedParameters } from '../../nn/module.ts'
+import { InputError } from '../../platform/errors.ts'
+import { listed } from '../../platform/listed.ts'
+import { headModules } from '../inject.ts'
+import type { LayerRules } from '../rules.ts'
+import type { Adapter } from './folder.ts'
+import { spelt } from './names.ts'
+import type { Places } from './places.ts'
 
 /** Throws unless exactly the layers that the settings name have adapters. */
 export function checkTargets(folder: string, wanted: readonly { name: string }[], { adapted }: Places): void {

@@ -1,5 +1,5 @@
 // Position embeddings for another grid of patches, as torch.nn.functional.interpolate computes them (align_corners false).
-import type { Interpolation } from './vit-config.ts'
+import type { Interpolation } from './config.ts'
 
 /** Keys' cubic convolution kernel; PyTorch uses a = -0.75 plain and -0.5 antialiased. */
 function cubic(x: number, a: number): number {

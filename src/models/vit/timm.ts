@@ -1,9 +1,9 @@
 // The VitConfig of a timm-named checkpoint: from its tensors' shapes, timm's config.json, and what timm's name of the
 // architecture says (timm-table.ts). Nothing is guessed: what none of them says is refused.
-import { InputError } from '../platform/errors.ts'
-import { type Labels, labelsOf, numbered, readLabels } from './labels.ts'
+import { InputError } from '../../platform/errors.ts'
+import { type Labels, labelsOf, numbered, readLabels } from '../labels.ts'
+import type { VitConfig } from './config.ts'
 import { type TimmArchitecture, timmArchitecture } from './timm-table.ts'
-import type { VitConfig } from './vit-config.ts'
 
 type Json = Record<string, unknown>
 type Shapes = ReadonlyMap<string, readonly number[]>

@@ -1,7 +1,7 @@
 // What a ViT of any supported kind is made of, read and checked from a Hugging Face config.json. timm names: see timm.ts.
-import { InputError } from '../platform/errors.ts'
-import { labelsOf } from './labels.ts'
-import { type VitFamily, type VitFamilyName, vitFamilies, vitFamilyNames } from './vit/families.ts'
+import { InputError } from '../../platform/errors.ts'
+import { labelsOf } from '../labels.ts'
+import { type VitFamily, type VitFamilyName, vitFamilies, vitFamilyNames } from './families.ts'
 
 /** What the classifier reads: the class token, class token with the mean of the patches, or DeiT's two tokens. */
 export type Pooling = 'cls' | 'cls+mean' | 'mean' | 'distilled'

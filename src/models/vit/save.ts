@@ -1,18 +1,18 @@
 // Vision transformers to model folders that Hugging Face's library, or timm, reads.
 
-import { checkpointFiles } from '../io/checkpoint.ts'
-import { localFiles } from '../io/local-files.ts'
-import { safetensorsParts, type TensorToWrite } from '../io/safetensors-write.ts'
-import { namedParameters } from '../nn/module.ts'
-import { InputError, NotFiniteError } from '../platform/errors.ts'
-import type { Data } from '../platform/platform.ts'
-import { countNonFinite } from '../tensor/finite.ts'
-import type { Parameter } from '../tensor/tensor.ts'
-import type { Dialect, SaveExtra } from './model-kind.ts'
+import { checkpointFiles } from '../../io/checkpoint.ts'
+import { localFiles } from '../../io/local-files.ts'
+import { safetensorsParts, type TensorToWrite } from '../../io/safetensors-write.ts'
+import { namedParameters } from '../../nn/module.ts'
+import { InputError, NotFiniteError } from '../../platform/errors.ts'
+import type { Data } from '../../platform/platform.ts'
+import { countNonFinite } from '../../tensor/finite.ts'
+import type { Parameter } from '../../tensor/tensor.ts'
+import type { Dialect, SaveExtra } from '../model-kind.ts'
+import { parseVitConfig, type VitConfig } from './config.ts'
+import { vitFamily } from './families.ts'
 import { architectureOf, huggingFaceName, storedShape, timmName } from './names.ts'
-import { vitFamily } from './vit/families.ts'
 import type { Vit } from './vit.ts'
-import { parseVitConfig, type VitConfig } from './vit-config.ts'
 
 /** config.json of the model as it is now: input size, classes and all. */
 export function configJson(config: VitConfig): Record<string, unknown> {

@@ -1,6 +1,6 @@
 // What the name of a timm architecture says and the shapes of its tensors cannot: heads, activation, tokens, and how the
 // images of its default weights are prepared. From the registered models of timm 1.0.31 (vision_transformer.py, deit.py).
-import { InputError } from '../platform/errors.ts'
+import { InputError } from '../../platform/errors.ts'
 
 /** One of timm's plain vision transformers, with a class token that the classifier reads. */
 export interface TimmArchitecture {

@@ -1,15 +1,15 @@
 // The settings that an adapter on a model is saved with again: its own, in this model's names, without what is idle in it.
-import { adapterFiles } from '../io/checkpoint.ts'
-import type { Classifier } from '../models/model-kind.ts'
-import { listed } from '../platform/listed.ts'
-import { headModules, linearLayers } from './inject.ts'
-import { parameterSizes } from './peft-checks.ts'
-import type { Adapter } from './peft-folder.ts'
-import { classic, type Spelling, spelt } from './peft-names.ts'
-import type { Places } from './peft-places.ts'
-import { respellSaved } from './peft-write.ts'
-import type { AnyAdapterConfig } from './registry.ts'
-import { idleModules, idlePatterns, idleTargets, type LayerRules, moduleNames } from './rules.ts'
+import { adapterFiles } from '../../io/checkpoint.ts'
+import type { Classifier } from '../../models/model-kind.ts'
+import { listed } from '../../platform/listed.ts'
+import { headModules, linearLayers } from '../inject.ts'
+import type { AnyAdapterConfig } from '../registry.ts'
+import { idleModules, idlePatterns, idleTargets, type LayerRules, moduleNames } from '../rules.ts'
+import { parameterSizes } from './checks.ts'
+import type { Adapter } from './folder.ts'
+import { classic, type Spelling, spelt } from './names.ts'
+import type { Places } from './places.ts'
+import { respellSaved } from './write.ts'
 
 /** The configuration in this model's names, without what stands for nothing in it; says what is not as the settings say. */
 export function ownConfig(
