@@ -1,4 +1,7 @@
 // LoRA and DoRA layers: what they match, what trains, what they cost, merging. Adapter files are in adapter-files.test.ts.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
@@ -10,6 +13,7 @@ import {
   DoraAdapter,
   disposeModule,
   dropout,
+  type FitState,
   freezeBackbone,
   InputError,
   injectAdapter,
@@ -27,15 +31,18 @@ import {
   namedParameters,
   parameter,
   Rng,
+  readCheckpoint,
   removeAdapters,
   scope,
   setTrainable,
   square,
   strength,
+  type Tensor,
   tensor,
   trainableParameters,
   Vit,
   valueAndGrad,
+  writeCheckpoint,
   zeros,
 } from 'vitune'
 import { backends, checkTensors, counted, near, numbers, take } from './grad-check.ts'
@@ -600,6 +607,24 @@ test('an adapter with a bias of its own is not merged, and stays as it was', asy
   assert.is(adaptedLayers(model).length, 6)
   assert.is(backend.memory().buffers, live)
   disposeModule(model)
+})
+
+test('a training state of an earlier version, with adapters in the place of layers, finds their parameters', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'vitune-state-'))
+  const backend = createReference()
+  const path = join(folder, 'checkpoint.safetensors')
+  const at = 'blocks.0.attention.query'
+  const names = [`weight.${at}.loraA`, `weight.${at}.bias`, `optimizer.${at}.magnitude.m`, `weight.${at}.adapter.loraB`]
+  const saved = names.map((name, i): [string, Tensor] => [name, tensor(backend, Float32Array.of(i), [1])])
+  const numbers = { step: 1, epoch: 1, batch: 0, optimizerSteps: 1 } as FitState['numbers']
+  await writeCheckpoint(path, { numbers, tensors: saved })
+  const read = new Map((await readCheckpoint(backend, path)).tensors)
+  const found = [`${at}.adapter.loraA`, `${at}.bias`, `${at}.adapter.magnitude.m`, `${at}.adapter.loraB`]
+  assert.equal([...read.keys()].map((name) => name.slice(name.indexOf('.') + 1)).sort(), [...found].sort())
+  assert.equal(Array.from(await read.get(`weight.${at}.adapter.loraA`)!.data()), [0])
+  for (const [, t] of [...saved, ...read]) t.dispose()
+  assert.is(backend.memory().buffers, 0)
+  rmSync(folder, { recursive: true })
 })
 
 test('linear layers are listed under the names of their checkpoint', () => {

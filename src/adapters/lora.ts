@@ -1,4 +1,4 @@
-// LoRA (Hu et al., arXiv:2106.09685) with PEFT's meanings: y = W x + b + s B A x. How A and B start is in start.ts.
+// LoRA (Hu et al., arXiv:2106.09685) with PEFT's meanings: y = W x + b + s B A x. How A and B start is in lora-start.ts.
 import type { Context } from '../nn/context.ts'
 import { type ForwardOptions, type Linear, LinearAdapter } from '../nn/layers.ts'
 import { disposeModule } from '../nn/module.ts'

@@ -29,3 +29,8 @@ export const adaptersOfType = (type: unknown): AnyKind[] => kinds.filter(({ peft
 export const everyPart: readonly AdapterPart[] = [
   ...new Map(kinds.flatMap(({ parts }) => parts).map((part) => [part.field, part])).values(),
 ]
+
+const formerly = new RegExp(`(?<!\\.adapter)\\.(${everyPart.map(({ field }) => field).join('|')})(?=\\.|$)`)
+
+/** The path of an adapter's parameter where an earlier version put that on the layer itself: 'query.loraA'. */
+export const currentPath = (path: string): string => path.replace(formerly, '.adapter.$1')

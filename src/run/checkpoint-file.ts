@@ -1,6 +1,8 @@
 // The training checkpoint: one safetensors file with every trained weight and moment; in its metadata the counters, the
 // run that it belongs to, and a checksum of all this. One file, written whole: a run is never left half saved.
+
 import { platform } from '#platform'
+import { currentPath } from '../adapters/registry.ts'
 import type { Backend } from '../backend/backend.ts'
 import { isRecord, parseJson } from '../io/json.ts'
 import { openSafetensors, type SafetensorsFile } from '../io/safetensors.ts'
@@ -131,7 +133,7 @@ export async function readCheckpoint(
       const { shape } = file.info(name)
       const data = await file.read(name)
       digests.push(await digestOf(name, shape, data))
-      tensors.push([name, tensor(backend, data, shape)])
+      tensors.push([currentPath(name), tensor(backend, data, shape)])
     }
     // Those of earlier versions have none.
     const sum = await checksum(metadata, digests)

@@ -1,4 +1,4 @@
-// Which parts of a picture a model looked at, as a map of its patches. The method is models/rollout.ts.
+// Which parts of a picture a model looked at, as a map of its patches. The method is models/vit/rollout.ts.
 import { toRgbImage } from '../data/dataset.ts'
 import { evalTransform, evalWindow } from '../data/transforms.ts'
 import { attentionRollout, patchesOf } from '../models/vit/rollout.ts'

@@ -1,4 +1,4 @@
-// An adapter folder as PEFT or vitune wrote it, opened. Not here: putting it on a model (peft-read.ts).
+// An adapter folder as PEFT or vitune wrote it, opened. Not here: putting it on a model (read.ts).
 import { adapterFiles, checkpointFiles } from '../../io/checkpoint.ts'
 import { readJsonObject } from '../../io/json.ts'
 import { localFiles } from '../../io/local-files.ts'

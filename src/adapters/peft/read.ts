@@ -1,6 +1,6 @@
 // Putting an adapter folder on a model: every tensor finds its place, and everything that adapter_config.json asks for has its
-// tensors; what is missing or over is named and refused. Not here: which tensor is what (peft-places.ts), what is refused
-// (peft-checks.ts).
+// tensors; what is missing or over is named and refused. Not here: which tensor is what (places.ts), what is refused
+// (checks.ts).
 
 import { checkWeights } from '../../io/safetensors.ts'
 import { numbered } from '../../models/labels.ts'
