@@ -194,6 +194,7 @@ export { type ForwardVit, Vit } from './models/vit/vit.ts'
 export { type Interpolation, parseVitConfig, type VitConfig } from './models/vit/config.ts'
 
 // adapters
+export type { AdapterConfig, AdapterKind } from './adapters/adapter.ts'
 export { type LoraConfig, loraConfig, loraDefaults } from './adapters/lora-config.ts'
 export {
   adaptedLayers,

@@ -6,12 +6,13 @@ import { defaults, defined } from '../settings/settings.ts'
 import { type App, currentDataset, pictureCount, type State } from './app.ts'
 import { field, h } from './dom.ts'
 
-const methods: readonly [Method, string][] = [
-  ['lora', 'Adds small matrices to the attention layers and trains those. A good start; the adapter is small.'],
-  ['dora', 'LoRA that also learns the length of each weight row. Often a little better, a little slower.'],
-  ['linear', 'Trains the last layer only. The fastest, for classes that the model nearly knows.'],
-  ['full', 'Trains every weight. Needs the most memory and pictures; the download is a whole model.'],
-]
+/** What the page says of each, in its order. */
+const hints: Readonly<Record<Method, string>> = {
+  lora: 'Adds small matrices to the attention layers and trains those. A good start; the adapter is small.',
+  dora: 'LoRA that also learns the length of each weight row. Often a little better, a little slower.',
+  linear: 'Trains the last layer only. The fastest, for classes that the model nearly knows.',
+  full: 'Trains every weight. Needs the most memory and pictures; the download is a whole model.',
+}
 
 export interface SettingsForm {
   readonly element: HTMLElement
@@ -29,7 +30,7 @@ export function defaultsFor(pictures: number): { epochs: number; batchSize: numb
 
 /** The form; `onDevice` is called when another device is wanted. */
 export function createSettings(app: App, onDevice: (device: Device) => void): SettingsForm {
-  const radios = methods.map(([value, hint]) => {
+  const radios = (Object.entries(hints) as [Method, string][]).map(([value, hint]) => {
     const input = h('input', {
       type: 'radio',
       name: 'method',
