@@ -1,4 +1,4 @@
-// Test files of the repository in a real headless Chromium: every kernel, the promises of a backend, the ten losses. Each
+// Test files of the repository in a real headless Chromium: every kernel, the promises of a backend, the ten losses, multi-label. Each
 // file is bundled for a page with the browser build as `vitune`, and each of its tests is a test of the same name here.
 import { readdirSync, statSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
@@ -8,7 +8,7 @@ import { build } from 'esbuild'
 import { test } from 'uvu'
 import { openPage } from './chromium.mjs'
 
-const files = ['kernels', 'backend', 'losses']
+const files = ['kernels', 'backend', 'losses', 'multilabel']
 const here = fileURLToPath(new URL('.', import.meta.url))
 
 /** What takes another's place in a page. */
