@@ -1,5 +1,6 @@
-// Test files of the repository in a real headless Chromium: every kernel, the promises of a backend, the ten losses, multi-label. Each
-// file is bundled for a page with the browser build as `vitune`, and each of its tests is a test of the same name here.
+// Test files of the repository in a real headless Chromium: every kernel, the promises of a backend, the ten losses,
+// multi-label. Each file is bundled for a page with the browser build as `vitune`, and each of its tests is a test of the
+// same name here.
 import { readdirSync, statSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
 import { join } from 'node:path'
