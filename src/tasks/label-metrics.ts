@@ -8,13 +8,14 @@ export const sigmoidOf = (logit: number): number => 1 / (1 + Math.exp(-logit))
 export const share = (a: number, b: number): number => (b > 0 ? a / b : 0)
 
 export const total = (values: Iterable<number>): number => [...values].reduce((a, b) => a + b, 0)
-const meanOf = (values: readonly number[]) => share(total(values), values.length)
+/** 0 of nothing. */
+export const meanOf = (values: readonly number[]) => share(total(values), values.length)
 
 /** F1 of counts; 0 where nothing is there nor found. */
-const f1Of = ({ tp, fp, fn }: { tp: number; fp: number; fn: number }): number => share(2 * tp, 2 * tp + fp + fn)
+export const f1Of = ({ tp, fp, fn }: { tp: number; fp: number; fn: number }): number => share(2 * tp, 2 * tp + fp + fn)
 
 /** The outputs for one label. Ordered by logits, since scores near 0 and 1 run together. */
-class LabelScores {
+export class LabelScores {
   private readonly logits: number[] = []
   private readonly there: boolean[] = []
   constructor(

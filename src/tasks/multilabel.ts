@@ -3,7 +3,7 @@
 import { type LabelSpace, multilabelLabels } from '../labels/labels.ts'
 import { sum } from '../ops/reduce.ts'
 import { reshape } from '../ops/view.ts'
-import { InputError } from '../platform/errors.ts'
+import { each } from './each.ts'
 import { labelMetrics, share, sigmoidOf, total } from './label-metrics.ts'
 import { labelLosses } from './losses.ts'
 import type { Task, TaskKind, TaskOptions } from './task.ts'
@@ -18,23 +18,6 @@ const monitors = {
 } as const
 
 const text = (labels: readonly string[]) => labels.join(', ')
-
-/** One number for all labels or one for each, as one for each. */
-function each(
-  name: string,
-  given: number | readonly number[],
-  count: number,
-  says: string,
-  fits: (n: number) => boolean,
-) {
-  const values = typeof given === 'number' ? new Array<number>(count).fill(given) : given
-  if (values.length !== count) {
-    throw new InputError(`${name}: must be one for each of ${count} labels, got ${values.length}`)
-  }
-  const wrong = values.find((value) => !fits(value))
-  if (wrong !== undefined) throw new InputError(`${name}: must be ${says}, got ${wrong}`)
-  return values
-}
 
 function create(labels: LabelSpace, { loss = 'aal', threshold = 0.5, positiveWeights }: TaskOptions = {}): Task {
   const { names } = labels
