@@ -250,12 +250,14 @@ export { type SeenImages, seenImages, type Tested, type TestImages, testedOf } f
 export {
   type ImageLabels,
   type LabelSpace,
+  type LabelTree,
   hierarchicalLabels,
   multiclassLabels,
   multilabelLabels,
   type TaskName,
 } from './labels/labels.ts'
 export type { Model } from './nn/model.ts'
+export { hierarchical } from './tasks/hierarchical.ts'
 export { multiclass } from './tasks/multiclass.ts'
 export { multilabel } from './tasks/multilabel.ts'
 export { createTask, taskNames } from './tasks/registry.ts'

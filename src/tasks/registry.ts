@@ -1,14 +1,16 @@
 // The tasks that there are. What differs between them is asked of these entries; nobody compares their names.
-
 import type { LabelSpace, TaskName } from '../labels/labels.ts'
 import { InputError } from '../platform/errors.ts'
+import { hierarchicalTask } from './hierarchical.ts'
 import { multiclassTask } from './multiclass.ts'
 import { multilabelTask } from './multilabel.ts'
 import type { Task, TaskKind, TaskOptions } from './task.ts'
 
-export const tasks = { multiclass: multiclassTask, multilabel: multilabelTask } as unknown as Readonly<
-  Record<TaskName, TaskKind>
->
+export const tasks: Readonly<Record<TaskName, TaskKind>> = {
+  multiclass: multiclassTask,
+  multilabel: multilabelTask,
+  hierarchical: hierarchicalTask,
+}
 
 export const taskNames = Object.keys(tasks) as TaskName[]
 

@@ -92,7 +92,13 @@ export interface TaskOptions {
   positiveWeights?: readonly number[] | undefined
   /** Weight of the loss that holds the levels of a tree together; 0, the default, is none. */
   pathConsistency?: number | undefined
+  /** Which labels of a tree are given together: those of the most probable whole, or the most probable of each level. */
+  decoding?: Decoding | undefined
 }
+
+/** How labels of a tree are decided; the first is the default. */
+export const decodings = ['path', 'threshold'] as const
+export type Decoding = (typeof decodings)[number]
 
 /** A task as the registry has it. */
 export interface TaskKind {
