@@ -1,10 +1,11 @@
 // What a kind of model is. Each is a folder beside this file and a line in registry.ts; nobody else compares the names of its
 // families.
 import type { Backend } from '../backend/backend.ts'
-import type { Preprocess } from '../data/preprocess.ts'
 import type { Checkpoint } from '../io/checkpoint.ts'
 import type { Init, Linear } from '../nn/layers.ts'
 import type { Model } from '../nn/model.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+import type { ModelImages, Published } from './images.ts'
 
 /** Whose names a checkpoint has. */
 export type Dialect = 'huggingface' | 'timm'
@@ -83,10 +84,12 @@ export interface ModelKind<C extends ClassifierConfig, M extends Classifier, Loa
   build(backend: Backend, config: C, init: Init): M
   load(backend: Backend, checkpoint: Checkpoint, options?: LoadOptions): Promise<Loaded<M>>
   save(model: M, folder: string, dialect?: Dialect, extra?: SaveExtra): Promise<void>
-  /** What published checkpoints of a family do with images; stands in where a checkpoint does not say it. */
-  images(family: string): Preprocess
+  /** What is known of a family's published checkpoints; stands in where a checkpoint does not say it. */
+  published(family: string): Published
+  /** What a checkpoint of that configuration says of its images. Throws an InputError where that cannot be known. */
+  imagesOf(checkpoint: Checkpoint, config: C): ModelImages
+  /** How much of each patch of images is in what the classifier reads, (B, patches) row by row of the image. */
+  lookedAt(model: M, images: Tensor): Tensor
   /** What training leaves out though config.json asks for it, each as what follows 'trains without'. */
   leavesOut(json: Readonly<Record<string, unknown>>): string[]
-  /** Whether it is used at a smaller input size than it is made for. */
-  usedSmaller(config: C): boolean
 }

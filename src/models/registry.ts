@@ -46,7 +46,7 @@ export function parseModelConfig(json: Readonly<Record<string, unknown>>): AnyCo
  */
 export function parsePreprocessor(json: unknown, family: string, own?: Size): Preprocess {
   const kind = kinds.find((one) => one.families.includes(family))
-  return readPreprocessor(json, kind ? kind.images(family) : kinds[0].images(families[0]!), own)
+  return readPreprocessor(json, (kind ? kind.published(family) : kinds[0].published(families[0]!)).images, own)
 }
 
 /** A model of this description; `init` starts every matrix and embedding. */

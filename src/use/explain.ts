@@ -1,7 +1,7 @@
-// Which parts of a picture a model looked at, as a map of its patches. The method is models/vit/rollout.ts.
+// Which parts of a picture a model looked at, as a map of its patches. How is the model's to say (models/vit/rollout.ts).
 import { toRgbImage } from '../data/dataset.ts'
 import { evalTransform, evalWindow } from '../data/transforms.ts'
-import { attentionRollout, patchesOf } from '../models/vit/rollout.ts'
+import { modelKind } from '../models/registry.ts'
 import { NotFiniteError } from '../platform/errors.ts'
 import type { ImageSource } from '../platform/platform.ts'
 import { countNonFinite } from '../tensor/finite.ts'
@@ -32,7 +32,7 @@ export async function explain(
   const input = new Float32Array(3 * height * width)
   transform.apply(decoded, new Rng(0), input)
   const patches = scope(() =>
-    patchesOf(model, attentionRollout(model, tensor(model.backend, input, [1, 3, height, width]))),
+    modelKind(model.config).lookedAt(model, tensor(model.backend, input, [1, 3, height, width])),
   )
   const heat = (await patches.data()) as Float32Array
   patches.dispose()

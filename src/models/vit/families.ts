@@ -1,10 +1,11 @@
 // The families of vision transformers that one class computes, by Hugging Face's model_type, and in what they differ. Nobody
 // compares their names: what differs is a fact here.
-import { IMAGENET, type Preprocess, processors } from '../../data/preprocess.ts'
+import { IMAGENET, processors } from '../../data/preprocess.ts'
+import type { Published } from '../images.ts'
 import type { Interpolation } from './config.ts'
 
 /** What tells a family from the others. */
-export interface VitFamily {
+export interface VitFamily extends Published {
   /** Hugging Face's class for classification, which saved models name. */
   readonly architecture: string
   /** Its class that reads both tokens, where it has two. */
@@ -23,10 +24,6 @@ export interface VitFamily {
   readonly words: Readonly<Record<'norm1' | 'norm2' | 'mlp.fc1' | 'mlp.fc2', string>>
   /** Whether transformers 5 renamed the list of blocks and the MLP, beside the attention of all. */
   readonly respelt: boolean
-  /** What published checkpoints do with images; stands in where a checkpoint does not say it. */
-  readonly images: Preprocess
-  /** Whether it is used at a smaller input size than its position embeddings are made for. */
-  readonly usedSmaller: boolean
 }
 
 const plain = {

@@ -2,7 +2,8 @@
 
 import type { ModelKind } from '../model-kind.ts'
 import { attentionDropoutOf, parseVitConfig, type VitConfig } from './config.ts'
-import { type VitFamilyName, vitFamily, vitFamilyNames } from './families.ts'
+import { type VitFamilyName, vitFamilies, vitFamilyNames } from './families.ts'
+import { vitImages } from './images.ts'
 import { describeVit, type LoadOptions, loadVit } from './load.ts'
 import {
   architectureOf,
@@ -15,6 +16,7 @@ import {
   modernName,
   storedShape,
 } from './names.ts'
+import { attentionRollout, patchesOf } from './rollout.ts'
 import { saveVit } from './save.ts'
 import { isTimm } from './timm.ts'
 import { Vit } from './vit.ts'
@@ -40,10 +42,11 @@ export const vit: ModelKind<VitConfig, Vit, LoadOptions> = {
   build: (backend, config, init) => new Vit(backend, config, init),
   load: loadVit,
   save: saveVit,
-  images: (family) => vitFamily({ family: family as VitFamilyName }).images,
+  published: (family) => vitFamilies[family as VitFamilyName],
+  imagesOf: vitImages,
+  lookedAt: (model, images) => patchesOf(model, attentionRollout(model, images)),
   leavesOut(json) {
     const dropped = attentionDropoutOf(json)
     return dropped > 0 ? [`the attention dropout of ${dropped}`] : []
   },
-  usedSmaller: (config) => vitFamily(config).usedSmaller,
 }
