@@ -1,4 +1,5 @@
-// Builds dist/: index.js, cli.js and start.js for Node (shared chunks), browser.js with nothing left to import, demo/.
+// Builds dist/: for Node index.js, one file a further address of the package, cli.js and start.js (shared chunks); browser.js
+// with nothing left to import, which the further addresses' browser-*.js take their names from; demo/.
 // `#platform` becomes platform/node.ts or platform/browser.ts; `wasm:kernels` the compiled kernels, packed in base64;
 // `worker:image-worker` the text of what makes images there.
 // Type declarations are not made here (.ci/tsconfig.types.json).
@@ -218,8 +219,26 @@ const worker = (build) => {
 // What a page loads is made small.
 const plugins = (name) => [platform(name), wasm, imageWorker(name), worker(name === 'browser'), compiler()]
 
+/** The further addresses of the package: `vitune/NAME` is src/public/NAME.ts. */
+const names = readdirSync(join(root, 'src/public')).map((file) => file.replace('.ts', ''))
+const addressFile = (name) => `src/public/${name}.ts`
+
+/**
+ * A page's code is all in browser.js, where one class is one class. It gives the further addresses, browser-NAME.js, what they
+ * export under short names; these export what their source does and nothing more.
+ */
+const addresses = {
+  name: 'addresses',
+  buildStart() {
+    const entry = { type: 'chunk', preserveSignature: 'strict' }
+    for (const name of names)
+      this.emitFile({ ...entry, id: join(root, addressFile(name)), fileName: `browser-${name}.js` })
+  },
+}
+
 const entries = {
   index: 'src/index.ts',
+  ...Object.fromEntries(names.map((name) => [name, addressFile(name)])),
   'platform-node': 'src/platform/node.ts',
   cli: 'src/cli/main.ts',
   start: 'benchmarks/start.ts',
@@ -238,10 +257,15 @@ export default [
     plugins: [...plugins('node'), tidy],
   },
   {
-    input: 'src/index.ts',
-    output: { file: 'dist/browser.js', inlineDynamicImports: true },
+    input: { browser: 'src/index.ts' },
+    preserveEntrySignatures: 'allow-extension',
+    output: {
+      dir: 'dist',
+      entryFileNames: '[name].js',
+      manualChunks: (id) => (names.some((name) => id === join(root, addressFile(name))) ? undefined : 'browser'),
+    },
     external,
-    plugins: [...plugins('browser'), refusePackages],
+    plugins: [addresses, ...plugins('browser'), refusePackages],
   },
   {
     input: 'src/platform/browser.ts',

@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import sharp from 'sharp'
-import { Rng, train } from 'vitune'
+import { train } from 'vitune'
+import { Rng } from 'vitune/tensor'
 
 const count = Number(process.argv[2] ?? 200)
 const model = fileURLToPath(new URL('vit-cifar100', import.meta.url))

@@ -23,7 +23,7 @@ function codeOf(relaxed: boolean): string {
       ...flags,
       ...['--no-liftoff', '--no-wasm-lazy-compilation', '--print-wasm-code', '--input-type=module', '--eval'],
       // Compiling keeps no process alive everywhere.
-      `setInterval(() => {}, 1000); const { createWasm } = await import('vitune'); await createWasm(${options}); process.exit()`,
+      `setInterval(() => {}, 1000); const { createWasm } = await import('vitune/tensor'); await createWasm(${options}); process.exit()`,
     ],
     { encoding: 'utf8', maxBuffer: 1e9, cwd: new URL('..', import.meta.url) },
   )

@@ -2,7 +2,7 @@
 // Prints GFLOP/s (median, p10, p90 of the runs) for one thread and all asked for; `--json` prints one object instead.
 // Usage: node --import tsx benchmarks/matmul.ts [--threads 1,2] [--runs 20] [--plain] [--only TEXT] [--json]
 import { parseArgs } from 'node:util'
-import { type Backend, type Buf, createWasm, Rng } from 'vitune'
+import { type Backend, type Buf, createWasm, Rng } from 'vitune/tensor'
 
 const { values } = parseArgs({
   options: {

@@ -17,7 +17,7 @@ import {
   type Tensor,
   tensor,
   transpose,
-} from 'vitune'
+} from 'vitune/tensor'
 
 const [a, b, c] = [3.4445, -4.775, 2.0315]
 

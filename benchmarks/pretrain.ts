@@ -5,32 +5,13 @@ import { existsSync, mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import sharp from 'sharp'
-import {
-  createWasm,
-  epochOrder,
-  evalTransform,
-  evaluate,
-  exportTensors,
-  type FitState,
-  fit,
-  loadBatches,
-  loadVit,
-  memoryDataset,
-  multiclass,
-  namedParameters,
-  openCheckpoint,
-  parsePreprocessor,
-  parseVitConfig,
-  type RgbImage,
-  Rng,
-  readCheckpoint,
-  saveVit,
-  type Transform,
-  truncatedNormal,
-  Vit,
-  writeCheckpoint,
-  writeSafetensors,
-} from 'vitune'
+import { evaluate, memoryDataset, type RgbImage } from 'vitune'
+import { epochOrder, evalTransform, loadBatches, type Transform } from 'vitune/data'
+import { openCheckpoint, writeSafetensors } from 'vitune/io'
+import { exportTensors, loadVit, parsePreprocessor, parseVitConfig, saveVit, Vit } from 'vitune/models'
+import { namedParameters, truncatedNormal } from 'vitune/nn'
+import { createWasm, Rng } from 'vitune/tensor'
+import { type FitState, fit, multiclass, readCheckpoint, writeCheckpoint } from 'vitune/train'
 import { muon } from './muon.ts'
 
 const { values: flags, positionals } = parseArgs({

@@ -2,7 +2,8 @@
 // runs do not train on. The test images have no part in it. Run by hand after npm run build:
 // node --import tsx benchmarks/start-rates.ts [METHOD=RATE,RATE...]...
 import { fileURLToPath } from 'node:url'
-import { createBackend, type ExperimentMethod, experiment, memoryDataset, Rng } from 'vitune'
+import { createBackend, type ExperimentMethod, experiment, memoryDataset } from 'vitune'
+import { Rng } from 'vitune/tensor'
 import { loadStartDatasets, type StartDataset } from './data/datasets.ts'
 import { settings, trainPerClass } from './start-settings.ts'
 

@@ -18,8 +18,8 @@ import {
   memoryDataset,
   renderReport,
   renderTable,
-  writeFileAtomic,
 } from '../src/index.ts'
+import { writeFileAtomic } from '../src/io/local-files.ts'
 import { terminal } from '../src/platform/terminal-node.ts'
 import { count, list, methodName } from '../src/report/format.ts'
 import { loadStartDatasets, type StartDataset, subset, writeImageFolder } from './data/datasets.ts'

@@ -1,7 +1,7 @@
 // Stored adapters with something changed: fields of their settings, tensors left out, renamed or of another shape.
 import { cpSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { openSafetensors, type TensorToWrite, writeSafetensors } from 'vitune'
+import { openSafetensors, type TensorToWrite, writeSafetensors } from 'vitune/io'
 import { fixtures } from './small-vit.ts'
 
 export type Json = Record<string, unknown>

@@ -3,27 +3,21 @@ import { cpSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { InputError, openModel } from 'vitune'
 import {
   adaptedLayers,
   applyAdapter,
-  type Backend,
-  disposeModule,
-  fitHead,
-  InputError,
   injectAdapter,
   type LoraConfig,
   loraConfig,
-  namedParameters,
   openAdapter,
-  openModel,
-  openSafetensors,
-  Rng,
   removeAdapters,
   saveAdapter,
-  setTrainable,
-  truncatedNormal,
-  type Vit,
-} from 'vitune'
+} from 'vitune/adapters'
+import { openSafetensors } from 'vitune/io'
+import { fitHead, type Vit } from 'vitune/models'
+import { disposeModule, namedParameters, setTrainable, truncatedNormal } from 'vitune/nn'
+import { type Backend, Rng } from 'vitune/tensor'
 import { type Change, type Json, readJson, renamed, resized, rewrite, without } from './adapter-changes.ts'
 import { check, fixtures, folders, json, load, logitsFor, pixels, smallVit, weightsOf } from './small-vit.ts'
 

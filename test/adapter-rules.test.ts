@@ -1,12 +1,9 @@
 // Which layers a configuration adapts and saves, against what PEFT does; what it may not hold; how adapters start.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { InputError } from 'vitune'
 import {
   adaptedLayers,
-  createReference,
-  disposeModule,
-  huggingFaceName,
-  InputError,
   injectAdapter,
   isSaved,
   isTarget,
@@ -14,10 +11,11 @@ import {
   type LoraConfig,
   linearLayers,
   loraConfig,
-  namedParameters,
   strength,
-  trainableParameters,
-} from 'vitune'
+} from 'vitune/adapters'
+import { huggingFaceName } from 'vitune/models'
+import { disposeModule, namedParameters, trainableParameters } from 'vitune/nn'
+import { createReference } from 'vitune/tensor'
 import { json, logitsFor, pixels, smallVit } from './small-vit.ts'
 
 interface Case {

@@ -3,22 +3,20 @@ import { cpSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { InputError, openModel } from 'vitune'
 import {
   adaptedLayers,
   applyAdapter,
-  type Backend,
-  disposeModule,
-  InputError,
   injectAdapter,
   loraConfig,
   merge,
   openAdapter,
-  openModel,
-  openSafetensors,
-  prepare,
   saveAdapter,
-  type TensorToWrite,
-} from 'vitune'
+} from 'vitune/adapters'
+import { openSafetensors, type TensorToWrite } from 'vitune/io'
+import { disposeModule } from 'vitune/nn'
+import type { Backend } from 'vitune/tensor'
+import { prepare } from 'vitune/train'
 import { type Change, readJson, renamed, rewrite, without } from './adapter-changes.ts'
 import { near } from './grad-check.ts'
 import { check, fixtures, load, logitsFor, pixels, smallVit } from './small-vit.ts'

@@ -4,47 +4,49 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { InputError } from 'vitune'
 import {
   adaptedLayers,
-  affine,
-  Context,
-  countParameters,
-  createReference,
   DoraAdapter,
-  disposeModule,
-  dropout,
-  type FitState,
   freezeBackbone,
-  InputError,
   injectAdapter,
   isTarget,
-  Linear,
   LoraAdapter,
   type LoraConfig,
   largestDifference,
-  linear,
   linearLayers,
   loraConfig,
   loraDefaults,
-  meanAll,
   merge,
+  removeAdapters,
+  strength,
+} from 'vitune/adapters'
+import { Vit } from 'vitune/models'
+import {
+  Context,
+  countParameters,
+  disposeModule,
+  Linear,
   namedParameters,
+  setTrainable,
+  trainableParameters,
+  zeros,
+} from 'vitune/nn'
+import {
+  affine,
+  createReference,
+  dropout,
+  linear,
+  meanAll,
   parameter,
   Rng,
-  readCheckpoint,
-  removeAdapters,
   scope,
-  setTrainable,
   square,
-  strength,
   type Tensor,
   tensor,
-  trainableParameters,
-  Vit,
   valueAndGrad,
-  writeCheckpoint,
-  zeros,
-} from 'vitune'
+} from 'vitune/tensor'
+import { type FitState, readCheckpoint, writeCheckpoint } from 'vitune/train'
 import { backends, checkTensors, counted, near, numbers, take } from './grad-check.ts'
 import { load, logitsFor, pixels, smallVit, weightsOf } from './small-vit.ts'
 

@@ -6,21 +6,13 @@ import { join } from 'node:path'
 import sharp from 'sharp'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import {
-  type BatchSource,
-  createReference,
-  disposeModule,
-  type FitEvent,
-  fileDataset,
-  fit,
-  freezeBackbone,
-  loadBatch,
-  loadBatches,
-  multiclass,
-  parsePreprocessor,
-  trainTransform,
-  withInputSize,
-} from 'vitune'
+import { fileDataset } from 'vitune'
+import { freezeBackbone } from 'vitune/adapters'
+import { loadBatch, loadBatches, trainTransform, withInputSize } from 'vitune/data'
+import { parsePreprocessor } from 'vitune/models'
+import { disposeModule } from 'vitune/nn'
+import { createReference } from 'vitune/tensor'
+import { type BatchSource, type FitEvent, fit, multiclass } from 'vitune/train'
 import { batchOf } from './batch-of.ts'
 import { pixels, smallVit } from './small-vit.ts'
 

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { openSafetensors, writeFileAtomic, writeSafetensors } from 'vitune'
+import { openSafetensors, writeFileAtomic, writeSafetensors } from 'vitune/io'
 import { errorOf } from './errors.ts'
 
 const test = suite<{ folder: string }>('atomic')
@@ -40,7 +40,7 @@ test('a process that dies while it writes leaves the old file, and the next writ
   const path = join(folder, 'model.safetensors')
   await writeSafetensors(path, [{ name: 'a', shape: [1], data: new Float32Array([1]) }])
   const source = `
-    import { writeFileAtomic } from 'vitune'
+    import { writeFileAtomic } from 'vitune/io'
     function* dying() {
       yield new Uint8Array(1_000_000)
       process.kill(process.pid, 'SIGKILL')

@@ -1,7 +1,7 @@
 // What every backend promises besides its kernels: order, memory, and what it refuses.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type Buf, createReference } from 'vitune'
+import { type Buf, createReference } from 'vitune/tensor'
 import { backends } from './backends.ts'
 import { affine, all, filled } from './buffers.ts'
 

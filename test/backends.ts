@@ -1,5 +1,5 @@
 // The backends that the tests of kernels, of the backend contract and of replay run on, in Node and in a page of Chromium.
-import { type Backend, createReference, createWasm, createWebgpu } from 'vitune'
+import { type Backend, createReference, createWasm, createWebgpu } from 'vitune/tensor'
 import { type KernelCase, tileCases } from './kernel-cases.ts'
 
 export interface Tested {

@@ -1,5 +1,5 @@
 // A batch of images with one class each, for tests that make their own.
-import type { Batch } from 'vitune'
+import type { Batch } from 'vitune/train'
 
 /** A batch of images (B, C, H, W) and the class of each. */
 export function batchOf(

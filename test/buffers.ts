@@ -1,5 +1,5 @@
 // Plain buffers for tests of backends: made, filled, looked at.
-import type { Backend, Buf } from 'vitune'
+import type { Backend, Buf } from 'vitune/tensor'
 
 /** y = a x + b, the kernel with which these tests leave their traces. */
 export const affine = (backend: Backend, y: Buf, x: Buf, n: number, a: number, b: number) =>

@@ -10,6 +10,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { build } from 'vite'
 import { openPage, type PageOptions } from './chromium.mjs'
+import { importMap } from './serve.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'vitune-bundlers-'))
@@ -23,9 +24,11 @@ const routes = Object.fromEntries(
 
 /** What a user writes. */
 const app = `import { openSession } from 'vitune'
+import { Rng } from 'vitune/tensor'
 
 const session = await openSession({ device: 'wasm' })
-const data = () => Uint8Array.from({ length: 16 * 16 * 3 }, () => 256 * Math.random())
+const rng = new Rng(1)
+const data = () => Uint8Array.from({ length: 16 * 16 * 3 }, () => rng.below(256))
 const images = Array.from({ length: 12 }, (_, i) => ({ source: { width: 16, height: 16, data: data() }, class: 'ab'[i % 2] }))
 await session.addImages('noise', images)
 await session.addModel('vit', '/model/')
@@ -80,14 +83,12 @@ test('what a page loads is at most 250 KB gzipped, kernels and worker included',
 })
 
 test('a bare page with an import map trains in a session', async () => {
-  const map = `<script type="importmap">{ "imports": { "vitune": "/dist/browser.js" } }</script>`
-  const page = html.replace('<script', `${map}<script`)
+  const page = html.replace('<script', `${importMap}<script`)
   checkResult(await result({ path: '/page', routes: { '/page': page, '/app.js': app } }))
 })
 
 test('without isolation the same page trains on one thread and says why', async () => {
-  const map = `<script type="importmap">{ "imports": { "vitune": "/dist/browser.js" } }</script>`
-  const page = html.replace('<script', `${map}<script`)
+  const page = html.replace('<script', `${importMap}<script`)
   const found = await result({ isolated: false, path: '/page', routes: { '/page': page, '/app.js': app } })
   checkResult(found)
   assert.is(found.device.threads, 1)
@@ -103,7 +104,8 @@ test('a production build by Vite trains in a session', async () => {
 test('a bundle by Rollup trains in a session', async () => {
   // What @rollup/plugin-node-resolve does with `browser: true`, for the one package there is.
   const { exports } = JSON.parse(readFileSync(join(folder, 'node_modules/vitune/package.json'), 'utf8'))
-  const resolveId = (id: string) => (id === 'vitune' ? join(root, exports['.'].browser) : null)
+  const resolveId = (id: string) =>
+    id.startsWith('vitune') ? join(root, exports[id.replace('vitune', '.')].browser) : null
   const bundle = await rollup({ input: join(folder, 'app.js'), plugins: [{ name: 'resolve', resolveId }] })
   const { output } = await bundle.generate({ format: 'es' })
   await bundle.close()

@@ -3,17 +3,10 @@ import { mkdtempSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import {
-  type Backend,
-  disposeModule,
-  encodeSafetensors,
-  type LoadOptions,
-  loadVit,
-  openCheckpoint,
-  saveVit,
-  type TensorToWrite,
-  type VitConfig,
-} from 'vitune'
+import { encodeSafetensors, openCheckpoint, type TensorToWrite } from 'vitune/io'
+import { type LoadOptions, loadVit, saveVit, type VitConfig } from 'vitune/models'
+import { disposeModule } from 'vitune/nn'
+import type { Backend } from 'vitune/tensor'
 import { near } from './grad-check.ts'
 import { check, checkpoints, fixtures, json, logitsFor, pixels, refusal, rewrite, smallVit } from './small-vit.ts'
 

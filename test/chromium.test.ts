@@ -16,8 +16,8 @@ async function withPage(options: PageOptions, body: (page: Page) => Promise<void
 
 /** In the page: y = 3 x + 1 over 100,003 elements on one backend, and what that backend says about itself. */
 async function affineInPage(device: string) {
-  const url = '/dist/browser.js'
-  const vitune = (await import(url)) as typeof import('vitune')
+  const url = '/dist/browser-tensor.js'
+  const vitune = (await import(url)) as typeof import('vitune/tensor')
   const backend = device === 'wasm' ? await vitune.createWasm({ threads: 2 }) : await vitune.createWebgpu()
   const n = 100_003
   const x = backend.alloc(n, 'f32')

@@ -3,17 +3,11 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, write
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import {
-  createBackend,
-  decodeFile,
-  disposeModule,
-  evalTransform,
-  logitsOf,
-  type OpenModel,
-  openModel,
-  predict,
-  Rng,
-} from 'vitune'
+import { createBackend, decodeFile, type OpenModel, openModel, predict } from 'vitune'
+import { evalTransform } from 'vitune/data'
+import { disposeModule } from 'vitune/nn'
+import { Rng } from 'vitune/tensor'
+import { logitsOf } from 'vitune/train'
 import { fixtures, images, model, output, picture, refusal, start, temporary, vitune } from './cli-tools.ts'
 import { rewrite } from './small-vit.ts'
 

@@ -3,16 +3,8 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import {
-  type Backend,
-  createWasm,
-  DeviceLostError,
-  InputError,
-  OutOfMemoryError,
-  type TrainEvent,
-  type TrainOptions,
-  train,
-} from 'vitune'
+import { DeviceLostError, InputError, OutOfMemoryError, type TrainEvent, type TrainOptions, train } from 'vitune'
+import { type Backend, createWasm } from 'vitune/tensor'
 import { errorOf } from './errors.ts'
 import { cleanUp, folder, lossy, model, photos } from './lost-runs.ts'
 

@@ -1,21 +1,12 @@
 // What estimate() says a training step needs, against what the same step has needed on the wasm device.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import {
-  createWasm,
-  disposeModule,
-  type EstimateOptions,
-  estimate,
-  fit,
-  InputError,
-  methods,
-  multiclass,
-  prepare,
-  Rng,
-  truncatedNormal,
-  Vit,
-  type VitConfig,
-} from 'vitune'
+import { type EstimateOptions, estimate, InputError } from 'vitune'
+import { methods } from 'vitune/adapters'
+import { Vit, type VitConfig } from 'vitune/models'
+import { disposeModule, truncatedNormal } from 'vitune/nn'
+import { createWasm, Rng } from 'vitune/tensor'
+import { fit, multiclass, prepare } from 'vitune/train'
 import { batchOf } from './batch-of.ts'
 
 /** ViT-S's width and heads, with two blocks and few tokens. */

@@ -5,27 +5,22 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
-  batchSource,
-  createWasm,
   type Dataset,
-  disposeModule,
   type ExperimentEvent,
   type ExperimentOptions,
   type ExperimentResult,
   type ExperimentRun,
-  evalTransform,
   experiment,
-  fit,
-  frozenFeatures,
   InputError,
   memoryDataset,
-  multiclass,
   openModel,
-  prepare,
-  Rng,
   renderReport,
-  saveVit,
 } from 'vitune'
+import { batchSource, evalTransform } from 'vitune/data'
+import { saveVit } from 'vitune/models'
+import { disposeModule } from 'vitune/nn'
+import { createWasm, Rng } from 'vitune/tensor'
+import { fit, frozenFeatures, multiclass, prepare } from 'vitune/train'
 import { smallVit } from './small-vit.ts'
 
 const backend = await createWasm({ threads: 2 })

@@ -5,26 +5,21 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { evaluate, NotFiniteError } from 'vitune'
+import { saveVit, type Vit } from 'vitune/models'
+import { disposeModule } from 'vitune/nn'
 import {
   adamw,
   affine,
   type Backend,
-  type Batch,
-  type BatchSource,
   createReference,
   createWasm,
-  disposeModule,
-  evaluate,
   exp,
-  type FitState,
-  logitsOf,
   meanAll,
-  NotFiniteError,
   type Optimizer,
   reshape,
-  saveVit,
-  type Vit,
-} from 'vitune'
+} from 'vitune/tensor'
+import { type Batch, type BatchSource, type FitState, logitsOf } from 'vitune/train'
 import { batchOf } from './batch-of.ts'
 import { isEpoch, isStep, type Own, outcome, prepared, run, source, task } from './fit-tools.ts'
 import { near } from './grad-check.ts'

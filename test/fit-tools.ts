@@ -1,24 +1,18 @@
 // What tests of the training loop share: batches that can be learnt, small models made ready, whole runs.
+import type { EpochEvent, StepEvent } from 'vitune'
+import { freezeBackbone, injectAdapter, loraConfig } from 'vitune/adapters'
+import type { Vit, VitConfig } from 'vitune/models'
+import { disposeModule, setTrainable } from 'vitune/nn'
+import { type Backend, Rng } from 'vitune/tensor'
 import {
-  type Backend,
   type Batch,
   type BatchSource,
-  disposeModule,
-  type EpochEvent,
   type FitEvent,
   type FitOptions,
   type FitResult,
   fit,
-  freezeBackbone,
-  injectAdapter,
-  loraConfig,
   multiclass,
-  Rng,
-  type StepEvent,
-  setTrainable,
-  type Vit,
-  type VitConfig,
-} from 'vitune'
+} from 'vitune/train'
 import { batchOf } from './batch-of.ts'
 import { smallVit, weightsOf } from './small-vit.ts'
 

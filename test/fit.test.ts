@@ -3,24 +3,11 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import {
-  type Batch,
-  type BatchSource,
-  createReference,
-  createWasm,
-  disposeModule,
-  evaluate,
-  type FitResult,
-  type FitState,
-  fit,
-  namedParameters,
-  rateFactor,
-  type StepEvent,
-  setTrainable,
-  type Tensor,
-  tensor,
-  type VitConfig,
-} from 'vitune'
+import { evaluate, type StepEvent } from 'vitune'
+import type { VitConfig } from 'vitune/models'
+import { disposeModule, namedParameters, setTrainable } from 'vitune/nn'
+import { createReference, createWasm, rateFactor, type Tensor, tensor } from 'vitune/tensor'
+import { type Batch, type BatchSource, type FitResult, type FitState, fit } from 'vitune/train'
 import { batchOf } from './batch-of.ts'
 import {
   classes,

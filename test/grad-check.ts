@@ -16,7 +16,7 @@ import {
   type Tensor,
   tensor,
   valueAndGrad,
-} from 'vitune'
+} from 'vitune/tensor'
 
 /** Backends that must agree, with their names. */
 export const backends: [string, () => Promise<Backend>][] = [

@@ -3,30 +3,21 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { type OpenModelOptions, openModel, predict, taskOf } from 'vitune'
 import {
   applyAdapter,
-  type Backend,
-  createWasm,
   DoraAdapter,
-  disposeModule,
-  fitHead,
   injectAdapter,
   LoraAdapter,
-  loadVit,
   loraConfig,
   loraDefaults,
-  type OpenModelOptions,
   openAdapter,
-  openCheckpoint,
-  openModel,
-  parseLabels,
-  predict,
-  Rng,
   saveAdapter,
-  taskOf,
-  truncatedNormal,
-  type Vit,
-} from 'vitune'
+} from 'vitune/adapters'
+import { openCheckpoint } from 'vitune/io'
+import { fitHead, loadVit, parseLabels, type Vit } from 'vitune/models'
+import { disposeModule, truncatedNormal } from 'vitune/nn'
+import { type Backend, createWasm, Rng } from 'vitune/tensor'
 import { near } from './grad-check.ts'
 import { check, load, logitsFor, pixels, rewrite, smallVit, weightsOf } from './small-vit.ts'
 

@@ -2,32 +2,21 @@
 // formulas (fixtures/make/hierarchical.py), and what OTX gets wrong. What the labels are: labels-tree.test.ts.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { evaluate, hierarchicalLabels, type ImageLabels, InputError, type LabelSpace, type LabelTree } from 'vitune'
+import { disposeModule, setTrainable } from 'vitune/nn'
 import {
   adamw,
   type Backend,
-  type BatchSource,
-  createTask,
-  disposeModule,
-  evaluate,
-  fit,
   type HostInputs,
-  hierarchical,
-  hierarchicalLabels,
-  type ImageLabels,
-  InputError,
-  type LabelSpace,
-  type LabelTree,
   linear,
   mul,
   parameter,
-  setTrainable,
   sum,
-  type Task,
-  type TaskOptions,
   type Tensor,
   tensor,
   valueAndGrad,
-} from 'vitune'
+} from 'vitune/tensor'
+import { type BatchSource, createTask, fit, hierarchical, type Task, type TaskOptions } from 'vitune/train'
 import { withParents } from '../src/labels/labels.ts'
 import { lossOf } from '../src/tasks/task.ts'
 import { decode, type Tree, treeOf } from '../src/tasks/tree-decode.ts'

@@ -19,18 +19,10 @@ import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import {
-  createReference,
-  type DownloadProgress,
-  disposeModule,
-  encodeSafetensors,
-  hubCacheFolder,
-  openCheckpoint,
-  openRun,
-  resolveModel,
-  type TrainOptions,
-  train,
-} from 'vitune'
+import { openRun, type TrainOptions, train } from 'vitune'
+import { type DownloadProgress, encodeSafetensors, hubCacheFolder, openCheckpoint, resolveModel } from 'vitune/io'
+import { disposeModule } from 'vitune/nn'
+import { createReference } from 'vitune/tensor'
 import { fixtures, images } from './cli-tools.ts'
 import { refusal } from './refusal.ts'
 

@@ -6,26 +6,28 @@ import sharp from 'sharp'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
-  batchSource,
   type Dataset,
-  epochOrder,
-  evalTransform,
   fileDataset,
-  type ImageBatch,
-  loadBatch,
-  loadBatches,
   memoryDataset,
   multiclassLabels,
   openImageFolder,
   openTestFolder,
-  parsePreprocessor,
-  sampleRng,
   stratifiedSplit,
   subset,
+} from 'vitune'
+import {
+  batchSource,
+  epochOrder,
+  evalTransform,
+  type ImageBatch,
+  loadBatch,
+  loadBatches,
+  sampleRng,
   toBatches,
   trainTransform,
   withInputSize,
-} from 'vitune'
+} from 'vitune/data'
+import { parsePreprocessor } from 'vitune/models'
 import { refusal } from './refusal.ts'
 
 const test = suite<{ folder: string }>('image-folder')

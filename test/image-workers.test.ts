@@ -8,17 +8,9 @@ import { promisify } from 'node:util'
 import sharp from 'sharp'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import {
-  evalTransform,
-  fileDataset,
-  type ImageBatch,
-  loadBatches,
-  memoryDataset,
-  parsePreprocessor,
-  subset,
-  trainTransform,
-  withInputSize,
-} from 'vitune'
+import { fileDataset, memoryDataset, subset } from 'vitune'
+import { evalTransform, type ImageBatch, loadBatches, trainTransform, withInputSize } from 'vitune/data'
+import { parsePreprocessor } from 'vitune/models'
 
 const SIDE = 224
 const COUNT = 32
@@ -117,7 +109,9 @@ test('whoever reads a file first finds its SHA-256, broken or not; what is read 
 
 test('a loop that is left or that ends holds nothing: the process ends by itself', async ({ files }) => {
   const script = (end: string) => `
-    import { fileDataset, loadBatches, parsePreprocessor, trainTransform } from 'vitune'
+    import { fileDataset } from 'vitune'
+    import { loadBatches, trainTransform } from 'vitune/data'
+    import { parsePreprocessor } from 'vitune/models'
     const files = ${JSON.stringify(files)}
     const dataset = fileDataset({ files, labels: files.map(() => 0), classes: ['a'] })
     const transform = trainTransform(parsePreprocessor(undefined, 'vit'))

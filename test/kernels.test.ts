@@ -3,7 +3,15 @@
 // are not: their length is what the kernel goes by.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type Backend, type Buf, type Bufs, createReference, type HostArray, type KernelName, kernels } from 'vitune'
+import {
+  type Backend,
+  type Buf,
+  type Bufs,
+  createReference,
+  type HostArray,
+  type KernelName,
+  kernels,
+} from 'vitune/tensor'
 import { kernelBackends as backends } from './backends.ts'
 import { byList } from './kernel-cases/case.ts'
 import { cases, type KernelCase, type Values } from './kernel-cases.ts'

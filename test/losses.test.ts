@@ -2,16 +2,12 @@
 // on threads; suites-chromium.test.ts runs this file in a browser. All other methods and backends: torch-values.test.ts.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import {
-  applyAdapter,
-  type Backend,
-  disposeModule,
-  fit,
-  loadVit,
-  multiclass,
-  openAdapter,
-  openCheckpoint,
-} from 'vitune'
+import { applyAdapter, openAdapter } from 'vitune/adapters'
+import { openCheckpoint } from 'vitune/io'
+import { loadVit } from 'vitune/models'
+import { disposeModule } from 'vitune/nn'
+import type { Backend } from 'vitune/tensor'
+import { fit, multiclass } from 'vitune/train'
 import { backends } from './backends.ts'
 import { fixture, fixtureJson } from './fixtures.ts'
 import { batchesOf } from './stored-batches.ts'

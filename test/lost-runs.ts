@@ -3,7 +3,8 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import sharp from 'sharp'
-import { type Backend, Rng, type TrainEvent, type TrainOptions, train } from 'vitune'
+import { type TrainEvent, type TrainOptions, train } from 'vitune'
+import { type Backend, Rng } from 'vitune/tensor'
 import { fixtures } from './small-vit.ts'
 
 export const folder = mkdtempSync(join(tmpdir(), 'vitune-lost-'))

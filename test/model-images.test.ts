@@ -3,17 +3,11 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import {
-  type Backend,
-  disposeModule,
-  type OpenModelOptions,
-  openModel,
-  predict,
-  type RgbImage,
-  Rng,
-  saveVit,
-  trainTransform,
-} from 'vitune'
+import { type OpenModelOptions, openModel, predict, type RgbImage } from 'vitune'
+import { trainTransform } from 'vitune/data'
+import { saveVit } from 'vitune/models'
+import { disposeModule } from 'vitune/nn'
+import { type Backend, Rng } from 'vitune/tensor'
 import { preprocessorJson } from '../src/use/model-images.ts'
 import { check, fixtures, json, rewrite } from './small-vit.ts'
 

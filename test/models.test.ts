@@ -3,30 +3,20 @@ import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { InputError } from 'vitune'
+import { openCheckpoint, openSafetensors, type TensorToWrite } from 'vitune/io'
 import {
-  type Backend,
-  Context,
   configJson,
-  createReference,
-  createWasm,
-  disposeModule,
   fitHead,
-  InputError,
   interpolatePositions,
   loadVit,
-  openCheckpoint,
-  openSafetensors,
   parseVitConfig,
-  Rng,
   saveVit,
-  scope,
-  slice,
-  type TensorToWrite,
-  tensor,
-  truncatedNormal,
   type Vit,
   type VitConfig,
-} from 'vitune'
+} from 'vitune/models'
+import { Context, disposeModule, truncatedNormal } from 'vitune/nn'
+import { type Backend, createReference, createWasm, Rng, scope, slice, tensor } from 'vitune/tensor'
 import { near, take } from './grad-check.ts'
 import {
   check,

@@ -3,33 +3,29 @@
 // suites-chromium.test.ts runs this file in a browser.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { EpochEvent, ImageLabels, Metrics } from 'vitune'
+import { type Context, disposeModule, Linear, type Model, Module } from 'vitune/nn'
 import {
   type Backend,
-  type Batch,
-  type Context,
   createReference,
-  createTask,
-  disposeModule,
-  type EpochEvent,
-  type FitOptions,
-  fit,
   type HostInputs,
-  type ImageLabels,
-  Linear,
-  type Metrics,
-  type Model,
-  Module,
   mul,
-  multiclass,
-  multilabel,
   parameter,
   reshape,
-  type Task,
-  type TaskOptions,
   type Tensor,
   tensor,
   valueAndGrad,
-} from 'vitune'
+} from 'vitune/tensor'
+import {
+  type Batch,
+  createTask,
+  type FitOptions,
+  fit,
+  multiclass,
+  multilabel,
+  type Task,
+  type TaskOptions,
+} from 'vitune/train'
 import { backends } from './backends.ts'
 import { failureOf } from './errors.ts'
 import { fixtureJson } from './fixtures.ts'

@@ -1,5 +1,5 @@
 // What the tests of operations share: operands that repeat over each other, every form of `linear`.
-import { add, div, type LinearOptions, linear, mul, sub, type Tensor, tensor } from 'vitune'
+import { add, div, type LinearOptions, linear, mul, sub, type Tensor, tensor } from 'vitune/tensor'
 import type { Input } from './grad-check.ts'
 
 export type Shape = readonly number[]

@@ -16,7 +16,7 @@ import {
   type Tensor,
   tensor,
   valueAndGrad,
-} from 'vitune'
+} from 'vitune/tensor'
 import { counted, numbers } from './grad-check.ts'
 import type { Shape } from './op-cases.ts'
 

@@ -36,7 +36,7 @@ import {
   type Tensor,
   tanh,
   transpose,
-} from 'vitune'
+} from 'vitune/tensor'
 import { checkGradients, type Input } from './grad-check.ts'
 import { binaryOps, ints, linearCases, linearOf, of, pairs, seed } from './op-cases.ts'
 
@@ -114,7 +114,7 @@ for (const name of new Set(cases.map(([op]) => op))) {
 }
 
 test('every exported operation has a gradient case', () => {
-  const index = readFileSync(new URL('../src/index.ts', import.meta.url), 'utf8')
+  const index = readFileSync(new URL('../src/public/tensor.ts', import.meta.url), 'utf8')
   const room = /\n\/\/ ops\n([\s\S]*?)\n\n/.exec(index)![1]!
   const names = [...room.matchAll(/\{([^}]*)\}/g)].flatMap(([, list]) => list!.split(','))
   const functions = names.map((n) => n.trim()).filter((n) => n !== '' && !n.startsWith('type '))

@@ -27,7 +27,7 @@ import {
   type Tensor,
   tensor,
   transpose,
-} from 'vitune'
+} from 'vitune/tensor'
 import { backends, near, numbers } from './grad-check.ts'
 import { binaryOps, ints, linearCases, linearOf, pairs, type Shape, seed, sizeOf } from './op-cases.ts'
 

@@ -16,7 +16,7 @@ import {
   scope,
   sgd,
   tensor,
-} from 'vitune'
+} from 'vitune/tensor'
 import { backends as all, near } from './grad-check.ts'
 import { json } from './small-vit.ts'
 

@@ -11,7 +11,7 @@ import * as assert from 'uvu/assert'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'vitune-package-'))
-const own = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
+const own = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string; exports: object }
 
 /** Standard output of a program; on failure throws with everything it said. */
 function run(command: string, args: string[], cwd: string): string {
@@ -62,21 +62,31 @@ test('the package holds what was built and nothing else: 2 MB, and a page with a
   assert.ok(packed!.size - page < 2e6, `${packed!.size - page} bytes of the rest`)
 })
 
+/** What the package can be imported by. */
+const addresses = Object.keys(own.exports)
+  .filter((path) => path !== './package.json')
+  .map((path) => path.replace('.', 'vitune'))
+
 test('every path that package.json names is there', () => {
   const { exports, imports, bin } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8'))
-  const paths = JSON.stringify([exports, imports, bin]).match(/(?<=")(\.\/|dist\/)[^"]+/g)!
-  assert.ok(paths.length >= 8)
+  const paths = JSON.stringify([exports, imports, bin]).match(/(?<=:")(\.\/|dist\/)[^"]+/g)!
+  assert.ok(paths.length >= 8 + 3 * (addresses.length - 1))
   for (const path of paths) assert.ok(statSync(join(installed, path)).isFile(), path)
 })
 
 test('it can be imported in Node, and everything its declarations promise is there', () => {
-  const names = JSON.parse(node('-e', "import('vitune').then((m) => console.log(JSON.stringify(Object.keys(m))))"))
-  assert.ok(names.includes('kernels') && names.includes('InputError'))
-  // Asks for each name as a value: a name that only the declarations or only the code has fails to compile.
-  writeFileSync(
-    join(folder, 'all.ts'),
-    `import { ${names.join(', ')} } from 'vitune'\nexport const all = [${names.join(', ')}]\n`,
-  )
+  const lines: string[] = []
+  const all: string[] = []
+  for (const address of addresses) {
+    const names: string[] = JSON.parse(
+      node('-e', `import('${address}').then((m) => console.log(JSON.stringify(Object.keys(m))))`),
+    )
+    // Asks for each name as a value: a name that only the declarations or only the code has fails to compile.
+    lines.push(`import { ${names.join(', ')} } from '${address}'`)
+    all.push(...names)
+  }
+  assert.ok(all.includes('kernels') && all.includes('InputError'))
+  writeFileSync(join(folder, 'all.ts'), `${lines.join('\n')}\nexport const all = [${all.join(', ')}]\n`)
   check('all.ts', 'nodenext', 'nodenext')
 })
 
@@ -84,6 +94,11 @@ test('the browser build names no package', () => {
   const text = readFileSync(join(installed, 'dist/browser.js'), 'utf8')
   assert.not.match(text, /^(import|export)\b[^(;]*\bfrom\s*["']|^import\s*["']/m)
   assert.not.match(text, /\bimport\s*\(/)
+  // The other addresses are names of that one file, and no code of their own.
+  for (const address of addresses.slice(1)) {
+    const file = readFileSync(join(installed, `dist/${address.replace('vitune/', 'browser-')}.js`), 'utf8')
+    assert.match(file, /^export \{[\w$, ]+\} from '\.\/browser\.js';\s*$/, address)
+  }
 })
 
 /** Type-checks one file of the folder strictly, the declarations of packages included. */
@@ -104,16 +119,33 @@ function check(file: string, module: string, moduleResolution: string) {
 }
 
 const program = `
-import { InputError, kernels, type KernelName } from 'vitune'
+import { InputError, train, type TrainEvent } from 'vitune'
+import { loraConfig, type LoraConfig, type Method } from 'vitune/adapters'
+import { resizeImage, type Size } from 'vitune/data'
+import { openSafetensors, type SafetensorsFile } from 'vitune/io'
+import type { Vit, VitConfig } from 'vitune/models'
+import { Linear, type Module } from 'vitune/nn'
+import { type KernelName, kernels, type Parameter, type Tensor } from 'vitune/tensor'
+import { fit, type FitOptions } from 'vitune/train'
 const name: KernelName = 'matmul'
 export const outputs: readonly string[] = kernels[name].out
 // @ts-expect-error: not a kernel; fails if the types have become any
 export const wrong: KernelName = 'nothing'
+export const module: (vit: Vit) => Module = (vit) => vit
+export const made: readonly unknown[] = [resizeImage, Linear, fit]
+export const weight: (parameter: Parameter) => Tensor = (parameter) => parameter
+export const config: LoraConfig = loraConfig({ r: 4 })
+export const events: AsyncGenerator<TrainEvent> = train({ data: 'photos', model: 'm', peft: 'lora' satisfies Method })
+export const file: (path: string) => Promise<SafetensorsFile> = (path) => openSafetensors(path)
+export type All = [Size, VitConfig, FitOptions]
+// @ts-expect-error: tensors have an address of their own
+export type Elsewhere = import('vitune').Tensor
 // @ts-expect-error: an Error is no number
 export const alsoWrong: number = new InputError('x').message
 `
 for (const [module, resolution] of [
   ['nodenext', 'nodenext'],
+  ['node16', 'node16'],
   ['esnext', 'bundler'],
 ] as const) {
   test(`a strict program using its types checks under ${resolution}`, () => {

@@ -7,21 +7,12 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import {
-  createReference,
-  disposeModule,
-  encodeSafetensors,
-  evalTransform,
-  openModel,
-  openRun,
-  parseLabels,
-  parseSafetensors,
-  readRun,
-  resolveModel,
-  type TrainOptions,
-  toRgbImage,
-  train,
-} from 'vitune'
+import { openModel, openRun, readRun, type TrainOptions, toRgbImage, train } from 'vitune'
+import { evalTransform } from 'vitune/data'
+import { encodeSafetensors, parseSafetensors, resolveModel } from 'vitune/io'
+import { parseLabels } from 'vitune/models'
+import { disposeModule } from 'vitune/nn'
+import { createReference } from 'vitune/tensor'
 import { readJsonObject } from '../src/io/json.ts'
 import { files } from '../src/platform/files-node.ts'
 import { lockHolder } from '../src/platform/locks-node.ts'

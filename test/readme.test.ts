@@ -17,7 +17,7 @@ import { fileURLToPath } from 'node:url'
 import sharp from 'sharp'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { Rng } from 'vitune'
+import { Rng } from 'vitune/tensor'
 import { openPage } from './chromium.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))

@@ -8,7 +8,8 @@ import { promisify } from 'node:util'
 import sharp from 'sharp'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type TensorToWrite, type TrainEvent, type TrainSettings, writeSafetensors } from 'vitune'
+import type { TrainEvent, TrainSettings } from 'vitune'
+import { type TensorToWrite, writeSafetensors } from 'vitune/io'
 
 const root = new URL('..', import.meta.url).pathname
 const [hidden, wide, layers, side, classes] = [384, 1536, 12, 37, ['lamp', 'moss', 'rope']]

@@ -1,7 +1,7 @@
 // Every gradient kernel of the reference against central differences of its forward kernel, in f64.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { unaryOps } from 'vitune'
+import { unaryOps } from 'vitune/tensor'
 import { dot, f64, type Numbers, near, normals, run } from './reference-tools.ts'
 
 /** d loss / d x by central differences. `step` 1e-5: the error of the formula and that of rounding are both near 1e-10. */

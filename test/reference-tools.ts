@@ -1,6 +1,6 @@
 // What the tests of the reference backend share: running one kernel on plain lists in f64, and comparing.
 import * as assert from 'uvu/assert'
-import { type Backend, type Buf, type Bufs, createReference, type KernelName, type Params, Rng } from 'vitune'
+import { type Backend, type Buf, type Bufs, createReference, type KernelName, type Params, Rng } from 'vitune/tensor'
 import { byList } from './kernel-cases/case.ts'
 
 /** Buffers by name. */

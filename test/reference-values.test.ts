@@ -1,7 +1,7 @@
 // The reference kernels against values worked out by hand.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { binaryOps, reduceOps, unaryOps } from 'vitune'
+import { binaryOps, reduceOps, unaryOps } from 'vitune/tensor'
 import { dot, f64, near, normals, noWalk, run } from './reference-tools.ts'
 
 test('every unary op has its value at a point worked out by hand', async () => {

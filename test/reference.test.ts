@@ -2,7 +2,7 @@
 // Its kernels are proved in reference-values.test.ts and reference-gradients.test.ts.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { createReference } from 'vitune'
+import { createReference } from 'vitune/tensor'
 import { noWalk } from './reference-tools.ts'
 
 const refusals: [string, () => void, RegExp][] = []

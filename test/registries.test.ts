@@ -3,7 +3,10 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { experimentMethods, families, methods, taskNames } from 'vitune'
+import { experimentMethods } from 'vitune'
+import { methods } from 'vitune/adapters'
+import { families } from 'vitune/models'
+import { taskNames } from 'vitune/train'
 
 const src = new URL('../src/', import.meta.url)
 

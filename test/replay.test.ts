@@ -1,28 +1,11 @@
 // Recorded steps: what `capture` promises on every backend, and that a replayed training step is the eager one.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import {
-  add,
-  affine,
-  type Backend,
-  type BackendStats,
-  type Batch,
-  type BatchSource,
-  type Buf,
-  disposeModule,
-  type FitOptions,
-  fit,
-  injectAdapter,
-  loraConfig,
-  multiclass,
-  Replay,
-  Rng,
-  setTrainable,
-  type Tensor,
-  tensor,
-  type Vit,
-  type VitConfig,
-} from 'vitune'
+import { injectAdapter, loraConfig } from 'vitune/adapters'
+import type { Vit, VitConfig } from 'vitune/models'
+import { disposeModule, setTrainable } from 'vitune/nn'
+import { add, affine, type Backend, type BackendStats, type Buf, Rng, type Tensor, tensor } from 'vitune/tensor'
+import { type Batch, type BatchSource, type FitOptions, fit, multiclass, Replay } from 'vitune/train'
 import { backends } from './backends.ts'
 import { batchOf } from './batch-of.ts'
 import { all, filled } from './buffers.ts'

@@ -1,23 +1,11 @@
 // Attention rollout: hand-checked cases, the definition in plain loops, adapters in place, and the map of one picture.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import {
-  attentionRollout,
-  type Backend,
-  Context,
-  createWasm,
-  disposeModule,
-  explain,
-  injectAdapter,
-  loraConfig,
-  namedParameters,
-  patchesOf,
-  scope,
-  type Tensor,
-  tensor,
-  type Vit,
-  type VitConfig,
-} from 'vitune'
+import { explain } from 'vitune'
+import { injectAdapter, loraConfig } from 'vitune/adapters'
+import { attentionRollout, patchesOf, type Vit, type VitConfig } from 'vitune/models'
+import { Context, disposeModule, namedParameters } from 'vitune/nn'
+import { type Backend, createWasm, scope, type Tensor, tensor } from 'vitune/tensor'
 import { near } from './grad-check.ts'
 import { check, pixels, smallVit } from './small-vit.ts'
 

@@ -29,11 +29,12 @@ const rooms: Record<string, { packages?: string; without?: string }> = {
   report: { packages: 'vega' },
   run: {},
   web: {},
+  public: {},
   index: {},
   cli: { packages: 'commander' },
-  demo: { packages: 'uplot fflate', without: 'index cli' },
+  demo: { packages: 'uplot fflate', without: 'public index cli' },
 }
-const sequence = [...order.split(' '), 'index', 'cli', 'demo']
+const sequence = [...order.split(' '), 'public', 'index', 'cli', 'demo']
 const allowed: Record<string, string[]> = Object.fromEntries(
   sequence.map((room, place) => {
     const { packages = '', without = '' } = rooms[room]!

@@ -16,7 +16,7 @@ import {
   toBf16,
   toF16,
   writeSafetensors,
-} from 'vitune'
+} from 'vitune/io'
 import { refusal } from './refusal.ts'
 
 const fixtures = fileURLToPath(new URL('fixtures/', import.meta.url))

@@ -20,4 +20,7 @@ export interface Server {
   close(): Promise<void>
 }
 
+/** The element that lets a page import the package by each of its addresses. */
+export const importMap: string
+
 export function serve(options?: ServeOptions): Promise<Server>

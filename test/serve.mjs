@@ -1,10 +1,17 @@
 // A static server of the repository for tests in a browser, on a free port of this machine, with pages of the test's own.
-import { createReadStream, statSync } from 'node:fs'
+import { createReadStream, readFileSync, statSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const repository = fileURLToPath(new URL('..', import.meta.url))
+
+/** What a page's import map says so that it finds the package at each of its addresses. */
+const { exports } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8'))
+const imports = Object.entries(exports)
+  .filter(([, to]) => to.browser)
+  .map(([address, to]) => [address.replace('.', 'vitune'), to.browser.replace('./', '/')])
+export const importMap = `<script type="importmap">${JSON.stringify({ imports: Object.fromEntries(imports) })}</script>`
 
 const types = {
   '.html': 'text/html; charset=utf-8',

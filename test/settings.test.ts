@@ -8,20 +8,20 @@ import * as assert from 'uvu/assert'
 import {
   type BenchmarkOptions,
   benchmark,
-  createReference,
-  disposeModule,
   type EstimateOptions,
   type ExperimentOptions,
   estimate,
   experiment,
   InputError,
-  openAdapter,
   openModel,
   openRun,
   predict,
   type TrainOptions,
   train,
 } from 'vitune'
+import { openAdapter } from 'vitune/adapters'
+import { disposeModule } from 'vitune/nn'
+import { createReference } from 'vitune/tensor'
 import { fixtures, smallConfig } from './small-vit.ts'
 
 /** What is wrong is given as JavaScript would, whose types nobody checks. */

@@ -4,23 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import {
-  type Backend,
-  createReference,
-  disposeModule,
-  InputError,
-  loadVit,
-  namedParameters,
-  openCheckpoint,
-  Rng,
-  scope,
-  type TensorToWrite,
-  tensor,
-  truncatedNormal,
-  Vit,
-  type VitConfig,
-  writeSafetensors,
-} from 'vitune'
+import { InputError } from 'vitune'
+import { openCheckpoint, type TensorToWrite, writeSafetensors } from 'vitune/io'
+import { loadVit, Vit, type VitConfig } from 'vitune/models'
+import { disposeModule, namedParameters, truncatedNormal } from 'vitune/nn'
+import { type Backend, createReference, Rng, scope, tensor } from 'vitune/tensor'
 
 /** The folder of stored values, with a slash at its end. */
 export const fixtures = new URL('fixtures/', import.meta.url).pathname

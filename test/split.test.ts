@@ -6,7 +6,8 @@ import { dirname, join } from 'node:path'
 import sharp from 'sharp'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { openSafetensors, type TrainEvent, type TrainOptions, train, writeSafetensors } from 'vitune'
+import { type TrainEvent, type TrainOptions, train } from 'vitune'
+import { openSafetensors, writeSafetensors } from 'vitune/io'
 import { refusal } from './refusal.ts'
 
 const root = new URL('..', import.meta.url).pathname

@@ -1,5 +1,6 @@
 // The batches that PyTorch's stored losses were made with.
-import { type Batch, openSafetensors } from 'vitune'
+import { openSafetensors } from 'vitune/io'
+import type { Batch } from 'vitune/train'
 import { batchOf } from './batch-of.ts'
 import { fixture } from './fixtures.ts'
 

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { test } from 'uvu'
 import { openPage } from './chromium.mjs'
+import { importMap } from './serve.mjs'
 
 const files = ['kernels', 'backend', 'losses', 'multilabel']
 const here = fileURLToPath(new URL('.', import.meta.url))
@@ -54,8 +55,7 @@ const suite = () => (globalThis as unknown as { suite: Suite }).suite
 
 for (const file of files) {
   const script = await bundle(file)
-  const map = JSON.stringify({ imports: { vitune: '/dist/browser.js' } })
-  const html = `<!doctype html><link rel="icon" href="data:,"><script type="importmap">${map}</script>
+  const html = `<!doctype html><link rel="icon" href="data:,">${importMap}
 <script type="module">import '/suite.js'; globalThis.ready = true</script>`
   const routes = {
     '/': html,

@@ -1,23 +1,20 @@
 // Scopes, gradients and recomputation: what they free, what they give, and that nothing is lost on the way.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { freezeBackbone, injectAdapter, loraConfig } from 'vitune/adapters'
+import type { Vit } from 'vitune/models'
+import { Context, disposeModule, trainableParameters } from 'vitune/nn'
 import {
   add,
   affine,
   type Backend,
-  Context,
   checkpoint,
   concat,
   createReference,
-  disposeModule,
-  freezeBackbone,
   gelu,
-  injectAdapter,
   keep,
   linear,
-  loraConfig,
   mul,
-  multiclass,
   parameter,
   reshape,
   scope,
@@ -25,11 +22,10 @@ import {
   sum,
   type Tensor,
   tensor,
-  trainableParameters,
   untracked,
-  type Vit,
   valueAndGrad,
-} from 'vitune'
+} from 'vitune/tensor'
+import { multiclass } from 'vitune/train'
 import { backends, counted, near, take } from './grad-check.ts'
 import { pixels, smallVit } from './small-vit.ts'
 

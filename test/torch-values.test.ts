@@ -4,33 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import {
-  affine,
-  applyAdapter,
-  type Backend,
-  Context,
-  countParameters,
-  createReference,
-  createWasm,
-  disposeModule,
-  fit,
-  freezeBackbone,
-  huggingFaceName,
-  loadVit,
-  merge,
-  multiclass,
-  openAdapter,
-  openCheckpoint,
-  openSafetensors,
-  type SafetensorsFile,
-  saveAdapter,
-  scope,
-  setTrainable,
-  tensor,
-  trainableParameters,
-  type Vit,
-  valueAndGrad,
-} from 'vitune'
+import { applyAdapter, freezeBackbone, merge, openAdapter, saveAdapter } from 'vitune/adapters'
+import { openCheckpoint, openSafetensors, type SafetensorsFile } from 'vitune/io'
+import { huggingFaceName, loadVit, type Vit } from 'vitune/models'
+import { Context, countParameters, disposeModule, setTrainable, trainableParameters } from 'vitune/nn'
+import { affine, type Backend, createReference, createWasm, scope, tensor, valueAndGrad } from 'vitune/tensor'
+import { fit, multiclass } from 'vitune/train'
 import { batchesOf } from './stored-batches.ts'
 
 const root = new URL('fixtures/', import.meta.url).pathname

@@ -22,26 +22,21 @@ import sharp, { type Sharp } from 'sharp'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
-  type Backend,
-  batchSource,
-  createWasm,
-  disposeModule,
   type EpochEvent,
-  evalTransform,
   evaluate,
-  methods,
-  multiclass,
   openImageFolder,
   openModel,
   openRun,
-  openSafetensors,
-  Rng,
-  scope,
   type TrainEvent,
   type TrainOptions,
-  tensor,
   train,
 } from 'vitune'
+import { methods } from 'vitune/adapters'
+import { batchSource, evalTransform } from 'vitune/data'
+import { openSafetensors } from 'vitune/io'
+import { disposeModule } from 'vitune/nn'
+import { type Backend, createWasm, Rng, scope, tensor } from 'vitune/tensor'
+import { multiclass } from 'vitune/train'
 import { refusal } from './refusal.ts'
 import { fixtures, json } from './small-vit.ts'
 

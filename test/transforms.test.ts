@@ -6,23 +6,20 @@ import { fileURLToPath } from 'node:url'
 import sharp from 'sharp'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { BrokenImage, decodeFile, InputError, type RgbImage } from 'vitune'
 import {
-  BrokenImage,
-  decodeFile,
   evalTransform,
-  InputError,
-  openSafetensors,
   outputSize,
-  parsePreprocessor,
   parseTimmPreprocessor,
-  type RgbImage,
-  Rng,
   randomCrop,
   resizeImage,
   type Transform,
   trainTransform,
   withInputSize,
-} from 'vitune'
+} from 'vitune/data'
+import { openSafetensors } from 'vitune/io'
+import { parsePreprocessor } from 'vitune/models'
+import { Rng } from 'vitune/tensor'
 
 const folder = fileURLToPath(new URL('fixtures/images/', import.meta.url))
 const stored = await openSafetensors(`${folder}values.safetensors`)

@@ -14,7 +14,7 @@ import {
   type Params,
   Rng,
   type WasmOptions,
-} from 'vitune'
+} from 'vitune/tensor'
 import { createPlanner } from '../src/backend/wasm/planner.ts'
 import { failureOf } from './errors.ts'
 
@@ -282,7 +282,7 @@ test('threads that are switched off leave one, with a note', async () => {
 
 /** Runs a module text in a process of its own; gives what it printed. */
 async function child(text: string, before = ''): Promise<string> {
-  const start = `${before} const { createWasm } = await import('vitune'); const backend = await createWasm({ threads: 2 });`
+  const start = `${before} const { createWasm } = await import('vitune/tensor'); const backend = await createWasm({ threads: 2 });`
   const { stdout } = await run(process.execPath, ['--input-type=module', '-e', start + text], { timeout: 20000 })
   return stdout.trim()
 }

@@ -1,7 +1,8 @@
 // WebGPU that is not to be had, runs out of memory, or is destroyed in the middle of a run.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { createWebgpu, OutOfMemoryError, type TrainOptions, train } from 'vitune'
+import { OutOfMemoryError, type TrainOptions, train } from 'vitune'
+import { createWebgpu } from 'vitune/tensor'
 import { errorOf } from './errors.ts'
 import { idleGpu } from './idle-gpu.ts'
 import { cleanUp, lossy, model, photos } from './lost-runs.ts'

@@ -3,18 +3,11 @@
 // every kernel as it would for a GPU, and runs none.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import {
-  createWebgpu,
-  disposeModule,
-  fit,
-  injectAdapter,
-  loraConfig,
-  multiclass,
-  Rng,
-  type VitConfig,
-  type WebgpuBackend,
-  type WebgpuStats,
-} from 'vitune'
+import { injectAdapter, loraConfig } from 'vitune/adapters'
+import type { VitConfig } from 'vitune/models'
+import { disposeModule } from 'vitune/nn'
+import { createWebgpu, Rng, type WebgpuBackend, type WebgpuStats } from 'vitune/tensor'
+import { fit, multiclass } from 'vitune/train'
 import { create } from 'webgpu'
 import { batchOf } from './batch-of.ts'
 import { idleGpu } from './idle-gpu.ts'

@@ -2,7 +2,7 @@
 // which checks WGSL and runs nothing. What SwiftShader can run is in kernels.test.ts.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { createWebgpu, type WebgpuBackend, type WebgpuOptions } from 'vitune'
+import { createWebgpu, type WebgpuBackend, type WebgpuOptions } from 'vitune/tensor'
 import { create } from 'webgpu'
 
 /** Dawn's null backend as an adapter whose subgroups have at least `least` invocations. */

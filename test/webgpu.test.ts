@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type Backend, type Buf, createBackend, createWebgpu, listDevices, type WebgpuBackend } from 'vitune'
+import { createBackend, listDevices } from 'vitune'
+import { type Backend, type Buf, createWebgpu, type WebgpuBackend } from 'vitune/tensor'
 import { affine, filled } from './buffers.ts'
 import { failureOf } from './errors.ts'
 
@@ -180,7 +181,7 @@ test('every variant can be switched off, which is said', async () => {
 })
 
 test('once disposed, what it held may be collected at once, and Node ends by itself', async () => {
-  const script = `import { createWebgpu } from 'vitune'
+  const script = `import { createWebgpu } from 'vitune/tensor'
 const first = await createWebgpu()
 await first.dispose()
 globalThis.gc()

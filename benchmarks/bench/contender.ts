@@ -3,7 +3,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import type { MemoryStats } from 'vitune'
+import type { MemoryStats } from 'vitune/tensor'
 import type { Product, VitShape } from './shapes.ts'
 
 /** What to prepare; passed to the contender as JSON. */

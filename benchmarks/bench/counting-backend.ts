@@ -1,5 +1,5 @@
 // A backend that computes nothing: it tells what is dispatched, so that a training step can be counted in a moment.
-import type { Backend, Buf, Bufs, KernelName, MemoryStats, Params } from 'vitune'
+import type { Backend, Buf, Bufs, KernelName, MemoryStats, Params } from 'vitune/tensor'
 
 /** One dispatched kernel as it came. */
 export interface Call {

@@ -1,6 +1,7 @@
 // The command line of `npm run bench`.
 import { Command } from 'commander'
-import { InputError, methods } from 'vitune'
+import { InputError } from 'vitune'
+import { methods } from 'vitune/adapters'
 import type { ProfileOptions } from './sections/profile.ts'
 
 export const sectionNames = ['matmul', 'steps', 'small', 'memory', 'growth', 'traffic', 'profile', 'browser'] as const

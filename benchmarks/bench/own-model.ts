@@ -1,5 +1,7 @@
 // Training steps of vitune on any backend, seen one dispatch at a time: what profile and traffic look into.
-import { type Backend, type FitEvent, fit, type Method, multiclass } from 'vitune'
+import type { Method } from 'vitune/adapters'
+import type { Backend } from 'vitune/tensor'
+import { type FitEvent, fit, multiclass } from 'vitune/train'
 import { makeBatch, makeModel, repeated } from './contenders/vit.mjs'
 import type { VitShape } from './shapes.ts'
 

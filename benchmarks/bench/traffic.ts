@@ -1,6 +1,6 @@
 // Bytes that kernels move, counted and not measured: the least possible (each operand once) against what the plans' tiles
 // read and write. A load counts as often as a workgroup (WebGPU) or a pass over memory (wasm) issues it; caches may serve it.
-import { type KernelName, kernels } from 'vitune'
+import { type KernelName, kernels } from 'vitune/tensor'
 import { planOf } from '../../src/backend/wasm/plan.ts'
 import type { GpuKernel, GpuLimits, Pass } from '../../src/backend/webgpu/kernel.ts'
 import { table } from '../../src/backend/webgpu/webgpu.ts'

@@ -1,4 +1,7 @@
 // A tensor: a shape over counted storage on one backend. Always contiguous, row-major. Not here: what to compute (ops/).
+
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import type { Backend, HostArray } from '../backend/backend.ts'
 import type { Buf, Dtype } from '../backend/kernels.ts'
 import { adopt, disown } from './scope.ts'

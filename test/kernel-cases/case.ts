@@ -1,5 +1,5 @@
 // What a case is, and the tools with which the files beside this one write theirs.
-import { type Bufs, createReference, type KernelName, type Params, Rng } from 'vitune'
+import { type Bufs, createReference, type KernelName, type Params, Rng } from 'vitune/tensor'
 
 export type Values = Record<string, Float32Array | Int32Array>
 

@@ -1,5 +1,5 @@
 // Cases of copy.
-import type { Params } from 'vitune'
+import type { Params } from 'vitune/tensor'
 import { add, type Draw, exact, large, oneStep, sizes } from './case.ts'
 
 interface Walk {

@@ -1,5 +1,5 @@
 // Cases of fill, unary, unaryGrad, binary.
-import { binaryOps, unaryOps } from 'vitune'
+import { binaryOps, unaryOps } from 'vitune/tensor'
 import { add, type Draw, exact, expOnly, f32, large, oneStep, sizes, type Tolerance, transcendental } from './case.ts'
 
 // fill

@@ -1,5 +1,5 @@
 // Cases of reduce.
-import { reduceOps } from 'vitune'
+import { reduceOps } from 'vitune/tensor'
 import { add, type Draw, f32, large, sizes } from './case.ts'
 
 for (const [outer, count, inner] of [

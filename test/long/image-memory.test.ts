@@ -8,7 +8,9 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 
 const script = `
-  import { evalTransform, fileDataset, loadBatches, parsePreprocessor } from 'vitune'
+  import { fileDataset } from 'vitune'
+  import { evalTransform, loadBatches } from 'vitune/data'
+  import { parsePreprocessor } from 'vitune/models'
   const files = process.argv.slice(1)
   const dataset = fileDataset({ files, labels: files.map(() => 0), classes: ['a'] })
   const transform = evalTransform(parsePreprocessor(undefined, 'vit'))

@@ -5,7 +5,7 @@ import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { Rng } from 'vitune'
+import { Rng } from 'vitune/tensor'
 import { images, model, program, temporary, vitune } from '../cli-tools.ts'
 import { filesOf, killedAt, momentsOf } from '../kills.ts'
 

@@ -1,6 +1,7 @@
 // Section profile: where a step's time goes, every kernel's calls, milliseconds, share and speed against the machine's peaks.
 // Kernels are timed one by one on one thread, where a dispatch has run when it returns. Runs in this process.
-import { type Backend, createWasm, type Method } from 'vitune'
+import type { Method } from 'vitune/adapters'
+import { type Backend, createWasm } from 'vitune/tensor'
 import { methodName } from '../../../src/report/format.ts'
 import { type Call, callOf } from '../counting-backend.ts'
 import type { Bench } from '../measure.ts'

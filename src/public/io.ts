@@ -1,0 +1,16 @@
+// `vitune/io`: safetensors, checkpoints, the hub, files made whole. Not here: any code.
+
+// io
+export { type Checkpoint, checkpointFiles, openCheckpoint, parseWeightMap } from '../io/checkpoint.ts'
+export { fromBf16, fromF16, toBf16, toF16 } from '../io/half.ts'
+export { type DownloadProgress, hubCacheFolder, type ResolveOptions, resolveModel } from '../io/hub.ts'
+export { readJsonObject } from '../io/json.ts'
+export { writeFileAtomic } from '../io/local-files.ts'
+export { encodeSafetensors, type TensorToWrite, type WrittenDtype, writeSafetensors } from '../io/safetensors-write.ts'
+export {
+  openSafetensors,
+  parseSafetensors,
+  type SafetensorsFile,
+  type StoredDtype,
+  type TensorInfo,
+} from '../io/safetensors.ts'
