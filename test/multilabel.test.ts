@@ -163,6 +163,7 @@ for (const loss of ['aal', 'bce', 'asl']) {
       })
     const options = { optimizer: 'sgd', clip: 1e6 } as const
     const whole = await trained(backend, task, cut(18), options)
+    near([whole.epochs[0]!.trainLoss], [whole.losses[0]! / (loss === 'bce' ? 1 : 18)], 1e-6, 'a sum is told by image')
     const others = {
       '9 x 2': await trained(backend, task, cut(2), { ...options, accumulate: 9 }),
       '7, 7, 4': await trained(backend, task, cut(7), { ...options, accumulate: 3 }),
@@ -291,10 +292,12 @@ test('of thresholds with equal F1 the nearest to a half is taken, then the lower
   near([tuned([0.9, 1], [0.3, 1], [0.1, 0])], [0.2], 1e-6, 'half-way')
   near([tuned([0.9, 1], [0.7, 0], [0.2, 0])], [0.8], 1e-6, 'half-way, above')
   assert.is(tuned([0.9, 1], [0.4, 0]), 0.5)
-  // F1 is 2/3 from 0.75 on and from 0.35 on: one right of one found of two, or two of four.
-  near([tuned([0.8, 1], [0.7, 0], [0.6, 0], [0.4, 1], [0.3, 0])], [0.35], 1e-6, 'equal, nearer')
-  // 0.625 and 0.375 are as near: F1 is 2/3 at both.
-  near([tuned([0.75, 1], [0.5625, 0], [0.51, 0], [0.4375, 1], [0.3125, 0])], [0.375], 1e-6, 'equal')
+  // One right of one found and two there, or two of four: F1 is 2/3 at both cuts.
+  near([tuned([0.8, 1], [0.7, 0], [0.6, 0], [0.4, 1], [0.3, 0])], [0.35], 1e-6, 'equal, the lower is nearer')
+  near([tuned([0.7, 1], [0.6, 0], [0.5, 0], [0.3, 1], [0.2, 0])], [0.65], 1e-6, 'equal, the upper is nearer')
+  const [two, one] = [1 / (1 + Math.exp(-2)), 1 / (1 + Math.exp(-1))]
+  const lower = tuned([two, 1], [one, 0], [0.6, 0], [1 - one, 1], [1 - two, 0])
+  near([lower], [1 - (one + two) / 2], 1e-6, 'equal, as near')
   // biome-ignore-end format: one example a line
 })
 

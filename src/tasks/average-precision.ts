@@ -32,6 +32,9 @@ export function averagePrecision(scores: readonly number[], there: readonly bool
   return found > 0 ? total / found : undefined
 }
 
+/** How far a score is from a half; a billionth is rounding. */
+const fromHalf = (score: number) => Math.round(Math.abs(score - 0.5) * 1e9)
+
 /**
  * The threshold from which on a score means that something is there, with the best F1 on these. It lies half-way between two
  * scores, or is 0.5 where that cuts alike; among equals the nearest to 0.5, then the lower. 0.5 where nothing is there.
@@ -48,8 +51,8 @@ export function bestThreshold(scores: readonly number[], there: readonly boolean
     const middle = (score + next) / 2 > next ? (score + next) / 2 : score
     const cut = 0.5 > next && 0.5 <= score ? 0.5 : middle
     const f1 = (2 * found) / (before + 1 + all)
-    const nearer = Math.abs(cut - 0.5) - Math.abs(threshold - 0.5)
-    if (f1 > best || (f1 === best && f1 > 0 && (nearer < 0 || (nearer === 0 && cut < threshold)))) {
+    // Cuts go down, so of those that are as near the lower one stays.
+    if (f1 > best || (f1 === best && fromHalf(cut) <= fromHalf(threshold))) {
       best = f1
       threshold = cut
     }
