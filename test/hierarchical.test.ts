@@ -619,7 +619,7 @@ test('options that mean nothing, or are out of range, are refused', () => {
     [{ threshold: 2 }, 'threshold: must be in [0, 1], got 2'],
     [{ threshold: [0.5] }, 'threshold: must be one for each of 8 labels, got 1'],
     [{ decoding: 'best' as 'path' }, 'decoding: must be one of path, threshold, got best'],
-    [{ pathConsistency: -1 }, 'pathConsistency: must be 0 or more, got -1'],
+    [{ pathConsistency: -1 }, 'pathConsistency: must be at least 0, got -1'],
   ]
   for (const [options, message] of refused) {
     assert.throws(

@@ -107,6 +107,8 @@ const refused: [Loose<TrainOptions>, RegExp][] = [
   ],
   [{ positiveWeights: 2 }, /^positiveWeights/],
   [{ pathConsistency: -1 }, /^pathConsistency: must be at least 0, got -1$/],
+  [{ decoding: 'best' }, /^decoding: must be one of path, threshold, got best$/],
+  [{ task: 'multilabel', decoding: 'path' }, /^decoding: means nothing where an image has any number of labels/],
   [{ sampler: 'sequential' }, /^sampler: must be one of shuffle, balanced, got sequential$/],
   // One against another.
   [{ sampler: 'balanced', shuffle: false }, /^sampler: must be left out where shuffle is false, got balanced/],
@@ -147,6 +149,7 @@ test('what agrees is no contradiction, 0 is off where it may be, and undefined i
     { task: 'multiclass', loss: 'ce', monitor: 'f1', labelSmoothing: 0.1, sampler: 'balanced' },
     { threshold: 'tune', positiveWeights: { 'a cat': 0.5 }, pathConsistency: 0 },
     { positiveWeights: 'balanced', threshold: 0.25 },
+    { task: 'hierarchical', loss: 'bce', monitor: 'h_f1', decoding: 'threshold', pathConsistency: 1 },
     { batchSize: 1e6, accumulate: 1e6, microBatch: 1e6 },
   ]
   for (const given of fine) assert.match(await trained(given), /no data: must be a folder of images/)

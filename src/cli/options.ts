@@ -5,6 +5,7 @@ import { devices } from '../backend/create.ts'
 import { InputError } from '../platform/errors.ts'
 import { samplers } from '../settings/settings.ts'
 import { taskNames } from '../tasks/registry.ts'
+import { decodings } from '../tasks/task.ts'
 
 /** `--batch-size` of `--batch-size <n>`. */
 const nameOf = (flags: string): string => /--[\w-]+/.exec(flags)?.[0] ?? flags
@@ -74,6 +75,7 @@ export function addTask(command: Command): Command {
       ).argParser(positiveWeights),
     )
     .addOption(numberOption('--path-consistency <x>', 'weight of the loss that holds a tree together (default: 0)'))
+    .addOption(choiceOption('--decoding <how>', 'labels of the best path, or of each level', decodings, 'path'))
     .addOption(
       choiceOption('--sampler <how>', 'images in a new order, or all classes equally often', samplers, 'shuffle'),
     )

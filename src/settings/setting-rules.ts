@@ -5,7 +5,7 @@ import { devices } from '../backend/create.ts'
 import { interpolations } from '../models/vit/config.ts'
 import { InputError } from '../platform/errors.ts'
 import { checkTaskOptions, taskNames, tasks } from '../tasks/registry.ts'
-import { monitorOf } from '../tasks/task.ts'
+import { decodings, monitorOf } from '../tasks/task.ts'
 import {
   checkRules,
   choice,
@@ -73,6 +73,7 @@ export const settingRules: RulesOf<TrainSettings> = {
   ),
   positiveWeights: either(weights('numbers above 0 by label'), word('balanced')),
   pathConsistency: number('at least 0', (v) => v >= 0),
+  decoding: choice(decodings),
   sampler: choice(samplers),
   epochs: whole(1),
   batchSize: whole(1, MOST),
@@ -171,7 +172,7 @@ function checkAdapterSettings(s: Partial<TrainSettings>, where: string): void {
 function checkTaskSettings(s: Partial<TrainSettings>, where: string): void {
   if (s.task !== undefined) {
     const kind = tasks[s.task]
-    const given = pick(s, 'loss', 'labelSmoothing', 'threshold', 'positiveWeights', 'pathConsistency')
+    const given = pick(s, 'loss', 'labelSmoothing', 'threshold', 'positiveWeights', 'pathConsistency', 'decoding')
     checkTaskOptions(kind, given, where)
     monitorOf(kind, s.monitor, where)
   }

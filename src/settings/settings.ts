@@ -6,6 +6,7 @@ import type { Device } from '../backend/create.ts'
 import { localFiles } from '../io/local-files.ts'
 import type { TaskName } from '../labels/labels.ts'
 import type { Interpolation } from '../models/vit/config.ts'
+import type { Decoding } from '../tasks/task.ts'
 
 /** What `onDeviceLost` may be. */
 export const onDeviceLost = ['restart', 'fallback', 'throw'] as const
@@ -41,6 +42,8 @@ export interface TrainSettings {
   positiveWeights?: 'balanced' | Record<string, number>
   /** Weight of the loss that holds the levels of a tree together; default 0, none. */
   pathConsistency?: number
+  /** Which labels of a tree are given together: those of the most probable whole (`path`, default), or the most probable of each level. */
+  decoding?: Decoding
   /** How images are drawn: `shuffle` (default) all in a new order, `balanced` all classes alike; without `shuffle`, in order. */
   sampler?: (typeof samplers)[number]
   epochs?: number

@@ -34,7 +34,7 @@ function create(
   const thresholds = each('threshold', threshold, k, 'in [0, 1]', (value) => value >= 0 && value <= 1)
   const ofOthers = labelLosses[loss]!
   if (!(pathConsistency >= 0 && pathConsistency < Infinity)) {
-    throw new InputError(`pathConsistency: must be 0 or more, got ${pathConsistency}`)
+    throw new InputError(`pathConsistency: must be at least 0, got ${pathConsistency}`)
   }
   if (!decodings.includes(decoding)) {
     throw new InputError(`decoding: must be one of ${decodings.join(', ')}, got ${decoding}`)
