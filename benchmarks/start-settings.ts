@@ -11,7 +11,7 @@ export const settings = {
   batchSize: 8,
   weightDecay: 0.05,
   schedule: 'cosine',
-  warmup: 0.1,
+  warmupShare: 0.1,
   clip: 1,
 } satisfies RunSettings
 

@@ -41,6 +41,8 @@ function shown(text: string): string[] {
 
 const started: StartEvent = {
   kind: 'start',
+  task: 'multiclass',
+  monitor: 'accuracy',
   method: 'lora',
   model: 'some/model',
   classes: ['a', 'b'],

@@ -7,6 +7,7 @@ import { checkNewFolder, makeNewFolder } from '../io/new-folder.ts'
 import { saveModel } from '../models/registry.ts'
 import { Context } from '../nn/context.ts'
 import { InputError, NotFiniteError } from '../platform/errors.ts'
+import { labelFields } from '../tasks/label-fields.ts'
 import { Rng } from '../tensor/philox.ts'
 import { tensor } from '../tensor/tensor.ts'
 import { preprocessorJson } from '../use/model-images.ts'
@@ -61,7 +62,11 @@ async function run(flags: Flags): Promise<void> {
         `merge: outputs must be finite, got others before or after; take another model or adapter`,
       )
     }
-    const extra = { preprocessor: preprocessorJson(opened), config: { ...opened.checkpoint.config } }
+    const extra = {
+      preprocessor: preprocessorJson(opened),
+      config: { ...opened.checkpoint.config },
+      labels: labelFields(opened.labels!),
+    }
     await makeNewFolder(out, '--out', (folder) => saveModel(model, folder, opened.dialect, extra))
     return { layers: merged.layers, difference }
   })

@@ -6,11 +6,10 @@ import { localFiles } from '../io/local-files.ts'
 import { areGeneric, parseLabels } from '../models/labels.ts'
 import { disposeModule } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
-import { multiclass } from '../tasks/multiclass.ts'
 import type { Task } from '../tasks/task.ts'
 import { type OpenModel, openModel, openRun } from '../use/open-model.ts'
 import { taskOf } from '../use/predict.ts'
-import { findRun, readRun } from '../use/run-file.ts'
+import { findRun, readRun, runLabels } from '../use/run-file.ts'
 import { downloads } from './downloads.ts'
 import { oneLine } from './format.ts'
 import { allowNonFiniteOption } from './options.ts'
@@ -55,11 +54,13 @@ export function checkModel({ run, model, adapter }: ModelFlags): void {
 }
 
 /** Gives the model's outputs the names in a file; throws an InputError where they are not as many. */
-async function nameClasses({ model }: OpenModel, path: string): Promise<readonly string[]> {
+async function nameClasses(opened: OpenModel, path: string): Promise<readonly string[]> {
+  const { model, labels } = opened
   const files = localFiles(path)
   if ((await files.kind(path)) !== 'file') throw new InputError(`--labels: must be a file, got ${path}`)
   const { names, notes } = parseLabels(await files.read(path), model.config.classes.length, path)
   model.config.classes = names
+  opened.labels = { ...labels, space: { ...labels!.space, names } }
   return notes
 }
 
@@ -85,13 +86,16 @@ export async function withModel<T>(flags: ModelFlags, ui: Ui, use: (opened: Open
         ? await openModel(backend, model!, { ...hub, adapter, inputSize, interpolation })
         : await openRun(backend, folder, hub)
     ui.clear()
-    const own = taskOf(opened)
-    const named = folder === undefined || labels !== undefined ? undefined : run?.classes
-    if (named && named.length !== own.outputs) {
-      throw new InputError(`${folder}: run.json names ${named.length} classes, its weights have ${own.outputs}`)
+    const { outputs, classes } = taskOf(opened)
+    if (run && folder !== undefined && labels === undefined) {
+      if (run.classes.length !== outputs) {
+        throw new InputError(`${folder}: run.json names ${run.classes.length} classes, its weights have ${outputs}`)
+      }
+      // A run knows its labels even where the adapter's own files do not.
+      opened.labels = runLabels(run, `${folder}/run.json`)
     }
-    const notes = labels === undefined ? unnamed(named ?? own.classes) : await nameClasses(opened, labels)
-    const result = await use({ backend, opened, task: multiclass(named ?? opened.model.config.classes), run })
+    const notes = labels === undefined ? unnamed(run?.classes ?? classes) : await nameClasses(opened, labels)
+    const result = await use({ backend, opened, task: taskOf(opened), run })
     for (const note of [...opened.notes, ...notes]) ui.note(`note: ${oneLine(note)}`)
     return result
   } finally {

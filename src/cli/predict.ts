@@ -4,6 +4,7 @@ import { candidates, headOf, tellRest } from '../data/candidates.ts'
 import { collector, passedOverText } from '../data/passed-over.ts'
 import { placeOf, walk } from '../data/walk.ts'
 import { localFiles } from '../io/local-files.ts'
+import { isOneOfAll } from '../labels/labels.ts'
 import { InputError, sentence } from '../platform/errors.ts'
 import { type ImagePrediction, predict } from '../use/predict.ts'
 import { oneLine, percent, plural, table } from './format.ts'
@@ -51,6 +52,10 @@ function best(prediction: ImagePrediction, classes: readonly string[], n: number
     .slice(0, n)
 }
 
+/** Labels that are there, each with its score. */
+const labelsText = (found: readonly { label: string; score: number }[]): string =>
+  found.length === 0 ? 'no label' : found.map(({ label, score }) => `${oneLine(label)} ${percent(score)}`).join(', ')
+
 async function run(paths: string[], flags: Flags): Promise<void> {
   const ui = createUi({ colour: flags.color ?? true })
   const { top = 1, logits = false, strict = false, batchSize } = flags
@@ -58,8 +63,9 @@ async function run(paths: string[], flags: Flags): Promise<void> {
   checkModel(flags)
   const files = await expand(paths, (note) => ui.note(oneLine(note)))
   let skipped = 0
-  const { predictions, classes } = await withModel(flags, ui, async ({ opened, task }) => ({
+  const { predictions, classes, single } = await withModel(flags, ui, async ({ opened, task }) => ({
     classes: task.classes,
+    single: isOneOfAll(task.labels),
     predictions: await predict(opened, files, {
       task,
       strict,
@@ -73,12 +79,14 @@ async function run(paths: string[], flags: Flags): Promise<void> {
   }))
   ui.clear()
   const ranked = (p: ImagePrediction) => best(p, classes, top)
+  const found = (p: ImagePrediction) => p.labels.map((label) => ({ label, score: p.scores[classes.indexOf(label)]! }))
   if (flags.json) {
     ui.json({
       predictions: predictions.map((p) => ({
         file: p.file,
         label: p.label,
         score: p.score,
+        ...(single ? {} : { labels: found(p) }),
         ...(top > 1 ? { top: ranked(p) } : {}),
         ...(logits ? { logits: p.logits } : {}),
       })),
@@ -86,7 +94,9 @@ async function run(paths: string[], flags: Flags): Promise<void> {
   } else {
     const rows = predictions.map((p) => [
       oneLine(p.file),
-      ...ranked(p).flatMap(({ label, score }) => [oneLine(label), percent(score)]),
+      ...(single || top > 1
+        ? ranked(p).flatMap(({ label, score }) => [oneLine(label), percent(score)])
+        : [labelsText(found(p))]),
       ...(logits ? [p.logits.map((z) => z.toFixed(4)).join(' ')] : []),
     ])
     ui.result(table(rows))

@@ -5,8 +5,10 @@ import { openTestFolder } from '../data/image-folder.ts'
 import { batchSource } from '../data/loader.ts'
 import { evalTransform } from '../data/transforms.ts'
 import { localFiles } from '../io/local-files.ts'
+import { isOneOfAll } from '../labels/labels.ts'
 import { InputError, sentence } from '../platform/errors.ts'
 import type { TrainSettings } from '../settings/settings.ts'
+import type { Task } from '../tasks/task.ts'
 import type { BatchSource } from '../train/batch.ts'
 import { type Evaluation, evaluate } from '../train/evaluate.ts'
 import { seenImages, type Tested, type TestImages, testedOf } from '../use/seen-images.ts'
@@ -103,6 +105,92 @@ function testedText(tested: Tested | undefined, images: number): string {
   return `${all}, ${n} of them trained on (${names.join(', ')}${n > names.length ? ', …' : ''}): that flatters the accuracy`
 }
 
+/** Images of each class, and how many of them are right. */
+function perClass(confusion: readonly number[][], classes: readonly string[]) {
+  return classes.map((name, i) => {
+    const images = confusion[i]!.reduce((a, b) => a + b, 0)
+    const correct = confusion[i]![i]!
+    return { class: name, images, correct, accuracy: images > 0 ? correct / images : null }
+  })
+}
+
+/** Everything, for --json. */
+function asJson(result: Evaluation, task: Task, tested: Tested | undefined, skipped: ReadonlyMap<string, string>) {
+  const { classes, labels } = task
+  const single = isOneOfAll(labels)
+  const confusion = single ? confusionMatrix(result.predictions, classes) : undefined
+  const { accuracy, ...metrics } = result.metrics
+  return {
+    task: task.name,
+    accuracy,
+    loss: result.loss,
+    ...metrics,
+    images: result.count,
+    ...(tested
+      ? {
+          part: tested.part,
+          trained_on: tested.trainedOn.length,
+          trained_on_files: tested.trainedOn,
+          validated_on: tested.validatedOn,
+          left_out: tested.leftOut,
+        }
+      : { part: 'all' }),
+    classes,
+    ...(confusion ? { per_class: perClass(confusion, classes), confusion } : {}),
+    per_label: result.byLabel,
+    skipped: [...skipped].map(([file, reason]) => ({ file, reason })),
+    predictions: result.predictions.map(({ name, label, target, score, labels: found, wanted }) => ({
+      ...{ file: name, label, target, score },
+      ...(single ? {} : { labels: found, targets: wanted }),
+    })),
+  }
+}
+
+/** One class an image: accuracy by class, and what was taken for what. */
+function ofOneClass(result: Evaluation, { classes }: Task, notes: string[][], ui: Ui): string {
+  const confusion = confusionMatrix(result.predictions, classes)
+  const each = perClass(confusion, classes)
+  const right = each.reduce((sum, { correct }) => sum + correct, 0)
+  const head = table([
+    ['accuracy', `${ui.out('bold', percent(result.accuracy))} (${right} of ${plural(result.count, 'image')})`],
+    ['loss', result.loss.toFixed(4)],
+    ...notes,
+  ])
+  const rows = each.map((c) => [
+    oneLine(c.class),
+    c.accuracy === null ? 'no images' : percent(c.accuracy),
+    `${c.correct}/${c.images}`,
+  ])
+  return `${head}\n\n${table([['class', 'accuracy', 'right'], ...rows], [1, 2])}\n\n${confusionText(confusion, classes)}`
+}
+
+/** Any labels an image: every metric, and how each label did. */
+function ofLabels({ metrics, loss, count, byLabel }: Evaluation, task: Task, notes: string[][], ui: Ui): string {
+  const [first] = Object.keys(task.monitors)
+  const head = table([
+    ...Object.entries(metrics).map(([name, value]) => [
+      name,
+      name === first ? ui.out('bold', percent(value)) : percent(value),
+    ]),
+    ['loss', loss.toFixed(4)],
+    ['images', String(count)],
+    ...notes,
+  ])
+  const columns = ['label', 'images', 'precision', 'recall', 'F1']
+  const more = [
+    ...(byLabel.some(({ ap }) => ap !== undefined) ? ['average precision'] : []),
+    ...(byLabel.some(({ threshold }) => threshold !== undefined) ? ['threshold'] : []),
+  ]
+  const rows = byLabel.map(({ label, positives, precision, recall, f1, ap, threshold }) => [
+    oneLine(label),
+    String(positives),
+    ...(positives > 0 ? [precision, recall, f1].map(percent) : ['', '', '']),
+    ...(more.includes('average precision') ? [ap === undefined || positives === 0 ? '' : percent(ap)] : []),
+    ...(more.includes('threshold') ? [threshold === undefined ? '' : threshold.toFixed(2)] : []),
+  ])
+  return `${head}\n\n${table([[...columns, ...more], ...rows], [1, 2, 3, 4, 5, 6])}`
+}
+
 async function run(flags: Flags): Promise<void> {
   const ui = createUi({ colour: flags.color ?? true })
   const { batchSize = 16, strict = false } = flags
@@ -110,7 +198,7 @@ async function run(flags: Flags): Promise<void> {
     throw new InputError(`--batch-size: must be a whole number from 1, got ${batchSize}`)
   }
   const skipped = new Map<string, string>()
-  const { result, classes, about, tested } = await withModel(flags, ui, async ({ opened, task, run }) => {
+  const { result, task, about, tested } = await withModel(flags, ui, async ({ opened, task, run }) => {
     const images = await openImages(flags, run, task.classes, ui)
     const whole = joined(images.map(({ dataset }) => dataset))
     const tested = await choose(flags, run, images, ui)
@@ -139,54 +227,18 @@ async function run(flags: Flags): Promise<void> {
       },
     }
     const result = await evaluate(opened.model, task, shown)
-    return { result, classes: task.classes, about: run && testedText(tested, dataset.length), tested }
+    return { result, task, about: run && testedText(tested, dataset.length), tested }
   })
   ui.clear()
-  const confusion = confusionMatrix(result.predictions, classes)
-  const perClass = classes.map((name, i) => {
-    const images = confusion[i]!.reduce((a, b) => a + b, 0)
-    const correct = confusion[i]![i]!
-    return { class: name, images, correct, accuracy: images > 0 ? correct / images : null }
-  })
-  if (flags.json) {
-    ui.json({
-      accuracy: result.accuracy,
-      loss: result.loss,
-      images: result.count,
-      ...(tested
-        ? {
-            part: tested.part,
-            trained_on: tested.trainedOn.length,
-            trained_on_files: tested.trainedOn,
-            validated_on: tested.validatedOn,
-            left_out: tested.leftOut,
-          }
-        : { part: 'all' }),
-      classes,
-      per_class: perClass,
-      confusion,
-      skipped: [...skipped].map(([file, reason]) => ({ file, reason })),
-      predictions: result.predictions.map(({ name, label, target, score }) => ({ file: name, label, target, score })),
-    })
-  } else {
-    const right = perClass.reduce((sum, { correct }) => sum + correct, 0)
-    ui.result(
-      table([
-        ['accuracy', `${ui.out('bold', percent(result.accuracy))} (${right} of ${plural(result.count, 'image')})`],
-        ['loss', result.loss.toFixed(4)],
-        ...(about === undefined ? [] : [['tested', about]]),
-        ...(tested && tested.validatedOn > 0
-          ? [['note', 'the held out images also chose the best epoch: expect a little less on new ones']]
-          : []),
-      ]),
-    )
-    const rows = perClass.map((c) => [
-      oneLine(c.class),
-      c.accuracy === null ? 'no images' : percent(c.accuracy),
-      `${c.correct}/${c.images}`,
-    ])
-    ui.result(`\n${table([['class', 'accuracy', 'right'], ...rows], [1, 2])}`)
-    ui.result(`\n${confusionText(confusion, classes)}`)
+  if (flags.json) ui.json(asJson(result, task, tested, skipped))
+  else {
+    const notes = [
+      ...(about === undefined ? [] : [['tested', about]]),
+      ...(tested && tested.validatedOn > 0
+        ? [['note', 'the held out images also chose the best epoch: expect a little less on new ones']]
+        : []),
+    ]
+    ui.result((isOneOfAll(task.labels) ? ofOneClass : ofLabels)(result, task, notes, ui))
   }
   if (skipped.size > 0) ui.note(`skipped ${plural(skipped.size, 'image')} that could not be read`)
 }

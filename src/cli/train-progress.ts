@@ -27,6 +27,7 @@ export function trainProgress(ui: Ui, clock: () => number = () => performance.no
   let began = 0
   let firstStep = 0
   let validates = false
+  let monitor = ''
   const recent: { at: number; images: number }[] = []
 
   const speed = (): number => {
@@ -57,6 +58,7 @@ export function trainProgress(ui: Ui, clock: () => number = () => performance.no
       began = clock()
       firstStep = e.step
       validates = e.val > 0
+      monitor = e.monitor
       recent.push({ at: began, images: 0 })
       const from = { folder: 'from its folder', split: 'set aside from each class', none: '' }[e.valSource]
       const val = e.val > 0 ? `${plural(e.val, 'image')} to validate (${from})` : 'none to validate'
@@ -78,12 +80,14 @@ export function trainProgress(ui: Ui, clock: () => number = () => performance.no
       ui.progress((columns) => stepLine(e, columns))
     },
     epoch(e) {
+      const chosen = e.metrics?.[monitor]
       const parts = [
         `epoch ${String(e.epoch).padStart(String(e.epochs).length)}/${e.epochs}`,
         `loss ${e.trainLoss.toFixed(4)}`,
         `accuracy ${percent(e.trainAccuracy)}`,
         ...(e.loss === undefined ? [] : [`val loss ${e.loss.toFixed(4)}`]),
         ...(e.accuracy === undefined ? [] : [`val accuracy ${percent(e.accuracy)}`]),
+        ...(monitor === 'accuracy' || chosen === undefined ? [] : [`val ${monitor} ${percent(chosen)}`]),
         duration(e.seconds),
         ...(e.dataSeconds > SLOW_DATA * e.seconds ? [`waited for images ${percent(e.dataSeconds / e.seconds)}`] : []),
         ...(e.best && e.accuracy !== undefined ? [ui.err('green', 'best so far')] : []),

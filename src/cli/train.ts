@@ -119,10 +119,14 @@ async function summary(start: StartEvent, done: DoneEvent, out: string, ui: Ui):
   const adapter = methodOf(start.method).saves === 'adapter'
   const stopped =
     done.ended === 'patience' ? `, ended early after ${plural(done.epochs, 'epoch')}` : ` of ${done.epochs}`
-  const best = done.accuracy === undefined ? 'not measured' : ui.out('bold', percent(done.accuracy))
+  const { monitor, metrics } = done
+  const reached = metrics?.[monitor]
+  const shown = reached === undefined ? 'not measured' : monitor === 'loss' ? reached.toFixed(4) : percent(reached)
+  const best = reached === undefined ? shown : ui.out('bold', shown)
   const rows = [
     ['method', `${start.method} on ${oneLine(start.model)}`],
-    ['best accuracy', `${best}${done.accuracy === undefined ? '' : ` in epoch ${done.bestEpoch}${stopped}`}`],
+    [`best ${monitor}`, `${best}${reached === undefined ? '' : ` in epoch ${done.bestEpoch}${stopped}`}`],
+    ...(reached === undefined || monitor === 'accuracy' ? [] : [['accuracy then', percent(done.accuracy!)]]),
     [
       'trained',
       `${count(done.trainable)} of ${count(done.total)} parameters (${percent(done.trainable / done.total)})`,

@@ -81,6 +81,10 @@ export function hierarchicalLabels({ groups, parents, others = [] }: LabelTree):
   return { task: 'hierarchical', names, groups: places, parents: above }
 }
 
+/** Whether an image has exactly one of all labels. */
+export const isOneOfAll = ({ names, groups }: LabelSpace): boolean =>
+  groups.length === 1 && groups[0]!.length === names.length
+
 /** A label and those that it is a kind of, from the root down. */
 export function pathOf({ parents }: LabelSpace, label: number): number[] {
   const path: number[] = []

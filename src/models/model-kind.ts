@@ -68,6 +68,8 @@ export interface Loaded<M extends Classifier> {
 export interface SaveExtra {
   preprocessor?: unknown
   config?: Record<string, unknown>
+  /** Fields of config.json that say what the outputs are. */
+  labels?: Record<string, unknown>
 }
 
 /** A kind of model as the registry has it. */

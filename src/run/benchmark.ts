@@ -4,16 +4,16 @@ import type { Method } from '../adapters/methods.ts'
 import { type BackendOptions, createBackend } from '../backend/create.ts'
 import { outputSize } from '../data/preprocess.ts'
 import type { ResolveOptions } from '../io/hub.ts'
+import { multiclassLabels } from '../labels/labels.ts'
 import { countParameters, disposeModule } from '../nn/module.ts'
 import { checkRules, flag, func, object, type RulesOf, whole } from '../settings/rules.ts'
 import { checkAdapter, settingRules } from '../settings/setting-rules.ts'
-import { multiclass } from '../tasks/multiclass.ts'
 import { Rng } from '../tensor/philox.ts'
 import type { Batch, BatchSource } from '../train/batch.ts'
 import { logitsOf } from '../train/evaluate.ts'
 import { fit } from '../train/fit.ts'
 import { type OpenModel, openModel } from '../use/open-model.ts'
-import { prepare } from './prepare.ts'
+import { plan } from './plan.ts'
 
 export interface BenchmarkOptions extends BackendOptions {
   /** A model folder or a hub name. */
@@ -94,14 +94,21 @@ export async function benchmark(options: BenchmarkOptions): Promise<BenchmarkRes
     const { model, preprocess } = opened
     const own = model.config.classes
     const classes = own.length > 1 ? own : Array.from({ length: 10 }, (_, i) => `class ${i}`)
-    prepare(model, classes, peft, { seed: 0, lora: options.lora ?? {} })
+    // The rate is so small that the weights stay where they are, however long this runs.
+    const settings = {
+      peft,
+      lora: options.lora ?? {},
+      epochs: 1,
+      lr: 1e-9,
+      checkpointing: options.checkpointing ?? false,
+    }
+    const planned = plan(settings, { model, labels: multiclassLabels(classes) })
     const { height, width } = outputSize(preprocess)
     const rng = new Rng(0)
     const images = Float32Array.from({ length: batch * 3 * height * width }, () => rng.uniform() * 4 - 2)
-    const task = multiclass(classes)
     const random: Batch = {
       inputs: { images: { data: images, shape: [batch, 3, height, width] } },
-      targets: task.targets(Array.from({ length: batch }, (_, i) => ({ present: [i % classes.length] }))),
+      targets: planned.task.targets(Array.from({ length: batch }, (_, i) => ({ present: [i % classes.length] }))),
       count: batch,
       names: [],
     }
@@ -123,9 +130,7 @@ export async function benchmark(options: BenchmarkOptions): Promise<BenchmarkRes
     }
     backend.resetPeak()
     const step: number[] = []
-    const checkpointing = options.checkpointing ?? false
-    // The rate is so small that the weights stay where they are, however long this runs.
-    for await (const event of fit({ model, task, train, epochs: 1, lr: 1e-9, checkpointing })) {
+    for await (const event of fit(planned.fit(train))) {
       if (event.kind !== 'step') continue
       step.push(event.seconds)
       onProgress?.(runs + step.length, 2 * runs)

@@ -4,6 +4,7 @@ import type { LoraConfig } from '../adapters/lora-config.ts'
 import { type Method, methods } from '../adapters/methods.ts'
 import type { Backend } from '../backend/backend.ts'
 import { createPlanner } from '../backend/wasm/planner.ts'
+import { type LabelSpace, multiclassLabels } from '../labels/labels.ts'
 import { type AnyConfig, buildModel } from '../models/registry.ts'
 import { zeros } from '../nn/layers.ts'
 import { disposeModule, trainableParameters } from '../nn/module.ts'
@@ -11,11 +12,10 @@ import { InputError } from '../platform/errors.ts'
 import { checkRules, choice, either, flag, list, object, type RulesOf, whole } from '../settings/rules.ts'
 import { checkAdapter, settingRules } from '../settings/setting-rules.ts'
 import { pick } from '../settings/settings.ts'
-import { multiclass } from '../tasks/multiclass.ts'
 import { type Batch, type BatchSource, defaultMicroBatch } from '../train/batch.ts'
 import { fit } from '../train/fit.ts'
 import type { FitOptions } from '../train/fit-options.ts'
-import { prepare } from './prepare.ts'
+import { plan } from './plan.ts'
 
 export interface EstimateOptions
   extends Pick<FitOptions, 'accumulate' | 'microBatch' | 'checkpointing' | 'clip' | 'nesterov'> {
@@ -23,8 +23,9 @@ export interface EstimateOptions
   patchKeep?: number | undefined
   /** The model, at the input size that it will be used at. */
   config: AnyConfig
-  /** How many classes it will tell apart, or their names. */
-  classes: number | readonly string[]
+  /** How many classes it will tell apart, or their names; or `labels`, what it will be trained for. */
+  classes?: number | readonly string[]
+  labels?: LabelSpace
   batchSize: number
   /** Default 'lora'. */
   method?: Method | undefined
@@ -64,6 +65,7 @@ const s = settingRules
 const rules: RulesOf<EstimateOptions> = {
   config: object,
   classes: either(whole(1, 100_000), list('a list of names')),
+  labels: object,
   batchSize: s.batchSize,
   method: choice(methods),
   lora: object,
@@ -82,6 +84,15 @@ const rules: RulesOf<EstimateOptions> = {
 /** Throws InputError on an option of `estimate` that is unknown, of another type or out of range; all may be absent. */
 export const checkEstimate = (options: Partial<EstimateOptions>): void => checkRules(options, rules)
 
+/** What the run will be trained for: as given, or classes of which each image has one. */
+function labelsOf({ labels, classes }: EstimateOptions): LabelSpace {
+  if (labels) return labels
+  if (classes === undefined) throw new InputError('classes: must be given, got none')
+  return multiclassLabels(
+    typeof classes === 'number' ? Array.from({ length: classes }, (_, i) => `${i}`) : [...classes],
+  )
+}
+
 /** How many images have parts of the sizes that a batch has, so need its memory: what is computed in parts is like two. */
 function fewerImages(batchSize: number, microBatch: number): number {
   const parts = Math.ceil(batchSize / microBatch)
@@ -95,24 +106,27 @@ function fewerImages(batchSize: number, microBatch: number): number {
  */
 export async function estimate(options: EstimateOptions): Promise<MemoryEstimate> {
   checkEstimate(options)
-  for (const name of ['config', 'classes', 'batchSize'] as const) {
+  for (const name of ['config', 'batchSize'] as const) {
     if (options[name] === undefined) throw new InputError(`${name}: must be given, got none`)
   }
   const { config, batchSize, method = 'lora', optimizer = 'adamw', threads = 1, validates = true } = options
+  const labels = labelsOf(options)
   checkAdapter(method, options.lora)
   // Planning takes the thread for itself: here others have their turn, a stop signal among them.
   await new Promise<void>((resolve) => setTimeout(resolve))
   const planner = createPlanner({ threads })
   const model = buildModel(planner as Backend, structuredClone(config), zeros)
   try {
-    const { classes } = options
-    const names = typeof classes === 'number' ? Array.from({ length: classes }, (_, i) => `${i}`) : [...classes]
-    // How adapters start takes no memory, but may take the data.
-    model.setDropout(pick(options, 'patchKeep'))
-    prepare(model, names, method, { seed: 0, lora: { ...options.lora, initLoraWeights: true } })
-    const weights = planner.memory().used
     const on = { backend: { name: options.device ?? 'wasm' }, tokens: model.tokens } as const
     const microBatch = Math.min(options.microBatch ?? defaultMicroBatch(on, options.checkpointing), batchSize)
+    // The third batch of a step needs what the second does.
+    const accumulate = Math.min(options.accumulate ?? 1, 2)
+    // How adapters start takes no memory, but may take the data.
+    const lora = { ...options.lora, initLoraWeights: true as const }
+    const given = pick(options, 'checkpointing', 'clip', 'nesterov', 'patchKeep')
+    const settings = { ...given, peft: method, lora, optimizer, epochs: 1, lr: 1, microBatch, accumulate }
+    const planned = plan(settings, { model, labels })
+    const weights = planner.memory().used
     const [height, width] = config.imageSize
     const images = fewerImages(batchSize, microBatch)
     const values = images * config.channels * height * width
@@ -121,33 +135,19 @@ export async function estimate(options: EstimateOptions): Promise<MemoryEstimate
         `batchSize: ${images} images of ${height} x ${width} pixels at a time must fit into one buffer, got ${(values / 2 ** 28).toFixed(0)} GiB; choose a smaller batch or microBatch`,
       )
     }
-    const task = multiclass(names)
     const batch: Batch = {
       inputs: { images: { data: new Float32Array(values), shape: [images, config.channels, height, width] } },
-      targets: task.targets(Array.from({ length: images }, () => ({ present: [0] }))),
+      targets: planned.task.targets(Array.from({ length: images }, () => ({ present: [0] }))),
       count: images,
       names: [],
     }
-    // The third batch of a step needs what the second does.
-    const accumulate = Math.min(options.accumulate ?? 1, 2)
     const source = (batches: number): BatchSource => ({
       batches,
       async *epoch() {
         for (let i = 0; i < batches; i++) yield batch
       },
     })
-    const loop = fit({
-      model,
-      task,
-      train: source(accumulate),
-      val: validates ? source(1) : undefined,
-      epochs: 1,
-      lr: 1,
-      optimizer,
-      accumulate,
-      microBatch,
-      ...pick(options, 'checkpointing', 'clip', 'nesterov'),
-    })
+    const loop = fit(planned.fit(source(accumulate), validates ? source(1) : undefined))
     planner.resetPeak()
     for await (const _ of loop) {
     }

@@ -47,7 +47,7 @@ export interface RunSettings
   /** Default 32. */
   batchSize?: number
   /** Share of the steps with a growing rate, 0 to 1; default 0. */
-  warmup?: number
+  warmupShare?: number
   /** LoRA and DoRA. */
   lora?: Partial<LoraConfig>
   /** Random crops and mirrors of the training images; none without it. */
@@ -122,7 +122,7 @@ const runRules: RulesOf<RunSettings> = {
   epochs: s.epochs,
   lr: s.lr,
   batchSize: s.batchSize,
-  warmup: number('a share of the steps, from 0 to 1', (share) => share >= 0 && share <= 1),
+  warmupShare: number('a share of the steps, from 0 to 1', (share) => share >= 0 && share <= 1),
   lora: object,
   augment: object,
   optimizer: either(s.optimizer, func),

@@ -4,14 +4,13 @@ import { platform } from '#platform'
 import { comparedAs } from '../adapters/methods.ts'
 import type { Backend } from '../backend/backend.ts'
 import { createBackend } from '../backend/create.ts'
-import { batchSource } from '../data/loader.ts'
-import { evalTransform, trainTransform } from '../data/transforms.ts'
+import { evalTransform } from '../data/transforms.ts'
 import { buildModel } from '../models/registry.ts'
 import { truncatedNormal } from '../nn/layers.ts'
 import { countParameters, disposeModule } from '../nn/module.ts'
 import { version } from '../platform/version.ts'
 import type { ExperimentResult, ExperimentRun } from '../report/experiment-result.ts'
-import { createTask } from '../tasks/registry.ts'
+import { pick } from '../settings/settings.ts'
 import { Rng } from '../tensor/philox.ts'
 import type { BatchSource } from '../train/batch.ts'
 import { evaluate } from '../train/evaluate.ts'
@@ -30,7 +29,7 @@ import {
   type RunSettings,
 } from './experiment-options.ts'
 import { frozenFeatures } from './frozen-features.ts'
-import { prepare } from './prepare.ts'
+import { plan } from './plan.ts'
 
 /** Random numbers of fresh weights; prepare.ts uses 900 for the head. */
 const scratchStream = 901
@@ -71,51 +70,42 @@ async function* trainOnce(
   const { signal } = options
   const { kind } = comparedAs(method)
   const settings: RunSettings = { ...options, ...options.perMethod?.[method] }
-  const { epochs = 8, batchSize = 32, lr = kind.defaultRate, lora = {}, augment } = settings
-  const { optimizer, weightDecay, decayVectors, schedule = 'cosine', clip, labelSmoothing } = settings
+  const { epochs = 8, batchSize = 32, lora = {}, augment } = settings
+  const { optimizer, schedule = 'cosine' } = settings
   const training = imagesOf(dataset, seed)
   const { model, preprocess, parameters } = await startModel(backend, options, method, seed)
   try {
     tell(parameters)
-    prepare(model, training.classes, kind.name, { seed, lora })
-    const counts = countParameters(model)
+    const given = pick(settings, 'lr', 'weightDecay', 'decayVectors', 'clip', 'labelSmoothing', 'warmupShare')
+    const planned = plan(
+      {
+        ...given,
+        peft: kind.name,
+        seed,
+        epochs,
+        batchSize,
+        lora,
+        schedule,
+        augment: augment ?? false,
+        ...(optimizer && { optimizer }),
+      },
+      { model, preprocess, labels: training.labelSpace, train: training },
+    )
+    const { task, lr, counts } = planned
     const sizes = { train: training.length, test: dataset.test.length }
     yield { kind: 'run', ...position, lr, epochs, ...counts, ...sizes }
 
     backend.resetPeak()
     const started = performance.now()
     const plain = evalTransform(preprocess)
-    const task = createTask(training.labelSpace, { labelSmoothing })
     const random = augment !== undefined || model.config.dropout > 0 || model.config.dropPath > 0
     const inputs =
       kind.trains === 'classifier' && !random
         ? await frozenFeatures(model, training, { transform: plain, targets: task.targets, batchSize, seed, signal })
-        : {
-            model,
-            train: batchSource(training, {
-              transform: augment ? trainTransform(preprocess, augment) : plain,
-              targets: task.targets,
-              order: 'shuffle',
-              batchSize,
-              seed,
-            }),
-          }
+        : { model, train: planned.source(training, true) }
     if (!inputs) return undefined
     const curve: NonNullable<ExperimentRun['curve']> = []
-    const loop = fit({
-      ...inputs,
-      task,
-      epochs,
-      lr,
-      seed,
-      signal,
-      schedule,
-      clip,
-      warmup: Math.round((settings.warmup ?? 0) * epochs * inputs.train.batches),
-      ...(optimizer === undefined ? {} : { optimizer }),
-      ...(weightDecay === undefined ? {} : { weightDecay }),
-      ...(decayVectors === undefined ? {} : { decayVectors }),
-    })
+    const loop = fit({ ...planned.fit(inputs.train), model: inputs.model, signal })
     for await (const event of loop) {
       if (event.kind === 'epoch') {
         curve.push({ epoch: event.epoch, loss: event.trainLoss, accuracy: event.trainAccuracy })
@@ -127,10 +117,7 @@ async function* trainOnce(
     if (signal?.aborted) return undefined
 
     yield { kind: 'test', ...position, images: dataset.test.length }
-    const source = stoppable(
-      batchSource(dataset.test, { transform: plain, targets: task.targets, batchSize: 100 }),
-      signal,
-    )
+    const source = stoppable(planned.source(dataset.test, false, { batchSize: 100 }), signal)
     const tested = await evaluate(model, task, source).catch((error: unknown) => {
       // Stopped before its first image.
       if (!signal?.aborted) throw error
@@ -150,7 +137,7 @@ function inWords(options: ExperimentOptions): string {
     weightDecay = 0.05,
     batchSize = 32,
     schedule = 'cosine',
-    warmup = 0,
+    warmupShare = 0,
     clip,
     augment,
   } = options
@@ -159,7 +146,7 @@ function inWords(options: ExperimentOptions): string {
   const { r = 8, alpha = 8, targetModules = ['query', 'value'] } = options.lora ?? {}
   return [
     `${typeof optimizer === 'function' ? 'an optimizer of its own' : optimizer === 'sgd' ? 'SGD' : 'AdamW'}, weight decay ${weightDecay}, batches of ${batchSize}, ${schedule} learning rate`,
-    warmup > 0 ? ` with ${Math.round(100 * warmup)} % warm-up` : '',
+    warmupShare > 0 ? ` with ${Math.round(100 * warmupShare)} % warm-up` : '',
     clip === undefined ? '' : `, gradient norm at most ${clip}`,
     augment ? `, random crops of ${(augment.area ?? [0.08, 1]).join(' to ')} of the area` : ', no augmentation',
     augment && (augment.flip ?? 0.5) > 0 ? ' and mirror images' : '',

@@ -8,6 +8,8 @@ import { type AnyModel, modelKind } from '../models/registry.ts'
 import { truncatedNormal } from '../nn/layers.ts'
 import { setTrainable } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
+import { tasks } from '../tasks/registry.ts'
+import type { Task } from '../tasks/task.ts'
 import { Rng } from '../tensor/philox.ts'
 import type { OpenModel } from '../use/open-model.ts'
 
@@ -21,11 +23,17 @@ export interface Prepared {
 }
 
 /** What training does otherwise than the model's files suggest, a sentence each. */
-export function trainingNotes({ model, checkpoint, otherwise }: OpenModel, { notes, newHead }: Prepared): string[] {
+export function trainingNotes(
+  { model, checkpoint, labels, otherwise }: OpenModel,
+  { task, prepared: { notes, newHead } }: { task: Task; prepared: Prepared },
+): string[] {
   const without = modelKind(model.config).leavesOut(checkpoint.config)
+  const { says } = tasks[task.name]
+  const before =
+    otherwise ?? (labels && labels.space.task !== task.name ? `were for ${tasks[labels.space.task].says}` : undefined)
   return [
     ...notes,
-    ...(otherwise !== undefined && !newHead ? [`the outputs ${otherwise}; from here on they choose one class`] : []),
+    ...(before !== undefined && !newHead ? [`the outputs ${before}; from here on they are for ${says}`] : []),
     ...without.map((what) => `trains without ${what} that config.json asks for`),
   ]
 }

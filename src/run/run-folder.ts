@@ -5,11 +5,13 @@ import { type Method, methodOf } from '../adapters/methods.ts'
 import type { ImageFolder } from '../data/image-folder.ts'
 import { adapterFiles, checkpointFiles } from '../io/checkpoint.ts'
 import { localFiles } from '../io/local-files.ts'
+import { labelFacts } from '../labels/facts.ts'
+import type { LabelSpace } from '../labels/labels.ts'
 import { InputError } from '../platform/errors.ts'
 import type { TrainSettings } from '../settings/settings.ts'
 import type { EpochEvent, StepEvent } from '../train/fit-options.ts'
 import { imagesFile } from '../use/image-list.ts'
-import { readRun, runFile } from '../use/run-file.ts'
+import { readRun, runFile, runLabels } from '../use/run-file.ts'
 import type { SavedState } from './checkpoints.ts'
 
 /** File names of a run folder. */
@@ -83,10 +85,20 @@ export async function hasRun(out: string): Promise<boolean> {
   return (await disk.kind(disk.join(out, runFolder.run))) === 'file'
 }
 
-/** Refuses to continue a run on other classes: its head would not fit, or mean something else. */
-export async function checkClasses(out: string, classes: readonly string[]): Promise<void> {
-  const { classes: before } = await readRun(out)
-  if (JSON.stringify(before) === JSON.stringify(classes)) return
+/** Refuses to continue a run on other labels: its head would not fit, or mean something else. */
+export async function checkLabels(out: string, space: LabelSpace): Promise<void> {
+  const run = await readRun(out)
+  const { classes: before } = run
+  const classes = space.names
+  if (JSON.stringify(before) === JSON.stringify(classes)) {
+    const facts = [runLabels(run, `${out}/run.json`).space, space].map((labels) =>
+      JSON.stringify(labelFacts({ space: labels })),
+    )
+    if (facts[0] === facts[1]) return
+    throw new InputError(
+      `resume: the labels in ${out} belong together in another way, ${facts[0]!.slice(0, 80)}, than those of the data, ${facts[1]!.slice(0, 80)}; restore the data or start a new run`,
+    )
+  }
   throw new InputError(
     `resume: the run in ${out} has the classes ${before.join(', ')}, got ${classes.join(', ')}; restore the images or start a new run`,
   )
@@ -101,7 +113,7 @@ export async function runId(settings: TrainSettings, folder: ImageFolder): Promi
   const images = [folder.train, folder.val].map((set) =>
     Array.from({ length: set?.length ?? 0 }, (_, i) => [set!.file(i), set!.labels(i)]),
   )
-  const all = [fixed.sort(([a], [b]) => (a < b ? -1 : 1)), folder.classes, images]
+  const all = [fixed.sort(([a], [b]) => (a < b ? -1 : 1)), folder.train.labelSpace, images]
   return (await platform.digest(new TextEncoder().encode(JSON.stringify(all))))?.slice(0, 32)
 }
 
@@ -167,14 +179,14 @@ function linesUpTo(bytes: Uint8Array, step: number): Uint8Array {
 function metricsLine(event: StepEvent | EpochEvent): Record<string, unknown> {
   const { step, epoch, lr } = event
   if (event.kind === 'step') return { step, epoch, loss: event.loss, lr }
-  const { trainLoss, trainAccuracy, loss, accuracy } = event
+  const { trainLoss, trainAccuracy, loss, metrics = {} } = event
   return {
     step,
     epoch,
     train_loss: trainLoss,
     train_accuracy: trainAccuracy,
     val_loss: loss,
-    val_accuracy: accuracy,
+    ...Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`val_${name}`, value])),
     lr,
   }
 }

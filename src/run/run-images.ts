@@ -14,7 +14,7 @@ import {
   wholeOf,
 } from '../use/image-list.ts'
 import { readRun } from '../use/run-file.ts'
-import { checkClasses, runFolder } from './run-folder.ts'
+import { checkLabels, runFolder } from './run-folder.ts'
 
 /** Before a run goes on its images are read, to see that they are the same; told now and then, where that takes long. */
 export interface CheckEvent {
@@ -67,7 +67,7 @@ export async function* openRunImages(settings: TrainSettings, resume: boolean): 
   if (!resume || out === undefined) {
     return { ...none, folder, list: keepList(await listImages(folder, places), folder, out) }
   }
-  await checkClasses(out, folder.classes)
+  await checkLabels(out, folder.train.labelSpace)
   const before = await readImageList(out)
   const begun = await hasState(out)
   if (before && begun) {

@@ -3,6 +3,7 @@
 import { platform } from '#platform'
 import type { Backend } from '../backend/backend.ts'
 import { localFiles } from '../io/local-files.ts'
+import { labelFacts } from '../labels/facts.ts'
 import { version } from '../platform/version.ts'
 import { defaults, pick } from '../settings/settings.ts'
 import { runFile } from '../use/run-file.ts'
@@ -44,10 +45,17 @@ export interface RunRecord {
 
 /** What run.json says of a run whatever comes of it. */
 function describeRun(
-  { id, settings, images: { folder }, past, changes }: Run,
-  { opened, method, prepared, lr, counts }: RunModel,
+  run: Run,
+  { opened, plan: { task, method, prepared, lr, counts } }: RunModel,
   backend: Backend,
 ): Record<string, unknown> {
+  const {
+    id,
+    settings,
+    images: { folder },
+    past,
+    changes,
+  } = run
   return {
     vitune: version,
     ...(id === undefined ? {} : { id }),
@@ -56,6 +64,7 @@ function describeRun(
     model: settings.model,
     ...(opened.commit ? { commit: opened.commit } : {}),
     classes: folder.classes,
+    labels: labelFacts({ space: task.labels, thresholds: run.thresholds }),
     ...pick(settings, 'inputSize', 'interpolation'),
     settings: { ...settings, peft: method, lr },
     seed: settings.seed ?? defaults.seed,
@@ -75,7 +84,6 @@ function describeRun(
 export function runRecord(run: Run, model: RunModel, backend: Backend): RunRecord {
   const { past, started } = run
   const { out } = run.settings
-  const record = describeRun(run, model, backend)
   const soFar = () => {
     past.peakBytes = Math.max(past.peakBytes, backend.memory().peak)
     return { peakBytes: past.peakBytes, seconds: past.seconds + (performance.now() - started) / 1000 }
@@ -86,7 +94,13 @@ export function runRecord(run: Run, model: RunModel, backend: Backend): RunRecor
       if (out === undefined) return
       const files = localFiles(out)
       const skippedImages = [...past.skipped].map(([file, reason]) => ({ file, reason }))
-      const all = { ...record, ...soFar(), ...more, ...pick(past, 'duplicates'), skippedImages }
+      const all = {
+        ...describeRun(run, model, backend),
+        ...soFar(),
+        ...more,
+        ...pick(past, 'duplicates'),
+        skippedImages,
+      }
       await files.writeAtomic(files.join(out, runFile), `${JSON.stringify(all, null, 2)}\n`)
     },
   }

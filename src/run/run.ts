@@ -26,6 +26,8 @@ export interface Run {
   readonly started: number
   /** What was accepted as changed, and at which step. */
   changes: readonly unknown[]
+  /** From which score on each label is there, as found with the best epoch. */
+  thresholds: readonly number[] | undefined
   /** Whether duplicates were looked for. */
   looked: boolean
 }

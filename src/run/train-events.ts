@@ -1,6 +1,7 @@
 // What train() yields, but for steps and epochs (fit-options.ts).
 import type { Method } from '../adapters/methods.ts'
 import type { PassedOver } from '../data/passed-over.ts'
+import type { TaskName } from '../labels/labels.ts'
 import type { EpochEvent, FitResult, StepEvent } from '../train/fit-options.ts'
 import type { SharedImage } from '../use/image-changes.ts'
 import type { CheckEvent } from './run-images.ts'
@@ -10,6 +11,9 @@ export type { CheckEvent, EpochEvent, StepEvent }
 /** What is about to be trained: the first event, but for those that say how far a check is. */
 export interface StartEvent {
   kind: 'start'
+  task: TaskName
+  /** What chooses the best epoch. */
+  monitor: string
   method: Method
   model: string
   classes: readonly string[]
@@ -51,9 +55,11 @@ export interface DoneEvent {
   ended: FitResult['ended']
   step: number
   epochs: number
-  /** Best validation accuracy and its epoch (0 where no epoch was finished). */
-  accuracy?: number
+  /** The best epoch (0 where none was finished), what chose it, and its metrics on the validation data. */
   bestEpoch: number
+  monitor: string
+  accuracy?: number
+  metrics?: Record<string, number>
   skipped: number
   trainable: number
   total: number

@@ -2,17 +2,15 @@
 import { platform } from '#platform'
 import { saveAdapter } from '../adapters/peft/write.ts'
 import type { Backend } from '../backend/backend.ts'
-import type { Dataset } from '../data/dataset.ts'
-import { batchSource } from '../data/loader.ts'
-import { evalTransform, trainTransform } from '../data/transforms.ts'
 import { localFiles } from '../io/local-files.ts'
 import { saveModel } from '../models/registry.ts'
 import { disposeModule } from '../nn/module.ts'
 import { type DeviceLostError, InputError } from '../platform/errors.ts'
-import { defaults, pick, type TrainSettings } from '../settings/settings.ts'
-import { createTask } from '../tasks/registry.ts'
+import { defaults, type TrainSettings } from '../settings/settings.ts'
+import { labelFields } from '../tasks/label-fields.ts'
+import { monitorOf } from '../tasks/task.ts'
 import { fit } from '../train/fit.ts'
-import type { EpochEvent, FitOptions, FitState } from '../train/fit-options.ts'
+import type { EpochEvent, FitState } from '../train/fit-options.ts'
 import { describeChanges } from '../use/image-changes.ts'
 import { preprocessorJson } from '../use/model-images.ts'
 import type { SavedState } from './checkpoints.ts'
@@ -27,15 +25,17 @@ import type { TrainOptions } from './train-options.ts'
 
 /** Writes what a run is for: its adapter, or its whole model. */
 function saveTrained(
-  { opened, prepared }: Pick<RunModel, 'opened' | 'prepared'>,
+  { opened, plan: { prepared } }: RunModel,
   settings: TrainSettings,
   out: string,
+  labels: Record<string, unknown>,
 ): Promise<void> {
   const { model, dialect, checkpoint } = opened
   if (prepared.lora) {
     return saveAdapter(model, out, prepared.lora, { baseModel: settings.model, transformers: settings.transformers })
   }
-  return saveModel(model, out, dialect, { preprocessor: preprocessorJson(opened), config: { ...checkpoint.config } })
+  const extra = { preprocessor: preprocessorJson(opened), config: { ...checkpoint.config }, labels }
+  return saveModel(model, out, dialect, extra)
 }
 
 /** Trains on one backend until the end, or its loss; disposes the backend. `lost` is why the one before is gone. */
@@ -47,7 +47,7 @@ export async function* trainOn(
 ): AsyncGenerator<TrainEvent, DoneEvent> {
   const { hold, settings, images, checkpoints, past } = run
   const { folder, list } = images
-  const { out, seed = defaults.seed, epochs = defaults.epochs, batchSize = defaults.batchSize } = settings
+  const { out, epochs = defaults.epochs } = settings
   let ready: RunModel | undefined
   let state: SavedState | undefined
   let loop: ReturnType<typeof fit> | undefined
@@ -56,8 +56,8 @@ export async function* trainOn(
   }
   try {
     ready = await openRunModel(backend, options, run, lost !== undefined)
-    const { opened, method, prepared, lr, counts } = ready
-    const { model } = opened
+    const { opened } = ready
+    const { task, method, lr, counts } = ready.plan
     // A run that ended before its first checkpoint is begun again, with the same numbers.
     if (options.resume || lost) state = await checkpoints.last(backend)
     const epochsDone = state?.numbers.epoch ?? 0
@@ -73,18 +73,9 @@ export async function* trainOn(
       run.changes = [...run.changes, { step: state?.numbers.step ?? 0, what: describeChanges(changes) }]
     }
 
-    const task = createTask(folder.train.labelSpace, pick(settings, 'labelSmoothing'))
-    const plain = evalTransform(opened.preprocess)
-    const source = (dataset: Dataset, training: boolean) =>
-      batchSource(dataset, {
-        transform: training && settings.augment !== false ? trainTransform(opened.preprocess) : plain,
-        targets: task.targets,
-        order: training && settings.shuffle !== false ? 'shuffle' : 'sequential',
-        batchSize,
-        seed,
-        onBroken: (file, reason) => noteBroken(run, file, reason),
-        strict: settings.strict ?? false,
-      })
+    const hooks = { onBroken: (file: string, reason: string) => noteBroken(run, file, reason) }
+    const train = ready.plan.source(folder.train, true, hooks)
+    const val = folder.val && ready.plan.source(folder.val, false, hooks)
 
     const record = runRecord(run, ready, backend)
     let metrics: Metrics | undefined
@@ -109,7 +100,7 @@ export async function* trainOn(
       ...backend.caps.notes,
       ...opened.notes,
       // What a continued run trains is in its checkpoint.
-      ...(state ? [] : trainingNotes(opened, prepared)),
+      ...(state ? [] : trainingNotes(opened, ready.plan)),
       ...images.notes,
       ...(metrics?.note ? [metrics.note] : []),
       ...(epochsDone >= epochs ? [`all ${epochs} epochs of the run are done; resume with more epochs to go on`] : []),
@@ -119,6 +110,8 @@ export async function* trainOn(
     else
       yield {
         kind: 'start',
+        task: task.name,
+        monitor: monitorOf(task, settings.monitor).name,
         method,
         model: options.model ?? settings.model,
         classes: folder.classes,
@@ -138,17 +131,9 @@ export async function* trainOn(
 
     backend.resetPeak()
     loop = fit({
-      model,
-      task,
-      train: source(folder.train, true),
-      val: folder.val && source(folder.val, false),
-      epochs,
-      lr,
-      seed,
+      ...ready.plan.fit(train, val),
       signal: options.signal,
       resume: state,
-      ...pick(settings, 'schedule', 'warmup', 'optimizer', 'weightDecay', 'clip', 'accumulate'),
-      ...pick(settings, 'patience', 'checkpointing', 'microBatch'),
       saveEvery: settings.saveEvery ?? defaults.saveEvery,
       // The line comes before the checkpoint, which knows of it: a line that no checkpoint knows is cut off again.
       save: async (s: FitState, epoch?: EpochEvent) => {
@@ -158,8 +143,14 @@ export async function* trainOn(
         await checkpoints.save({ ...s, ...(metrics ? { metrics: metrics.bytes, skipped: [...past.skipped] } : {}) })
         await record.write({ finished: false })
       },
-      ...(out === undefined ? {} : { saveBest: () => saveTrained({ opened, prepared }, settings, out) }),
-    } satisfies FitOptions)
+      saveBest: async (_, evaluation) => {
+        if (typeof settings.threshold !== 'number') run.thresholds = evaluation?.thresholds
+        if (out === undefined) return
+        await saveTrained(ready!, settings, out, labelFields({ space: task.labels, thresholds: run.thresholds }))
+        // Its thresholds go with it.
+        await record.write({ finished: false })
+      },
+    })
     let result = await loop.next()
     forget()
     for (; !result.done; result = await loop.next()) {
@@ -169,13 +160,14 @@ export async function* trainOn(
       // By now every image has been read.
       if (result.value.kind === 'epoch') yield* duplicates(run)
     }
-    const { ended, step, epochs: finished, metrics: reached, bestEpoch } = result.value
+    const { ended, step, epochs: finished, metrics: reached, monitor: chosenBy, bestEpoch } = result.value
     const summary = {
       ended,
       step,
       epochs: finished,
       bestEpoch,
-      ...(reached.accuracy === undefined ? {} : { accuracy: reached.accuracy }),
+      monitor: chosenBy,
+      ...(reached.accuracy === undefined ? {} : { accuracy: reached.accuracy, metrics: reached }),
       skipped: past.skipped.size,
       trainable: counts.trainable,
       total: counts.total,

@@ -7,7 +7,7 @@ import { DeviceLostError, InputError, WriteError } from '../platform/errors.ts'
 import { checkRules } from '../settings/rules.ts'
 import { checkSettings } from '../settings/setting-rules.ts'
 import { defaults, defined, inFull, pick, type TrainSettings } from '../settings/settings.ts'
-import { readRun } from '../use/run-file.ts'
+import { readRun, runLabels } from '../use/run-file.ts'
 import { checkpointsAt, checkpointsInMemory } from './checkpoints.ts'
 import type { Run } from './run.ts'
 import { checkUnused, hasRun, runFolder, runId, settingsToResume } from './run-folder.ts'
@@ -71,7 +71,7 @@ async function* trainAgain(
   settings: TrainSettings,
   hold: RunHold | undefined,
 ): AsyncGenerator<TrainEvent, DoneEvent> {
-  const { out, onDeviceLost = 'restart' } = settings
+  const { out, onDeviceLost = 'restart', threshold } = settings
   const { resume = false } = options
   const images = yield* openRunImages(settings, resume)
   // A run of an earlier version has none, nor have its checkpoints.
@@ -91,6 +91,11 @@ async function* trainAgain(
     untold: [],
     started: performance.now(),
     changes: (before?.changes as unknown[] | undefined) ?? [],
+    thresholds: before
+      ? runLabels(before, `${out}/run.json`).thresholds
+      : typeof threshold === 'number'
+        ? images.folder.classes.map(() => threshold)
+        : undefined,
     looked: false,
   }
   let lost: DeviceLostError | undefined

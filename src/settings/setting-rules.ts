@@ -126,7 +126,7 @@ const sameAs = {
 } as const satisfies Partial<Record<keyof TrainSettings, keyof LoraConfig>>
 
 /** LoRA's and DoRA's settings as one. */
-export function loraOf(s: Partial<TrainSettings>): Partial<LoraConfig> {
+export function loraOf(s: Pick<Partial<TrainSettings>, keyof typeof sameAs | 'lora'>): Partial<LoraConfig> {
   const short = Object.entries(sameAs).map(([name, field]) => [field, s[name as keyof typeof sameAs]])
   return { ...defined(s.lora ?? {}), ...defined(Object.fromEntries(short)) }
 }

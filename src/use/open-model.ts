@@ -8,6 +8,8 @@ import { outputSize, type Preprocess } from '../data/preprocess.ts'
 import { adapterFiles, type Checkpoint, checkpointFiles, openCheckpoint } from '../io/checkpoint.ts'
 import { type ResolveOptions, resolveModel } from '../io/hub.ts'
 import { localFiles } from '../io/local-files.ts'
+import { type KnownLabels, readLabelFacts } from '../labels/facts.ts'
+import { multiclassLabels, multilabelLabels } from '../labels/labels.ts'
 import { areGeneric } from '../models/labels.ts'
 import type { Dialect } from '../models/model-kind.ts'
 import { type AnyModel, loadModel } from '../models/registry.ts'
@@ -16,6 +18,7 @@ import { disposeModule } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import { checkRules, flag, func, type RulesOf, string, text } from '../settings/rules.ts'
 import { settingRules } from '../settings/setting-rules.ts'
+import { labelsIn } from '../tasks/label-fields.ts'
 import { adapterFingerprint, type Fingerprint, fingerprint, hashed } from './fingerprint.ts'
 import { imagesOf } from './model-images.ts'
 import { otherBase } from './other-base.ts'
@@ -48,7 +51,9 @@ export interface OpenModel {
   lora?: LoraConfig
   /** By what it can be known again, where that was asked for. */
   fingerprint?: Fingerprint
-  /** Why its outputs are not one class an image, where they are not. */
+  /** What its outputs are; undefined where it has no classifier, or `otherwise`. */
+  labels?: KnownLabels
+  /** What its outputs are, where they are none of our tasks: what follows 'its outputs'. */
   otherwise?: string
   /** What its files hold that is worth a sentence: left out, taken for something, named otherwise. */
   notes: string[]
@@ -71,14 +76,23 @@ const rules: RulesOf<OpenModelOptions> = {
 /** A whole classifier in an adapter. */
 const ownHead = /classifier\.(modules_to_save\.(\w+\.)?)?weight$/
 
-/** What a classifier was trained for, where that is not to choose one class. A head of a run of ours always chooses one. */
-function otherwiseOf({ config }: Checkpoint, model: AnyModel, ours: boolean): string | undefined {
-  if (!model.head || ours) return undefined
-  const type = config.problem_type ?? 'single_label_classification'
-  if (type === 'multi_label_classification') return 'say of each label whether it is there (multi-label)'
-  if (type === 'regression') return 'are numbers to be estimated (regression)'
-  if (type !== 'single_label_classification') return `are for ${JSON.stringify(type)}`
-  return model.head.outFeatures === 1 ? 'are a single number, which is no choice between classes' : undefined
+/**
+ * What the outputs of a classifier are: what a run says of it, or the model's configuration; a single output is one label, which
+ * is there or not, and others choose one class.
+ */
+function labelsOf(
+  { config }: Checkpoint,
+  model: AnyModel,
+  run: { classes: readonly string[]; labels?: unknown; folder: string } | undefined,
+): Pick<OpenModel, 'labels' | 'otherwise'> {
+  const { classes } = model.config
+  if (!model.head || classes.length === 0) return {}
+  if (run?.labels !== undefined)
+    return { labels: readLabelFacts(run.labels, classes, `${run.folder}/run.json: labels`) }
+  const said = run ? undefined : labelsIn(config, classes)
+  if (said && 'otherwise' in said) return said
+  const single = model.head.outFeatures === 1 ? multilabelLabels(classes) : multiclassLabels(classes)
+  return { labels: said ?? { space: single } }
 }
 
 /** Opens and loads a model. Throws InputError naming what is wrong before anything is allocated for long. */
@@ -131,8 +145,8 @@ export async function openModel(
         opened.notes.push('the adapter brings a classifier and no names for its classes; those of the model are taken')
       }
     }
-    const otherwise = otherwiseOf(checkpoint, model, adapter?.classes !== undefined)
-    if (otherwise !== undefined) opened.otherwise = otherwise
+    const { classes: named, labels, folder: place } = adapter ?? {}
+    Object.assign(opened, labelsOf(checkpoint, model, named && { classes: named, labels, folder: place! }))
   } catch (error) {
     disposeModule(model)
     throw error

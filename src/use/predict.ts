@@ -6,7 +6,7 @@ import { InputError } from '../platform/errors.ts'
 import type { ImageSource } from '../platform/platform.ts'
 import { checkRules, flag, func, object, type RulesOf, someOf } from '../settings/rules.ts'
 import { settingRules } from '../settings/setting-rules.ts'
-import { multiclass } from '../tasks/multiclass.ts'
+import { createTask, taskNames } from '../tasks/registry.ts'
 import type { Prediction, Task } from '../tasks/task.ts'
 import { logitsOf } from '../train/evaluate.ts'
 import type { OpenModel } from './open-model.ts'
@@ -17,7 +17,7 @@ export interface ImagePrediction extends Prediction {
 }
 
 export interface PredictOptions {
-  /** Default: one class an image, of the model's own classes. */
+  /** Default: what the model's files say. */
   task?: Task
   batchSize?: number
   /** Told of every image that could not be decoded and is therefore left out. */
@@ -29,7 +29,7 @@ export interface PredictOptions {
 }
 
 /** What a prediction needs of an opened model. */
-export type Predictor = Pick<OpenModel, 'model' | 'preprocess' | 'source' | 'otherwise'>
+export type Predictor = Pick<OpenModel, 'model' | 'preprocess' | 'source' | 'labels' | 'otherwise'>
 
 const rules: RulesOf<PredictOptions> = {
   task: object,
@@ -39,20 +39,19 @@ const rules: RulesOf<PredictOptions> = {
   onProgress: func,
 }
 
-/** The model's own classes as a task; throws an InputError when it has no classifier, or one of another meaning. */
-export function taskOf({ model, source, otherwise }: Omit<Predictor, 'preprocess'>): Task {
-  const { classes } = model.config
+/** What the model predicts; throws an InputError when it has no classifier, or one of another meaning. */
+export function taskOf({ source, labels, otherwise }: Omit<Predictor, 'preprocess'>): Task {
   if (otherwise !== undefined) {
     throw new InputError(
-      `${source}: its outputs ${otherwise}; only models that choose one class an image are understood, train one from it: vitune train --model ${source} ...`,
+      `${source}: its outputs ${otherwise}, which is none of ${taskNames.join(', ')}; train one from it: vitune train --model ${source} ...`,
     )
   }
-  if (!model.head || classes.length === 0) {
+  if (!labels) {
     throw new InputError(
       `${source}: has no classifier to predict with; train one first: vitune train --model ${source} ...`,
     )
   }
-  return multiclass(classes)
+  return createTask(labels.space, labels.thresholds ? { threshold: labels.thresholds } : {})
 }
 
 /**

@@ -2,6 +2,8 @@
 import { type Method, methods } from '../adapters/methods.ts'
 import { isRecord, readJsonObject } from '../io/json.ts'
 import { localFiles } from '../io/local-files.ts'
+import { type KnownLabels, readLabelFacts } from '../labels/facts.ts'
+import { multiclassLabels } from '../labels/labels.ts'
 import { type Interpolation, interpolations } from '../models/vit/config.ts'
 import { InputError } from '../platform/errors.ts'
 
@@ -12,6 +14,8 @@ export interface RunFile {
   method: Method
   model: string
   classes: string[]
+  /** What its outputs are, as labelFacts writes it; absent in runs of earlier versions, which choose one class. */
+  labels?: unknown
   /** Of a model by name: the commit that was trained on. */
   commit?: string
   inputSize?: number
@@ -32,9 +36,17 @@ const runRules: [string, (value: unknown) => boolean, string][] = [
   ['inputSize', absentOr((v) => Number.isInteger(v) && Number(v) >= 1 && Number(v) <= 8192), 'pixels from 1 to 8192'],
   ['interpolation', absentOr((v) => interpolations.some((one) => one === v)), `one of ${interpolations.join(', ')}`],
   ['settings', absentOr(isRecord), 'an object'],
+  ['labels', absentOr(isRecord), 'an object'],
   ['images', absentOr(isRecord), 'an object'],
   ['changes', absentOr(Array.isArray), 'a list'],
 ]
+
+/** The labels of a run; those of an earlier version are one class an image. `where` comes before what is wrong. */
+export function runLabels({ classes, labels }: Pick<RunFile, 'classes' | 'labels'>, where: string): KnownLabels {
+  return labels === undefined
+    ? { space: multiclassLabels(classes) }
+    : readLabelFacts(labels, classes, `${where}: labels`)
+}
 
 /** The file of a run folder that says what was run. */
 export const runFile = 'run.json'

@@ -15,6 +15,8 @@ export interface Adapter {
   readonly config: AnyAdapterConfig
   /** Class names, where vitune wrote the folder. */
   readonly classes: string[] | undefined
+  /** What the outputs are, as vitune wrote it. */
+  readonly labels: unknown
   readonly baseModel: string | undefined
   /** The fingerprint of the base's weights, where vitune wrote the folder. */
   readonly baseWeights: string | undefined
@@ -77,6 +79,7 @@ export async function openAdapter(folder: string): Promise<Adapter> {
     folder,
     config,
     classes,
+    labels: run.labels ?? undefined,
     baseModel: text(json.base_model_name_or_path),
     baseWeights: text((run.fingerprint as Record<string, unknown> | undefined)?.weights),
     family: /^transformers\.models\.(\w+)\./.exec(text(mapping?.parent_library) ?? '')?.[1],

@@ -68,8 +68,8 @@ function timmConfigJson(loaded: Readonly<Record<string, unknown>>, config: VitCo
     ...(registers > 0 ? { reg_tokens: registers, no_embed_class: positionPrefix === 0 } : {}),
   }
   const pretrained = { ...(loaded.pretrained_cfg as object | undefined), input_size: [config.channels, ...imageSize] }
-  // A classifier that is saved chooses one class, whatever the one before it was for.
-  const { problem_type: _, ...rest } = loaded
+  // What the outputs are is said anew.
+  const { problem_type: _, vitune: __, ...rest } = loaded
   return { ...rest, num_classes: classes.length, label_names: classes, model_args: args, pretrained_cfg: pretrained }
 }
 
@@ -151,7 +151,8 @@ export async function saveVit(
   if (dialect === 'huggingface') checkHuggingFace(model.config)
   const files = localFiles(folder)
   await files.makeFolder(folder)
-  const config = dialect === 'timm' ? timmConfigJson(extra.config ?? {}, model.config) : configJson(model.config)
+  const own = dialect === 'timm' ? timmConfigJson(extra.config ?? {}, model.config) : configJson(model.config)
+  const config = { ...own, ...extra.labels }
   const at = (name: string, data: Data) => [files.join(folder, name), data] as const
   const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`
   // The weights take their name last: where they are, the rest is.

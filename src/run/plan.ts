@@ -1,0 +1,127 @@
+// From settings to something that trains: the one way, for training, comparing, estimating and measuring, in Node and in a
+// page. It reads no file and writes none.
+import type { LoraConfig } from '../adapters/lora-config.ts'
+import { type Method, methodFor, methodOf } from '../adapters/methods.ts'
+import type { Dataset } from '../data/dataset.ts'
+import { batchSource } from '../data/loader.ts'
+import type { Preprocess } from '../data/preprocess.ts'
+import { evalTransform, type TrainTransformOptions, trainTransform } from '../data/transforms.ts'
+import type { LabelSpace } from '../labels/labels.ts'
+import type { AnyModel } from '../models/registry.ts'
+import { countParameters } from '../nn/module.ts'
+import { InputError } from '../platform/errors.ts'
+import { loraOf } from '../settings/setting-rules.ts'
+import { defaults, pick, type TrainSettings } from '../settings/settings.ts'
+import { createTask } from '../tasks/registry.ts'
+import type { Task } from '../tasks/task.ts'
+import type { BatchSource } from '../train/batch.ts'
+import type { FitOptions } from '../train/fit-options.ts'
+import { labelWeights } from './label-weights.ts'
+import { type Prepared, prepare } from './prepare.ts'
+
+/** Settings of training, without where things lie and on what they are computed. */
+export type PlanSettings = Omit<
+  Partial<TrainSettings>,
+  'data' | 'model' | 'out' | 'val' | 'augment' | 'optimizer' | 'schedule'
+> &
+  Pick<FitOptions, 'optimizer' | 'schedule' | 'nesterov' | 'decayVectors'> & {
+    /** Random crops and mirrors of training images; true for the usual ones. */
+    augment?: boolean | TrainTransformOptions | undefined
+    /** Share of the steps in which the rate rises, instead of `warmup` steps. */
+    warmupShare?: number | undefined
+  }
+
+/** What is planned for. */
+export interface PlanInput {
+  readonly model: AnyModel
+  /** How images become what the model reads; only `source` needs it. */
+  readonly preprocess?: Preprocess
+  readonly labels: LabelSpace
+  /** Images to train on, where weights of labels are to follow from them. */
+  readonly train?: Dataset | undefined
+  /** The configuration of an adapter that is on the model already, to be trained further. */
+  readonly adapter?: LoraConfig | undefined
+}
+
+export interface Plan {
+  readonly model: AnyModel
+  readonly task: Task
+  readonly method: Method
+  readonly prepared: Prepared
+  readonly lr: number
+  readonly counts: { readonly trainable: number; readonly total: number }
+  /** Batches of images: changed at random and in random order to train on, else as they are. */
+  source(dataset: Dataset, training: boolean, more?: SourceHooks): BatchSource
+  /** What `fit` is given for these batches. */
+  fit(train: BatchSource, val?: BatchSource): FitOptions
+}
+
+export interface SourceHooks {
+  /** Told of every image that has to be left out. */
+  onBroken?: (file: string, reason: string) => void
+  batchSize?: number
+}
+
+/** The method: what the settings say, or that of the adapter that is there. */
+function methodIn({ peft, adapter: place }: PlanSettings, adapter: LoraConfig | undefined): Method {
+  if (!adapter) return peft ?? defaults.peft
+  const own = methodFor(adapter)
+  if (peft === undefined || peft === own) return own
+  throw new InputError(`adapter: ${place} is a ${own} adapter, got peft ${peft}; leave peft out`)
+}
+
+/**
+ * Makes a model ready to be trained as the settings say: its task, classifier, adapter and rates. The model is changed; whoever
+ * made it disposes it. Throws an InputError on settings that do not go together.
+ */
+export function plan(settings: PlanSettings, { model, preprocess, labels, train, adapter }: PlanInput): Plan {
+  const { seed = defaults.seed, batchSize = defaults.batchSize, augment = true } = settings
+  const method = methodIn(settings, adapter)
+  const { threshold, positiveWeights } = settings
+  const task = createTask(labels, {
+    ...pick(settings, 'loss', 'labelSmoothing', 'pathConsistency'),
+    ...(typeof threshold === 'number' ? { threshold } : {}),
+    ...(positiveWeights === undefined ? {} : { positiveWeights: labelWeights(positiveWeights, labels, train) }),
+  })
+  model.setDropout(pick(settings, 'dropout', 'dropPath', 'patchKeep'))
+  const prepared = prepare(model, labels.names, method, { seed, lora: loraOf(settings), adapter })
+  const lr = settings.lr ?? methodOf(method).defaultRate
+  const epochs = settings.epochs ?? defaults.epochs
+  const sampler = settings.sampler ?? (settings.shuffle === false ? 'sequential' : 'shuffle')
+  return {
+    model,
+    task,
+    method,
+    prepared,
+    lr,
+    counts: countParameters(model),
+    source(dataset, training, more = {}) {
+      if (!preprocess) throw new Error('plan: batches of images need to know how the model takes them')
+      const changes = training && augment !== false ? (augment === true ? {} : augment) : undefined
+      return batchSource(dataset, {
+        transform: changes ? trainTransform(preprocess, changes) : evalTransform(preprocess),
+        targets: task.targets,
+        order: training ? sampler : 'sequential',
+        batchSize,
+        seed,
+        strict: settings.strict ?? false,
+        ...more,
+      })
+    },
+    fit: (train, val) => ({
+      model,
+      task,
+      train,
+      val,
+      epochs,
+      lr,
+      seed,
+      ...pick(settings, 'schedule', 'optimizer', 'nesterov', 'weightDecay', 'decayVectors', 'clip', 'accumulate'),
+      ...pick(settings, 'microBatch', 'monitor', 'patience', 'checkpointing'),
+      warmup:
+        settings.warmupShare === undefined
+          ? (settings.warmup ?? 0)
+          : Math.round(settings.warmupShare * epochs * Math.ceil(train.batches / (settings.accumulate ?? 1))),
+    }),
+  }
+}
