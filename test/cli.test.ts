@@ -314,11 +314,16 @@ test('weights that are not finite, and outputs of another meaning, end every ver
   assert.ok(notes.includes('weights that are not finite were let in: 1 of 5 values in classifier.bias'))
   assert.ok(notes.some((note: string) => /^new classifier for 3 classes: the model's 5 classes/.test(note)))
 
-  await rewrite('checkpoints/vit', broken, { config: { problem_type: 'multi_label_classification' } })
+  await rewrite('checkpoints/vit', broken, { config: { problem_type: 'regression' } })
   assert.match(
     await refusal('predict', '--model', broken, photo),
-    /its outputs say of each label .* \(multi-label\); only models/,
+    /its outputs are numbers to be estimated \(regression\)/,
   )
+  await rewrite('checkpoints/vit', broken, { config: { problem_type: 'multi_label_classification' } })
+  const { predictions } = JSON.parse(await output('predict', '--model', broken, photo, '--json', '--logits', ...fast))
+  const sigmoid = 1 / (1 + Math.exp(-Math.max(...predictions[0].logits)))
+  near([predictions[0].score], [sigmoid], 1e-6)
+  assert.ok(Array.isArray(predictions[0].labels))
 })
 
 test('merge writes a plain model with the same outputs, and says how far they differ', async () => {

@@ -266,32 +266,34 @@ const oneRow = (all: Parameters<NonNullable<Parameters<typeof rewrite>[2]['tenso
     return { ...t, shape: [1, ...t.shape.slice(1)], data: t.data.slice(0, size) }
   })
 
-check('outputs that are not one class an image are not shown as one', async ({ folder, backend }) => {
+check('outputs are read as the configuration says, a single one as one label', async ({ folder, backend }) => {
   const one = { id2label: { 0: 'defect' }, label2id: { defect: 0 }, label_names: ['defect'], num_classes: 1 }
-  const kinds: [string, Parameters<typeof rewrite>[2], RegExp][] = [
-    [
-      'checkpoints/vit',
-      { config: { problem_type: 'multi_label_classification' } },
-      /outputs say of each label .*\(multi-label\); only/,
-    ],
-    ['checkpoints/dinov2', { config: { problem_type: 'regression' } }, /outputs are numbers to be estimated/],
-    ['checkpoints/vit', { config: { problem_type: 'ranking' } }, /outputs are for "ranking"/],
-    ['timm/vit', { config: { problem_type: 'multi_label_classification' } }, /multi-label/],
-    [
-      'checkpoints/vit',
-      { config: one, tensors: oneRow },
-      /outputs are a single number, which is no choice between classes/,
-    ],
-    [
-      'timm/vit',
-      { config: { ...one, model_args: undefined, architecture: 'vit_tiny_patch16_224' }, tensors: oneRow },
-      /a single number/,
-    ],
-    ['checkpoints/vit', { config: { problem_type: 'single_label_classification' } }, /^accepted$/],
+  const multi = { config: { problem_type: 'multi_label_classification' } }
+  const timmOne = { config: { ...one, model_args: undefined, architecture: 'vit_tiny_patch16_224' }, tensors: oneRow }
+  const kinds: [string, Parameters<typeof rewrite>[2], string][] = [
+    ['checkpoints/vit', multi, 'multilabel'],
+    ['timm/vit', multi, 'multilabel'],
+    ['checkpoints/vit', { config: one, tensors: oneRow }, 'multilabel'],
+    ['timm/vit', timmOne, 'multilabel'],
+    ['checkpoints/vit', { config: { problem_type: 'single_label_classification' } }, 'multiclass'],
+    ['checkpoints/vit', {}, 'multiclass'],
   ]
-  for (const [name, change, message] of kinds) {
-    const { said } = await predicted(backend, await folderOf(folder, name, change))
-    assert.match(said, message)
+  for (const [name, change, task] of kinds) {
+    const { model, ...opened } = await openModel(backend, await folderOf(folder, name, change))
+    assert.is(opened.labels?.space.task, task)
+    const image = { width: 16, height: 16, data: new Uint8Array(16 * 16 * 3) }
+    const [found] = await predict({ model, ...opened }, [image])
+    const sigmoid = found!.logits.map((z) => 1 / (1 + Math.exp(-z)))
+    if (task === 'multilabel') near(found!.scores, sigmoid, 1e-6, name)
+    else near([found!.scores.reduce((a, b) => a + b, 0)], [1], 1e-6, name)
+    disposeModule(model)
+  }
+  for (const [type, message] of [
+    ['regression', /outputs are numbers to be estimated \(regression\), which is none of multiclass, multilabel/],
+    ['ranking', /outputs are for "ranking"/],
+  ] as const) {
+    const other = await folderOf(folder, 'checkpoints/dinov2', { config: { problem_type: type } })
+    assert.match((await predicted(backend, other)).said, message)
   }
 })
 
@@ -306,9 +308,27 @@ check(
     const adapter = join(folder, 'adapter')
     await saveAdapter(model, adapter, injectAdapter(model, loraConfig(), 1))
     disposeModule(model)
-    assert.match((await predicted(backend, base, { adapter })).said, /multi-label/)
-    writeFileSync(join(adapter, 'run.json'), JSON.stringify({ classes: ['one', 'two'] }))
-    assert.is((await predicted(backend, base, { adapter })).said, 'accepted')
+    const taskWith = async (run?: object) => {
+      if (run) writeFileSync(join(adapter, 'run.json'), JSON.stringify({ classes: ['one', 'two'], ...run }))
+      const { model, labels } = await openModel(backend, base, { adapter })
+      disposeModule(model)
+      return labels
+    }
+    assert.is((await taskWith())!.space.task, 'multilabel')
+    assert.is((await taskWith({}))!.space.task, 'multiclass')
+    const tuned = await taskWith({ labels: { task: 'multilabel', thresholds: [0.25, 0.75] } })
+    assert.equal([tuned!.space.task, tuned!.thresholds], ['multilabel', [0.25, 0.75]])
+    for (const [labels, said] of [
+      [
+        { task: 'ranking' },
+        /run\.json: labels: task must be one of multiclass, multilabel, hierarchical, got "ranking"/,
+      ],
+      [{ task: 'multilabel', thresholds: [2, 0] }, /thresholds must be 2 numbers in \[0, 1\]/],
+      [{ task: 'hierarchical', groups: [['two', 'one']] }, /groups must name the 2 labels in the order of the outputs/],
+      [{ task: 'hierarchical', groups: [['one', 'two']], parents: { one: 'two', two: 'one' } }, /no circle/],
+    ] as const) {
+      assert.match(await refusal(taskWith({ labels })), said)
+    }
   },
 )
 

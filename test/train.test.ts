@@ -219,7 +219,7 @@ for (const family of families) {
       const { trainLoss: train_loss, trainAccuracy: train_accuracy, loss: val_loss, accuracy: val_accuracy, lr } = epoch
       assert.equal(lines(out), [
         ...stepLines,
-        { step: 5, epoch: 1, train_loss, train_accuracy, val_loss, val_accuracy, lr },
+        { step: 5, epoch: 1, train_loss, train_accuracy, val_loss, val_accuracy, val_f1: epoch.metrics!.f1, lr },
       ])
 
       const file = await openSafetensors(join(out, adapted ? 'adapter_model.safetensors' : 'model.safetensors'))

@@ -60,13 +60,12 @@ function create(labels: LabelSpace, { loss = 'aal', threshold = 0.5, positiveWei
       return { right, of: places.length }
     },
     metrics: () => labelMetrics(names, limits),
-    /** Where no label is there, the score says how sure that is: one minus the highest. */
+    /** The score is that of the surest label, whether or not it is there. */
     predict(logits) {
       const scores = Array.from(logits, sigmoidOf)
       const found = names.map((_, i) => i).filter((i) => isThere(logits[i]!, i))
-      const score = found.length > 0 ? Math.min(...found.map((i) => scores[i]!)) : 1 - Math.max(...scores)
       const there = found.map((i) => names[i]!)
-      return { label: text(there), score, labels: there, scores, logits: Array.from(logits) }
+      return { label: text(there), score: Math.max(...scores), labels: there, scores, logits: Array.from(logits) }
     },
     text,
     names: ({ present, known }, at) =>
@@ -77,6 +76,7 @@ function create(labels: LabelSpace, { loss = 'aal', threshold = 0.5, positiveWei
 export const multilabelTask: TaskKind = {
   name: 'multilabel',
   says: 'any number of labels',
+  problemType: 'multi_label_classification',
   losses: Object.keys(labelLosses),
   options: ['loss', 'threshold', 'positiveWeights'],
   monitors,

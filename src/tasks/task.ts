@@ -9,7 +9,7 @@ import type { Tensor } from '../tensor/tensor.ts'
 export interface Prediction {
   /** All of it in one text: 'cat', 'dog, sofa', 'animal/dog'; empty where nothing is. */
   label: string
-  /** How sure that is, in [0, 1]: of several labels the least sure one. */
+  /** How sure that is, in [0, 1]; each task says of what. */
   score: number
   /** Labels that are there, in the order of the outputs, from the root down in a tree. */
   labels: string[]

@@ -2,6 +2,7 @@
 import { decodeSource, nameOf } from '../data/dataset.ts'
 import { loadBatches } from '../data/loader.ts'
 import { evalTransform } from '../data/transforms.ts'
+import { multiclassLabels } from '../labels/labels.ts'
 import { InputError } from '../platform/errors.ts'
 import type { ImageSource } from '../platform/platform.ts'
 import { checkRules, flag, func, object, type RulesOf, someOf } from '../settings/rules.ts'
@@ -40,18 +41,22 @@ const rules: RulesOf<PredictOptions> = {
 }
 
 /** What the model predicts; throws an InputError when it has no classifier, or one of another meaning. */
-export function taskOf({ source, labels, otherwise }: Omit<Predictor, 'preprocess'>): Task {
+export function taskOf({ model, source, labels, otherwise }: Omit<Predictor, 'preprocess'>): Task {
+  const { classes } = model.config
   if (otherwise !== undefined) {
     throw new InputError(
       `${source}: its outputs ${otherwise}, which is none of ${taskNames.join(', ')}; train one from it: vitune train --model ${source} ...`,
     )
   }
-  if (!labels) {
+  if (!model.head || classes.length === 0) {
     throw new InputError(
       `${source}: has no classifier to predict with; train one first: vitune train --model ${source} ...`,
     )
   }
-  return createTask(labels.space, labels.thresholds ? { threshold: labels.thresholds } : {})
+  // A classifier may have been put on since the files were read.
+  const own = labels?.space.names.every((name, i) => name === classes[i]) ? labels : undefined
+  if (own?.space.names.length !== classes.length) return createTask(multiclassLabels(classes))
+  return createTask(own.space, own.thresholds ? { threshold: own.thresholds } : {})
 }
 
 /**
