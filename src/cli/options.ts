@@ -70,8 +70,8 @@ export function addTask(command: Command): Command {
     )
     .addOption(
       new Option(
-        '--positive-weights <balanced|label=x,...>',
-        'how much more a label counts where it is there; balanced: negatives / positives (default: 1 each)',
+        '--positive-weights <how>',
+        'how much more a label counts where it is there: label=x,... or balanced, negatives / positives (default: 1 each)',
       ).argParser(positiveWeights),
     )
     .addOption(numberOption('--path-consistency <x>', 'weight of the loss that holds a tree together (default: 0)'))
