@@ -115,7 +115,8 @@ test('the browser example trains on the folder that is chosen and predicts', asy
 })
 
 test('the tests that docs/ names exist', () => {
-  const named = readdirSync(join(root, 'docs')).flatMap((name) => {
+  const pages = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'))
+  const named = pages.flatMap((name) => {
     const text = readFileSync(join(root, 'docs', name), 'utf8')
     return [...text.matchAll(/`npm (test|run test:long) -- ([^`]+)`/g)].map(([, script, names]) => [script!, names!])
   })
