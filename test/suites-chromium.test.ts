@@ -1,5 +1,5 @@
 // Test files of the repository in a real headless Chromium: every kernel, the promises of a backend, the ten losses,
-// multi-label. Each file is bundled for a page with the browser build as `vitune`, and each of its tests is a test of the
+// multi-label, trees. Each file is bundled for a page with the browser build as `vitune`, and each of its tests is a test of the
 // same name here.
 import { readdirSync, statSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
@@ -10,7 +10,7 @@ import { test } from 'uvu'
 import { openPage } from './chromium.mjs'
 import { importMap } from './serve.mjs'
 
-const files = ['kernels', 'backend', 'losses', 'multilabel']
+const files = ['kernels', 'backend', 'losses', 'multilabel', 'hierarchical']
 const here = fileURLToPath(new URL('.', import.meta.url))
 
 /** What takes another's place in a page. */
