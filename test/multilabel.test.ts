@@ -185,9 +185,9 @@ for (const name of ['known', 'unknown', 'ties', 'one']) {
     for (const { threshold, accuracy, f1_micro, f1_macro, f1 } of of.at) {
       // In batches of 7, since nothing may hang on them.
       const metrics = metricsOf(taskOf(of.target, { threshold }), of.logits, of.target, 7)
-      const { map, mapPresent, ...found } = metrics.result()
-      near([found.accuracy!, found.f1Micro!, found.f1!], [accuracy, f1_micro, f1_macro], 1e-6, `at ${threshold}`)
-      near([map!, mapPresent!], [of.map, of.map_present], 1e-6, 'map, mapPresent')
+      const { map, map_present, ...found } = metrics.result()
+      near([found.accuracy!, found.f1_micro!, found.f1!], [accuracy, f1_micro, f1_macro], 1e-6, `at ${threshold}`)
+      near([map!, map_present!], [of.map, of.map_present], 1e-6, 'map, map_present')
       const rows = metrics.byLabel()
       near(rows.map((row) => row.f1), f1, 1e-6, 'f1 by label') // biome-ignore format: one line
       near(rows.map((row) => row.ap ?? 0), of.ap, 1e-6, 'ap by label') // biome-ignore format: one line
@@ -222,38 +222,38 @@ test('an unknown label is left out of map, which getitune takes for absent', () 
   assert.ok(ours - getitune_map > 0.1)
 })
 
-test('a label without positives is nought in map, as in torchmetrics, and left out of mapPresent', () => {
+test('a label without positives is nought in map, as in torchmetrics, and left out of map_present', () => {
   const { logits, target, torchmetrics_macro_ap } = stored.metrics.known
-  const { map, mapPresent } = metricsOf(taskOf(target), logits, target).result()
-  near([map!, mapPresent!], [torchmetrics_macro_ap, (torchmetrics_macro_ap * 5) / 4], 1e-6, 'map, mapPresent')
+  const { map, map_present } = metricsOf(taskOf(target), logits, target).result()
+  near([map!, map_present!], [torchmetrics_macro_ap, (torchmetrics_macro_ap * 5) / 4], 1e-6, 'map, map_present')
 })
 
 test('outputs within [0, 1] are no scores, as torchmetrics takes a batch of them', () => {
   const { logits, target, f1_micro, torchmetrics_by_batch } = stored.metrics.batches
   for (const size of [12, 6, 1]) {
-    const { f1Micro } = metricsOf(taskOf(target), logits, target, size).result()
-    near([f1Micro!], [f1_micro], 1e-6, `batches of ${size}`)
-    assert.ok(Math.abs(f1Micro! - torchmetrics_by_batch) > 0.1)
+    const found = metricsOf(taskOf(target), logits, target, size).result()
+    near([found.f1_micro!], [f1_micro], 1e-6, `batches of ${size}`)
+    assert.ok(Math.abs(found.f1_micro! - torchmetrics_by_batch) > 0.1)
   }
 })
 
 test('a score that equals the threshold says that the label is there, as in OTX and not in torchmetrics', () => {
   const { logits, target, accuracy, torchmetrics_f1_micro } = stored.metrics.half
   const found = metricsOf(taskOf(target), logits, target).result()
-  near([found.accuracy!, found.f1Micro!], [accuracy, 6 / 7], 1e-12, 'accuracy, F1')
+  near([found.accuracy!, found.f1_micro!], [accuracy, 6 / 7], 1e-12, 'accuracy, F1')
   assert.is(torchmetrics_f1_micro, 0)
 })
 
-test('equal outputs: map takes the later image first, mapPresent all of them at once', () => {
+test('equal outputs: map takes the later image first, map_present all of them at once', () => {
   const rows = (...values: number[]) => values.map((v) => [v])
   const at = (...target: number[]) => metricsOf(taskOf(rows(0)), rows(1, 1, 1, -1), rows(...target)).result()
   near([at(0, 0, 1, 0).map!, at(1, 0, 0, 0).map!], [1, 1 / 3], 1e-7, 'map')
-  near([at(0, 0, 1, 0).mapPresent!, at(1, 0, 0, 0).mapPresent!], [1 / 3, 1 / 3], 1e-12, 'mapPresent')
+  near([at(0, 0, 1, 0).map_present!, at(1, 0, 0, 0).map_present!], [1 / 3, 1 / 3], 1e-12, 'map_present')
 })
 
 test('outputs whose scores are 1 in any precision still have their order', () => {
   const found = metricsOf(taskOf([[0]]), [[60], [50], [55]], [[1], [0], [1]]).result()
-  near([found.map!, found.mapPresent!], [1, 1], 1e-7, 'map, mapPresent')
+  near([found.map!, found.map_present!], [1, 1], 1e-7, 'map, map_present')
 })
 
 test('no metric is NaN where nothing is known, or nothing is there', () => {

@@ -12,12 +12,15 @@ export interface LabelFacts {
   parents?: Record<string, string>
   /** From which score on each label is there; absent where half is. */
   thresholds?: number[]
+  /** How labels of a tree are given together, where that was chosen. */
+  decoding?: string
 }
 
 /** Labels with the thresholds that were found for them. */
 export interface KnownLabels {
   readonly space: LabelSpace
   readonly thresholds?: readonly number[] | undefined
+  readonly decoding?: string | undefined
 }
 
 /** How each task's labels are made of names and what else is kept. */
@@ -33,7 +36,7 @@ const makers: Readonly<
 }
 
 /** The facts of labels. */
-export function labelFacts({ space, thresholds }: KnownLabels): LabelFacts {
+export function labelFacts({ space, thresholds, decoding }: KnownLabels): LabelFacts {
   const { task, names, groups, parents } = space
   const children = names.flatMap((name, i) => (parents[i]! < 0 ? [] : [[name, names[parents[i]!]!] as const]))
   const plain = groups.length === 0 || groups[0]!.length === names.length
@@ -43,6 +46,7 @@ export function labelFacts({ space, thresholds }: KnownLabels): LabelFacts {
       ? {}
       : { groups: groups.map((group) => group.map((i) => names[i]!)), parents: Object.fromEntries(children) }),
     ...(thresholds ? { thresholds: [...thresholds] } : {}),
+    ...(decoding === undefined ? {} : { decoding }),
   }
 }
 
@@ -56,7 +60,7 @@ export function readLabelFacts(value: unknown, names: readonly string[], where: 
     throw new InputError(`${where}: ${what}, got ${JSON.stringify(got)?.slice(0, 60)}`)
   }
   const facts = isObject(value) ? value : fail('must be an object', value)
-  const { task, groups, parents, thresholds } = facts
+  const { task, groups, parents, thresholds, decoding } = facts
   const make = isText(task) && Object.hasOwn(makers, task) ? makers[task as TaskName] : undefined
   if (!make) return fail(`task must be one of ${Object.keys(makers).join(', ')}`, task)
   const lists = (v: unknown): v is string[][] => Array.isArray(v) && v.every((l) => Array.isArray(l) && l.every(isText))
@@ -71,5 +75,6 @@ export function readLabelFacts(value: unknown, names: readonly string[], where: 
     Array.isArray(v) && v.length === names.length && v.every((t) => typeof t === 'number' && t >= 0 && t <= 1)
   if (thresholds !== undefined && !shares(thresholds))
     fail(`thresholds must be ${names.length} numbers in [0, 1]`, thresholds)
-  return { space, ...(shares(thresholds) ? { thresholds } : {}) }
+  if (decoding !== undefined && !isText(decoding)) fail('decoding must be text', decoding)
+  return { space, ...(shares(thresholds) ? { thresholds } : {}), ...(isText(decoding) ? { decoding } : {}) }
 }

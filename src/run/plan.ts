@@ -79,7 +79,7 @@ export function plan(settings: PlanSettings, { model, preprocess, labels, train,
   const method = methodIn(settings, adapter)
   const { threshold, positiveWeights } = settings
   const task = createTask(labels, {
-    ...pick(settings, 'loss', 'labelSmoothing', 'pathConsistency'),
+    ...pick(settings, 'loss', 'labelSmoothing', 'pathConsistency', 'decoding'),
     ...(typeof threshold === 'number' ? { threshold } : {}),
     ...(positiveWeights === undefined ? {} : { positiveWeights: labelWeights(positiveWeights, labels, train) }),
   })

@@ -7,7 +7,7 @@ import { labelFacts } from '../labels/facts.ts'
 import { version } from '../platform/version.ts'
 import { defaults, pick } from '../settings/settings.ts'
 import { runFile } from '../use/run-file.ts'
-import type { Run } from './run.ts'
+import { knownLabels, type Run } from './run.ts'
 import type { RunModel } from './run-model.ts'
 
 /** What a run came to before this process, or its last device, took it up; the trainer adds to it. */
@@ -64,7 +64,7 @@ function describeRun(
     model: settings.model,
     ...(opened.commit ? { commit: opened.commit } : {}),
     classes: folder.classes,
-    labels: labelFacts({ space: task.labels, thresholds: run.thresholds }),
+    labels: labelFacts(knownLabels(run, task)),
     ...pick(settings, 'inputSize', 'interpolation'),
     settings: { ...settings, peft: method, lr },
     seed: settings.seed ?? defaults.seed,

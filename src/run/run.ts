@@ -1,6 +1,8 @@
 // A run while this process trains it: what stays when a device is lost and the next one takes over.
 
+import type { KnownLabels } from '../labels/facts.ts'
 import type { TrainSettings } from '../settings/settings.ts'
+import type { Task } from '../tasks/task.ts'
 import { sharedImages } from '../use/image-changes.ts'
 import type { RunFile } from '../use/run-file.ts'
 import type { Checkpoints } from './checkpoints.ts'
@@ -31,6 +33,13 @@ export interface Run {
   /** Whether duplicates were looked for. */
   looked: boolean
 }
+
+/** The labels of a run, with what was found or chosen for reading its outputs. */
+export const knownLabels = ({ thresholds, settings: { decoding } }: Run, { labels }: Task): KnownLabels => ({
+  space: labels,
+  thresholds,
+  decoding,
+})
 
 /** Tells once of images that are in both parts, and keeps their number for run.json. */
 export function* duplicates(run: Run): Generator<DuplicatesEvent> {

@@ -15,7 +15,7 @@ import { describeChanges } from '../use/image-changes.ts'
 import { preprocessorJson } from '../use/model-images.ts'
 import type { SavedState } from './checkpoints.ts'
 import { trainingNotes } from './prepare.ts'
-import { duplicates, noteBroken, type Run } from './run.ts'
+import { duplicates, knownLabels, noteBroken, type Run } from './run.ts'
 import { checkUnused, lostBest, type Metrics, openMetrics, runFolder } from './run-folder.ts'
 import { refuseChanges } from './run-images.ts'
 import { openRunModel, type RunModel } from './run-model.ts'
@@ -146,7 +146,7 @@ export async function* trainOn(
       saveBest: async (_, evaluation) => {
         if (typeof settings.threshold !== 'number') run.thresholds = evaluation?.thresholds
         if (out === undefined) return
-        await saveTrained(ready!, settings, out, labelFields({ space: task.labels, thresholds: run.thresholds }))
+        await saveTrained(ready!, settings, out, labelFields(knownLabels(run, task)))
         // Its thresholds go with it.
         await record.write({ finished: false })
       },

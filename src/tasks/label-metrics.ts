@@ -61,9 +61,9 @@ export class LabelScores {
 }
 
 /**
- * Metrics of these labels, each there from its limit on. `accuracy` is of all decisions, `f1Micro` of all of them together, `f1`
+ * Metrics of these labels, each there from its limit on. `accuracy` is of all decisions, `f1_micro` of all of them together, `f1`
  * the mean over labels as torchmetrics has it: a label that is neither there nor found counts as 0. `map` is OTX's and
- * getitune's, where a label without positives counts as 0, `mapPresent` the textbook's mean over labels that have some.
+ * getitune's, where a label without positives counts as 0, `map_present` the textbook's mean over labels that have some.
  */
 export function labelMetrics(names: readonly string[], limits: readonly number[]): Metrics {
   const labels = names.map((name, k) => new LabelScores(name, limits[k]!))
@@ -81,9 +81,9 @@ export function labelMetrics(names: readonly string[], limits: readonly number[]
       return {
         accuracy: share(tp + tn, tp + fp + fn + tn),
         f1: meanOf(tables.map(f1Of)),
-        f1Micro: f1Of({ tp, fp, fn }),
+        f1_micro: f1Of({ tp, fp, fn }),
         map: meanOf(labels.map((label) => label.rankedPrecision())),
-        mapPresent: meanOf(precisions),
+        map_present: meanOf(precisions),
       }
     },
     byLabel: () => labels.map((label) => label.row()),

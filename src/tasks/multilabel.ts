@@ -12,8 +12,8 @@ const monitors = {
   map: 'higher',
   accuracy: 'higher',
   f1: 'higher',
-  f1Micro: 'higher',
-  mapPresent: 'higher',
+  f1_micro: 'higher',
+  map_present: 'higher',
   loss: 'lower',
 } as const
 

@@ -8,7 +8,7 @@ import type { ImageSource } from '../platform/platform.ts'
 import { checkRules, flag, func, object, type RulesOf, someOf } from '../settings/rules.ts'
 import { settingRules } from '../settings/setting-rules.ts'
 import { createTask, taskNames } from '../tasks/registry.ts'
-import type { Prediction, Task } from '../tasks/task.ts'
+import type { Decoding, Prediction, Task } from '../tasks/task.ts'
 import { logitsOf } from '../train/evaluate.ts'
 import type { OpenModel } from './open-model.ts'
 
@@ -56,7 +56,8 @@ export function taskOf({ model, source, labels, otherwise }: Omit<Predictor, 'pr
   // A classifier may have been put on since the files were read.
   const own = labels?.space.names.every((name, i) => name === classes[i]) ? labels : undefined
   if (own?.space.names.length !== classes.length) return createTask(multiclassLabels(classes))
-  return createTask(own.space, own.thresholds ? { threshold: own.thresholds } : {})
+  const { space, thresholds, decoding } = own
+  return createTask(space, { threshold: thresholds, decoding: decoding as Decoding | undefined })
 }
 
 /**
