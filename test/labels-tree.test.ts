@@ -1,6 +1,7 @@
 // Labels of a tree from groups and parents: OTX's order, what is refused, paths. What learns them: hierarchical.test.ts.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { labelFacts, readLabelFacts } from '../src/labels/facts.ts'
 import { hierarchicalLabels, type LabelTree, pathOf, withParents } from '../src/labels/labels.ts'
 import { InputError } from '../src/platform/errors.ts'
 import { treeOf } from '../src/tasks/tree-decode.ts'
@@ -123,6 +124,17 @@ test('a label brings all that it is a kind of, each once, and what is there is n
   const given = withParents(labels, { present: [at('terrier'), at('dog')], unknown: [at('animal'), at('bus')] })
   assert.equal(given, { present: ['animal', 'dog', 'terrier'].map(at), unknown: [at('bus')] })
   assert.equal(withParents(labels, { present: [] }), { present: [] })
+})
+
+test('what a file keeps of a tree gives the same labels back, one group of all too', () => {
+  const all = Object.values(trees).map(({ groups, parents }) => hierarchicalLabels({ groups, parents }))
+  const flat = hierarchicalLabels({ groups: [['a', 'b', 'c']], parents: {} })
+  const below = hierarchicalLabels({ groups: [['a', 'b']], parents: { c: 'a' }, others: ['c', 'd'] })
+  for (const space of [...all, flat, below]) {
+    const thresholds = space.names.map((_, i) => i / 10)
+    const kept = JSON.parse(JSON.stringify(labelFacts({ space, thresholds, decoding: 'threshold' })))
+    assert.equal(readLabelFacts(kept, space.names, 'run.json'), { space, thresholds, decoding: 'threshold' })
+  }
 })
 
 test.run()

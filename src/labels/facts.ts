@@ -29,7 +29,7 @@ const makers: Readonly<
 > = {
   multiclass: multiclassLabels,
   multilabel: multilabelLabels,
-  hierarchical(names, { groups = [], parents = {} }) {
+  hierarchical(names, { groups = [[...names]], parents = {} }) {
     const grouped = new Set(groups.flat())
     return hierarchicalLabels({ groups, parents, others: names.filter((name) => !grouped.has(name)) })
   },
