@@ -101,7 +101,7 @@ export { type RunFile, readRun } from './use/run-file.ts'
 export { type SeenImages, seenImages, type Tested, type TestImages, testedOf } from './use/seen-images.ts'
 
 // report
-export type { ExperimentResult, ExperimentRun } from './report/experiment-result.ts'
+export type { ExperimentData, ExperimentResult, ExperimentRun } from './report/experiment-result.ts'
 export { renderReport } from './report/html-report.ts'
 export { type MethodSummary, summarise } from './report/summarise.ts'
 export { summaryWords } from './report/summary-words.ts'

@@ -13,6 +13,7 @@ import {
   experiment,
   InputError,
   memoryDataset,
+  multilabelLabels,
   openModel,
   renderReport,
 } from 'vitune'
@@ -115,7 +116,18 @@ test('every method runs on every seed and leaves its numbers, and no buffer stay
   assert.equal([result.runs[0]!.lr, result.runs[1]!.lr], [0.02, 0.01])
   assert.is(result.runs[0]!.trainable, 16 * 3 + 3)
   assert.is(result.runs[1]!.trainable, 16 * 3 + 3 + 2 * 2 * 2 * 8 * 16)
-  assert.equal(result.datasets, [{ name: 'colours', source: 'Made here.', classes: 3, train: 21, test: 15 }])
+  assert.equal(result.datasets, [
+    {
+      name: 'colours',
+      source: 'Made here.',
+      classes: 3,
+      train: 21,
+      test: 15,
+      task: 'one class an image',
+      metrics: ['accuracy', 'f1'],
+      chance: 1 / 3,
+    },
+  ])
   assert.match(result.training!, 'AdamW, weight decay 0.05, batches of 8, cosine learning rate, no augmentation')
   assert.match(await renderReport(result), 'colours')
   assert.equal(measured(await finish(small)), measured(result))
@@ -176,6 +188,43 @@ test('features of a frozen backbone, computed once, give the losses of training 
   const [direct, cached] = [await losses(false), await losses(true)]
   assert.is(cached.length, 9)
   for (const [i, loss] of cached.entries()) assert.ok(Math.abs(loss - direct[i]!) < 1e-5, `${loss} ${direct[i]}`)
+  assert.is(backend.memory().buffers, before)
+})
+
+test('a data set brings its task: several labels an image beside one class, each with its own metrics', async () => {
+  const before = backend.memory().buffers
+  const labelSpace = multilabelLabels(['red', 'green', 'blue'])
+  const tagged = (perClass: number, seed: number): Dataset => {
+    const one = images(perClass, seed)
+    // The third colour is said of every second one, with the first.
+    return {
+      ...one,
+      labelSpace,
+      classes: labelSpace.names,
+      labels: (i) => ({ present: i % 6 === 2 ? [0, 2] : [i % 3] }),
+    }
+  }
+  const tags = { name: 'tags', source: 'Made here.', train: tagged(7, 0), test: tagged(5, 99) }
+  const told: string[] = []
+  const result = await finish(
+    { ...small, datasets: [dataset, tags], methods: ['linear', 'full'], seeds: [0] },
+    (event) => {
+      if (event.kind === 'done') told.push(`${event.dataset} ${event.metric}`)
+    },
+  )
+  assert.equal(told, ['colours accuracy', 'colours accuracy', 'tags map', 'tags map'])
+  assert.equal(
+    result.datasets.map(({ task, metrics, chance }) => ({ task, metrics, chance })),
+    [
+      { task: 'one class an image', metrics: ['accuracy', 'f1'], chance: 1 / 3 },
+      { task: 'any number of labels', metrics: ['map', 'f1'], chance: undefined },
+    ],
+  )
+  for (const { dataset, accuracy, metrics } of result.runs) {
+    assert.is(metrics!.accuracy, accuracy)
+    assert.is(metrics!.map !== undefined, dataset === 'tags')
+  }
+  assert.match(await renderReport(result), '<h2>tags: any number of labels</h2>')
   assert.is(backend.memory().buffers, before)
 })
 

@@ -157,7 +157,7 @@ test('curves are drawn where runs have them and left out where none has', async 
 
 test('a method is averaged over data sets, its spread is the deviation of the seeds, memory is the largest', () => {
   const [linear, , all] = summarise(sample)
-  assert.is(linear!.accuracy.toFixed(6), ((0.387 + 0.712 + 0.391 + 0.7 + 0.383 + 0.706) / 6).toFixed(6))
+  assert.is(linear!.score.toFixed(6), ((0.387 + 0.712 + 0.391 + 0.7 + 0.383 + 0.706) / 6).toFixed(6))
   const means = [(0.387 + 0.712) / 2, (0.391 + 0.7) / 2, (0.383 + 0.706) / 2]
   const centre = (means[0]! + means[1]! + means[2]!) / 3
   const expected = Math.sqrt(means.reduce((sum, m) => sum + (m - centre) ** 2, 0) / 2)
@@ -174,7 +174,7 @@ test('data sets count the same however many seeds each has, and only complete se
       { method: 'lora', dataset: 'b', accuracies: [0.8] },
     ]),
   )
-  assert.is(only!.accuracy, 0.5)
+  assert.is(only!.score, 0.5)
   assert.is(only!.spread, undefined)
 })
 
@@ -265,6 +265,77 @@ test('the terminal table has a block a data set and the average, and colour only
   )
 })
 
+/** Three data sets, two of them judged alike; the third by another metric, higher where accuracy is lower. */
+const mixed = (() => {
+  const result = experiment([
+    { method: 'linear', dataset: 'digits', accuracies: [0.4, 0.42], more: { metrics: { f1: 0.39 } } },
+    { method: 'linear', dataset: 'fashion', accuracies: [0.6, 0.62], more: { metrics: { f1: 0.59 } } },
+    { method: 'linear', dataset: 'tags', accuracies: [0.95, 0.95], more: { metrics: { map: 0.31, f1: 0.2 } } },
+    { method: 'full', dataset: 'digits', accuracies: [0.5, 0.52], more: { ...full, metrics: { f1: 0.49 } } },
+    { method: 'full', dataset: 'fashion', accuracies: [0.7, 0.72], more: { ...full, metrics: { f1: 0.69 } } },
+    { method: 'full', dataset: 'tags', accuracies: [0.9, 0.9], more: { ...full, metrics: { map: 0.271, f1: 0.3 } } },
+    { method: 'scratch', dataset: 'tags', accuracies: [0.9, 0.9], more: { ...full, metrics: { map: 0.1, f1: 0.1 } } },
+  ])
+  const kinds = {
+    tags: { task: 'any number of labels', metrics: ['map', 'f1'] },
+    other: { task: 'one class an image', metrics: ['accuracy', 'f1'], chance: 0.1 },
+  }
+  const datasets = result.datasets.map((data) => ({ ...data, ...(data.name === 'tags' ? kinds.tags : kinds.other) }))
+  return { ...result, datasets }
+})()
+
+test('data sets are averaged only with those that are judged by the same metrics of the same task', () => {
+  assert.throws(() => summarise(mixed), /must be judged alike, got accuracy and map of different tasks/)
+  assert.is(summarise(mixed, 'tags')[0]!.score, 0.31)
+  assert.is(summarise(mixed, ['digits', 'fashion'])[1]!.score.toFixed(6), '0.610000')
+  const lines = renderTable(mixed).split('\n')
+  assert.match(lines[0]!, /^ +trainable +memory +time a run$/)
+  assert.equal(
+    lines.filter((line) => /^\S/.test(line)).map((line) => line.replace(/ {2,}/g, ' | ')),
+    ['digits', 'fashion', 'average of 2 data sets'].map((name) => `${name} | accuracy | F1`).concat('tags | mAP | F1'),
+  )
+  assert.match(lines.find((line) => line.startsWith('average'))!, /accuracy/)
+  assert.match(lines.at(-3)!, /^ {2}Linear +31\.0 ± 0\.0 % +20\.0 % +1,290 \(0\.1 %\) +88 MB +3\.1 s$/)
+  assert.ok(lines.every((line) => line.length <= 80))
+  const colored = renderTable(mixed, { color: true }).split('\n')
+  // By the metric of the task, though its accuracy is not why.
+  assert.ok(colored.at(-3)!.startsWith('\u001b[1m  Linear '))
+})
+
+test('a page of several tasks has a pair of pictures for each, says what its scores are and mixes none', async () => {
+  const html = await renderReport(mixed)
+  assert.equal(unbalanced(html), [])
+  for (const title of ['digits and fashion: one class an image', 'tags: any number of labels']) {
+    assert.ok(html.includes(`<h2>${title}</h2>`), title)
+  }
+  const drawn = [...html.matchAll(/<svg class="half"[^>]*><title[^>]*>(.*?)<\/title><desc[^>]*>(.*?)<\/desc>/g)]
+  assert.equal(
+    drawn.map((m) => m[1]),
+    [
+      'Accuracy by method on digits and fashion',
+      'Memory against accuracy on digits and fashion',
+      'mAP by method on tags',
+      'Memory against mAP on tags',
+    ],
+  )
+  assert.is(drawn[2]![2], 'Linear 31.0 ± 0.0 %; Full 27.1 ± 0.0 %; From scratch 10.0 ± 0.0 %.')
+  // Where guessing is no class of so many, nothing is said of it.
+  assert.is(html.match(/>guessing 10\.0 %</g)?.length, 1)
+  const rows = rowsOf(html)
+  assert.ok(rows.some((row) => row.join() === 'tags,mAP,F1,'))
+  assert.ok(rows.some((row) => row.slice(0, 4).join() === 'Full,tags,0,mAP 27.10 %'))
+  assert.match(html, 'mAP is the average precision, averaged over labels.')
+  const words = summaryWords(mixed)
+  assert.is(
+    words[0],
+    'Which method was ahead depends on the task: Full on digits and fashion (accuracy 61.0 ± 1.4 %) and Linear on tags (mAP 31.0 ± 0.0 %).',
+  )
+  assert.match(words.join('\n'), 'Linear on tags (0.1 % of the parameters, 3.9 points higher, 94 % less peak memory).')
+  assert.match(words.join('\n'), 'the same model from scratch: on tags 27.1 ± 0.0 % against 10.0 ± 0.0 %.')
+  assert.match(words.join('\n'), 'Scores of different tasks are not comparable, so there is no average over them.')
+  assert.not.match(words.join('\n'), 'Guessing')
+})
+
 test('a result that cannot be reported is refused with the run at fault', async () => {
   const fails = async (result: ExperimentResult, message: RegExp) => {
     const error = await renderReport(result).then(
@@ -277,6 +348,7 @@ test('a result that cannot be reported is refused with the run at fault', async 
   await fails({ ...sample, methods: ['linear'] }, /must be listed, got lora, digits, seed 0/)
   await fails({ ...sample, runs: [...sample.runs, sample.runs[0]!] }, /one run each, got linear, digits, seed 0 twice/)
   await fails({ ...sample, runs: [{ ...sample.runs[0]!, accuracy: Number.NaN }] }, /accuracy must be 0 to 1, got NaN/)
+  await fails({ ...mixed, runs: mixed.runs.map(({ metrics: _, ...run }) => run) }, /f1 must be 0 to 1, got NaN/)
   await fails({ ...sample, runs: [{ ...sample.runs[0]!, peakBytes: -1 }] }, /peakBytes must be a number from 0, got -1/)
 })
 

@@ -6,6 +6,8 @@ export interface ExperimentRun {
   dataset: string
   seed: number
   accuracy: number
+  /** All that was measured on the test images, by name, 0 to 1; without it there is accuracy alone. */
+  metrics?: Record<string, number>
   /** Trainable and total parameters, head and adapter included in both, as PEFT prints them. */
   trainable: number
   total: number
@@ -17,6 +19,21 @@ export interface ExperimentRun {
   curve?: { epoch: number; loss: number; accuracy: number }[]
 }
 
+/** What was trained and tested on. */
+export interface ExperimentData {
+  name: string
+  source: string
+  classes: number
+  train: number
+  test: number
+  /** What is learnt, in words: `one class an image`. */
+  task?: string
+  /** The metrics to show: methods are compared by the first one. Default: accuracy alone. */
+  metrics?: readonly string[]
+  /** What guessing gives by the first metric. Default: one in so many classes where there is accuracy alone, else unknown. */
+  chance?: number
+}
+
 /** `methods` and `datasets` are in the order to show; `created` is an ISO 8601 time; `command` repeats the experiment. */
 export interface ExperimentResult {
   title: string
@@ -26,10 +43,21 @@ export interface ExperimentResult {
   /** How every run was trained and tested, in words. */
   training?: string
   machine: Record<string, string>
-  datasets: { name: string; source: string; classes: number; train: number; test: number }[]
+  datasets: ExperimentData[]
   methods: string[]
   runs: ExperimentRun[]
 }
+
+/** The metrics that a data set is judged by, the one that methods are compared by first. */
+export const metricsOf = ({ metrics }: ExperimentData): readonly string[] => metrics ?? ['accuracy']
+
+/** What guessing gives; undefined where nobody knows. */
+export const chanceOf = ({ chance, metrics, classes }: ExperimentData): number | undefined =>
+  chance ?? (metrics ? undefined : 1 / classes)
+
+/** What a run reached by a metric; NaN where it was not measured. */
+export const scoreOf = ({ metrics, accuracy }: ExperimentRun, metric: string): number =>
+  metrics?.[metric] ?? (metric === 'accuracy' ? accuracy : Number.NaN)
 
 /** Throws where a result cannot be reported: nothing run, a name not listed, a number that is none. */
 export function checkResult(result: ExperimentResult): void {
@@ -47,8 +75,9 @@ export function checkResult(result: ExperimentResult): void {
     if (seen.has(JSON.stringify([run.method, run.dataset, run.seed])))
       throw new Error(`report: one run each, got ${name} twice`)
     seen.add(JSON.stringify([run.method, run.dataset, run.seed]))
-    if (!(run.accuracy >= 0 && run.accuracy <= 1)) {
-      throw new Error(`report: accuracy must be 0 to 1, got ${run.accuracy} (${name})`)
+    for (const metric of metricsOf(result.datasets.find((dataset) => dataset.name === run.dataset)!)) {
+      const score = scoreOf(run, metric)
+      if (!(score >= 0 && score <= 1)) throw new Error(`report: ${metric} must be 0 to 1, got ${score} (${name})`)
     }
     for (const key of ['trainable', 'total', 'peakBytes', 'seconds', 'lr', 'epochs'] as const) {
       if (!Number.isFinite(run[key]) || run[key] < 0) {

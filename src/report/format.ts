@@ -5,6 +5,28 @@ import { comparedAs } from '../adapters/methods.ts'
 /** How a method is written: known ones by their usual name, others as they came. */
 export const methodName = (method: string): string => comparedAs(method)?.title ?? method
 
+const metrics: Record<string, { name: string; says: string }> = {
+  f1: { name: 'F1', says: 'F1 is the harmonic mean of precision and recall, averaged over labels' },
+  map: { name: 'mAP', says: 'mAP is the average precision, averaged over labels' },
+  h_f1: { name: 'h-F1', says: 'h-F1 is the F1 of all labels on the paths from the root, all images together' },
+}
+
+const known = (metric: string) => (Object.hasOwn(metrics, metric) ? metrics[metric] : undefined)
+
+/** How a metric is written: known ones by their usual name, others as they came. */
+export const metricName = (metric: string): string => known(metric)?.name ?? metric
+
+/** What these metrics are, in sentences; nothing where their names say it. */
+export const metricsSay = (metrics: readonly string[]): string =>
+  [...new Set(metrics)]
+    .flatMap((metric) => known(metric)?.says ?? [])
+    .map((says) => ` ${says}.`)
+    .join('')
+
+/** The same at the start of a heading or an axis. */
+export const metricTitle = (metric: string): string =>
+  metricName(metric).replace(/^[a-z](?=[a-z]{2})/, (c) => c.toUpperCase())
+
 /** `0.5321` as `53.2 %`, with its spread `53.2 ± 1.1 %`. */
 export function percent(share: number, spread?: number): string {
   return `${(100 * share).toFixed(1)}${spread === undefined ? '' : ` ± ${(100 * spread).toFixed(1)}`} %`

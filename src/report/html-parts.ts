@@ -1,9 +1,9 @@
 // The report's tables, legend and conditions. The charts and the page around them are elsewhere.
 import type { Look } from './charts/chart.ts'
-import type { ExperimentResult } from './experiment-result.ts'
-import { bytes, count, methodName, percent, seconds, share } from './format.ts'
+import { type ExperimentResult, type ExperimentRun, scoreOf } from './experiment-result.ts'
+import { bytes, count, methodName, metricName, metricsSay, metricTitle, percent, seconds, share } from './format.ts'
 import { type Html, html, trusted } from './html.ts'
-import { type MethodSummary, summarise } from './summarise.ts'
+import { blocksOf, kindsOf, type MethodSummary } from './summarise.ts'
 
 // Marks about 11 px across, centred at (14, 6), as the charts draw them.
 const shapes: Record<string, string> = {
@@ -26,28 +26,41 @@ export function legend(looks: Map<string, Look>, className: string): Html {
   return html`<ul class="legend ${className}">${items}</ul>`
 }
 
-function row(summary: MethodSummary, best: boolean, color: string): Html {
+function row(summary: MethodSummary, best: boolean, color: string, columns: number): Html {
   const part = share(summary.trainable, summary.total)
+  const second = summary.second === undefined ? '' : percent(summary.second)
   return html`<tr class="${best ? 'best' : ''}"><th scope="row"><span class="swatch" style="background:${color}"></span>${methodName(summary.method)}</th>
-<td>${percent(summary.accuracy, summary.spread)}</td><td>${count(summary.trainable)} <span class="share">(${part})</span></td><td>${bytes(summary.peakBytes)}</td><td>${seconds(summary.seconds)}</td></tr>
+<td>${percent(summary.score, summary.spread)}</td>${columns > 1 ? html`<td>${second}</td>` : ''}<td>${count(summary.trainable)} <span class="share">(${part})</span></td><td>${bytes(summary.peakBytes)}</td><td>${seconds(summary.seconds)}</td></tr>
 `
 }
 
-/** Accuracy, trainable parameters, memory and time by data set and on average; the most accurate of a block is bold. */
+/**
+ * Scores, trainable parameters, memory and time by data set, and on average over those that are judged alike; the best
+ * of a block is bold. Names of metrics stand in the head where all blocks have the same, else in each block.
+ */
 export function resultsTable(result: ExperimentResult, looks: Map<string, Look>): Html {
-  const blocks = result.datasets.map(({ name }) => ({ title: name, summaries: summarise(result, name) }))
-  if (blocks.length > 1) blocks.push({ title: `Average of ${blocks.length} data sets`, summaries: summarise(result) })
-  const bodies = blocks
-    .filter(({ summaries }) => summaries.length > 0)
-    .map(({ title, summaries }) => {
-      const top = Math.max(...summaries.map((s) => s.accuracy))
-      const rows = summaries.map((s) => row(s, s.accuracy === top && summaries.length > 1, looks.get(s.method)!.color))
-      return html`<tbody><tr><th class="group" colspan="5" scope="rowgroup">${title}</th></tr>
+  const blocks = blocksOf(result)
+  const columns = Math.max(...blocks.map(({ metrics }) => Math.min(2, metrics.length)))
+  const alike = new Set(blocks.map(({ metrics }) => metrics.slice(0, 2).join())).size === 1
+  const names = (metrics: readonly string[]) =>
+    Array.from({ length: columns }, (_, i) => (metrics[i] === undefined ? '' : metricTitle(metrics[i])))
+  const bodies = blocks.map(({ title: given, average, metrics, summaries }) => {
+    const title = average ? given.replace('a', 'A') : given
+    const top = Math.max(...summaries.map((s) => s.score))
+    const rows = summaries.map((s) =>
+      row(s, s.score === top && summaries.length > 1, looks.get(s.method)!.color, columns),
+    )
+    const head = alike
+      ? html`<th class="group" colspan="${4 + columns}" scope="rowgroup">${title}</th>`
+      : html`<th class="group" scope="rowgroup">${title}</th>${names(metrics).map((name) => html`<th class="group" scope="col">${name}</th>`)}<td class="group" colspan="3"></td>`
+    return html`<tbody><tr>${head}</tr>
 ${rows}</tbody>`
-    })
+  })
+  const scores = alike ? names(blocks[0]!.metrics) : Array.from({ length: columns }, () => '')
+  const said = alike ? metricTitle(blocks[0]!.metrics[0]!) : 'The first score of a data set'
   return html`<section><h2>Results</h2>
-<p class="note">Accuracy on test images with its standard deviation over seeds; the largest peak memory; the mean seconds of a run.</p>
-<div class="scroll" role="region" aria-label="Results" tabindex="0"><table><thead><tr><th scope="col">Method</th><th scope="col">Accuracy</th><th scope="col">Trainable parameters</th><th scope="col">Peak memory</th><th scope="col">Time</th></tr></thead>
+<p class="note">${said} on test images with its standard deviation over seeds; the largest peak memory; the mean seconds of a run.${metricsSay(blocks.flatMap(({ metrics }) => metrics))}</p>
+<div class="scroll" role="region" aria-label="Results" tabindex="0"><table><thead><tr><th scope="col">Method</th>${scores.map((name) => (name ? html`<th scope="col">${name}</th>` : html`<td></td>`))}<th scope="col">Trainable parameters</th><th scope="col">Peak memory</th><th scope="col">Time</th></tr></thead>
 ${bodies}</table></div></section>
 `
 }
@@ -65,9 +78,9 @@ export function conditions(result: ExperimentResult): Html {
   const facts: [string, string][] = [
     ['Made', when(result.created)],
     ['Model', `${result.model.name}, ${count(result.model.parameters)} parameters. ${result.model.source}`],
-    ...result.datasets.map(({ name, source, classes, train, test }): [string, string] => [
+    ...result.datasets.map(({ name, source, classes, train, test, task }): [string, string] => [
       `Data: ${name}`,
-      `${classes} classes, ${count(train)} training and ${count(test)} test images. ${source}`,
+      `${task === undefined ? '' : `${task[0]!.toUpperCase()}${task.slice(1)}. `}${classes} classes, ${count(train)} training and ${count(test)} test images. ${source}`,
     ]),
     ...(result.training === undefined ? [] : [['Training', result.training] as [string, string]]),
     ['Seeds', distinct(result.runs.map((run) => run.seed))],
@@ -88,13 +101,17 @@ export function conditions(result: ExperimentResult): Html {
 
 /** Every run as it was measured, behind a disclosure. */
 export function runsTable(result: ExperimentResult): Html {
-  const heads = ['Method', 'Data set', 'Seed', 'Accuracy', 'Trainable', 'Total', 'Peak memory', 'Seconds']
-  const rows = result.runs.map(
-    (
-      r,
-    ) => html`<tr><th scope="row">${methodName(r.method)}</th><td>${r.dataset}</td><td>${r.seed}</td><td>${(100 * r.accuracy).toFixed(2)} %</td><td>${count(r.trainable)}</td><td>${count(r.total)}</td><td>${bytes(r.peakBytes)}</td><td>${r.seconds.toFixed(1)}</td></tr>
-`,
-  )
+  const kinds = kindsOf(result)
+  const alike = kinds.length === 1
+  const metricOf = (run: ExperimentRun) => kinds.find(({ datasets }) => datasets.includes(run.dataset))!.metrics[0]!
+  const score = alike ? metricTitle(kinds[0]!.metrics[0]!) : 'Score'
+  const heads = ['Method', 'Data set', 'Seed', score, 'Trainable', 'Total', 'Peak memory', 'Seconds']
+  const rows = result.runs.map((r) => {
+    const metric = metricOf(r)
+    const value = `${(100 * scoreOf(r, metric)).toFixed(2)} %`
+    return html`<tr><th scope="row">${methodName(r.method)}</th><td>${r.dataset}</td><td>${r.seed}</td><td>${alike ? value : `${metricName(metric)} ${value}`}</td><td>${count(r.trainable)}</td><td>${count(r.total)}</td><td>${bytes(r.peakBytes)}</td><td>${r.seconds.toFixed(1)}</td></tr>
+`
+  })
   return html`<section><details><summary>Every run (${result.runs.length})</summary>
 <div class="scroll" role="region" aria-label="Every run" tabindex="0"><table><thead><tr>${heads.map((head) => html`<th scope="col">${head}</th>`)}</tr></thead><tbody>
 ${rows}</tbody></table></div></details></section>

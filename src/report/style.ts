@@ -43,7 +43,8 @@ figure > svg.narrow, .legend.narrow { display: none; }
 table { border-collapse: collapse; width: 100%; font-size: 0.93rem; font-variant-numeric: tabular-nums; }
 th, td { padding: 7px 0 7px 20px; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--grid); font-weight: 400; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
-thead th { color: var(--muted); font-size: 0.85rem; border-bottom-color: var(--line); }
+thead th { color: var(--muted); font-size: 0.85rem; }
+thead th, thead td { border-bottom-color: var(--line); }
 th.group { font-weight: 600; padding-top: 20px; white-space: normal; overflow-wrap: anywhere; }
 th[scope="row"] { max-width: 16em; overflow: hidden; text-overflow: ellipsis; }
 .swatch { display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin-right: 9px; print-color-adjust: exact; }

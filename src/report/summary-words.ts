@@ -1,34 +1,36 @@
 // What the numbers say, in sentences made from the numbers alone. Plain text: the page escapes it.
 import { comparedAs } from '../adapters/methods.ts'
 import type { ExperimentResult } from './experiment-result.ts'
-import { bytes, count, list, methodName, percent, seconds, share } from './format.ts'
-import { type MethodSummary, summarise } from './summarise.ts'
+import { bytes, count, list, methodName, metricName, percent, seconds, share } from './format.ts'
+import { type Costs, chanceOn, costsBy, type Kind, kindsOf, type MethodSummary, summarise } from './summarise.ts'
 
 // Gaps are between the percentages as written, so that a reader who subtracts them gets the same.
-const gapOf = (a: MethodSummary, b: MethodSummary) =>
-  (Math.round(1000 * a.accuracy) - Math.round(1000 * b.accuracy)) / 1000
+const gapOf = (a: MethodSummary, b: MethodSummary) => (Math.round(1000 * a.score) - Math.round(1000 * b.score)) / 1000
 const points = (gap: number) => `${(100 * Math.abs(gap)).toFixed(1)} points`
-const written = (summary: MethodSummary) => percent(summary.accuracy, summary.spread)
-const best = (summaries: MethodSummary[]) => summaries.reduce((a, b) => (b.accuracy > a.accuracy ? b : a))
+const written = (summary: MethodSummary) => percent(summary.score, summary.spread)
+const best = (summaries: MethodSummary[]) => summaries.reduce((a, b) => (b.score > a.score ? b : a))
 
 // 'within' when the gap is no larger than both spreads together; 'unknown' where a spread is missing.
 function verdict(a: MethodSummary, b: MethodSummary): 'within' | 'beyond' | 'unknown' {
   if (a.spread === undefined || b.spread === undefined) return 'unknown'
-  return Math.abs(a.accuracy - b.accuracy) <= a.spread + b.spread ? 'within' : 'beyond'
+  return Math.abs(a.score - b.score) <= a.spread + b.spread ? 'within' : 'beyond'
 }
 
-function leader(summaries: MethodSummary[], where: string): string {
+function leader(summaries: MethodSummary[], where: string, metric: string): string {
   const first = best(summaries)
   const spread = first.spread === undefined ? '' : `, mean and standard deviation over ${first.seeds} seeds`
-  const opening = `${where} ${methodName(first.method)} was the most accurate (${written(first)}${spread}).`
+  const accurate = metric === 'accuracy'
+  const name = metricName(metric)
+  const ahead = accurate ? 'was the most accurate' : `had the highest ${name}`
+  const opening = `${where} ${methodName(first.method)} ${ahead} (${written(first)}${spread}).`
   const others = summaries.filter((s) => s !== first)
   if (others.length === 0)
-    return `${where} ${methodName(first.method)} reached ${written(first)}; nothing was compared.`
+    return `${where} ${methodName(first.method)} reached ${accurate ? '' : `${name} `}${written(first)}; nothing was compared.`
   const second = best(others)
   const gap = gapOf(first, second)
   const next = `${methodName(second.method)} came next with ${written(second)}`
   if (gap === 0)
-    return `${where} ${methodName(first.method)} and ${methodName(second.method)} were equally accurate (${written(first)}${spread}).`
+    return `${where} ${methodName(first.method)} and ${methodName(second.method)} ${accurate ? 'were equally accurate' : `had the same ${name}`} (${written(first)}${spread}).`
   if (verdict(first, second) === 'within') {
     return `${opening} ${next}; a gap of ${points(gap)} is within their spread, so these runs do not tell the two apart.`
   }
@@ -37,9 +39,8 @@ function leader(summaries: MethodSummary[], where: string): string {
   return `${opening} ${next}, ${points(gap)} behind; with one seed there is no spread, and a small gap may be chance.`
 }
 
-function byDataset(result: ExperimentResult): string | undefined {
-  if (result.datasets.length < 2) return undefined
-  const winners = result.datasets.flatMap(({ name }) => {
+function byDataset(result: ExperimentResult, { datasets }: Kind): string | undefined {
+  const winners = datasets.flatMap((name) => {
     const summaries = summarise(result, name)
     return summaries.length < 2 ? [] : [{ name, ...best(summaries) }]
   })
@@ -86,12 +87,12 @@ function againstScratch(summaries: MethodSummary[]): string | undefined {
   return `Pre-training was worth ${points(gap)}: ${facts}.`
 }
 
-function costs(summaries: MethodSummary[]): string | undefined {
+function costs(summaries: Costs[]): string | undefined {
   if (summaries.length < 2) return undefined
   const ranges = (['peakBytes', 'seconds'] as const).map((key) => {
-    const show = (s: MethodSummary) => (key === 'peakBytes' ? bytes(s.peakBytes) : seconds(s.seconds))
+    const show = (s: Costs) => (key === 'peakBytes' ? bytes(s.peakBytes) : seconds(s.seconds))
     // Whoever reads the same number belongs in the same brackets.
-    const end = (at: MethodSummary) =>
+    const end = (at: Costs) =>
       `${show(at)} (${list(summaries.filter((s) => show(s) === show(at)).map((s) => methodName(s.method)))})`
     const sorted = [...summaries].sort((a, b) => a[key] - b[key])
     return `${end(sorted[0]!)} to ${end(sorted.at(-1)!)}`
@@ -99,32 +100,87 @@ function costs(summaries: MethodSummary[]): string | undefined {
   return `Peak memory went from ${ranges[0]}, the mean time of a run from ${ranges[1]}.`
 }
 
-function caveats(result: ExperimentResult, summaries: MethodSummary[]): string[] {
-  const chance = result.datasets.reduce((sum, d) => sum + 1 / d.classes, 0) / result.datasets.length
-  const sentences = [`Guessing a class at random would give ${percent(chance)}.`]
-  const low = summaries.filter((s) => s.accuracy <= chance)
-  if (low.length > 0) sentences[0] += ` ${list(low.map((s) => methodName(s.method)))} did not do better than that.`
+/** What is missing, said once for all data sets. */
+function missing(result: ExperimentResult): string | undefined {
   const seeds = new Set(result.runs.map((run) => run.seed)).size
   const expected = result.methods.length * result.datasets.length * seeds
-  if (result.runs.length < expected) {
-    sentences.push(
-      `Only ${result.runs.length} of ${expected} runs are here, so averages may not be over the same data sets and seeds.`,
-    )
-  }
-  return sentences
+  if (result.runs.length === expected) return undefined
+  return `Only ${result.runs.length} of ${expected} runs are here, so averages may not be over the same data sets and seeds.`
+}
+
+function guessing(summaries: MethodSummary[], chance: number | undefined): string | undefined {
+  if (chance === undefined) return undefined
+  const low = summaries.filter((s) => s.score <= chance)
+  const failed = low.length > 0 ? ` ${list(low.map((s) => methodName(s.method)))} did not do better than that.` : ''
+  return `Guessing a class at random would give ${percent(chance)}.${failed}`
+}
+
+/** Data sets that are all judged alike. */
+function ofOneKind(result: ExperimentResult, kind: Kind): (string | undefined)[] {
+  const summaries = summarise(result, kind.datasets)
+  const [first, ...more] = kind.datasets
+  const where = more.length === 0 ? `On ${first},` : `On average over ${kind.datasets.length} data sets,`
+  return [
+    leader(summaries, where, kind.metrics[0]!),
+    byDataset(result, kind),
+    againstFull(summaries),
+    againstScratch(summaries),
+    costs(summaries),
+    guessing(summaries, chanceOn(result, kind)),
+  ]
+}
+
+const differs = (a: MethodSummary, b: MethodSummary) => {
+  const gap = gapOf(a, b)
+  if (gap === 0) return 'equal'
+  return `${points(gap)} ${gap > 0 ? 'higher' : 'lower'}${verdict(a, b) === 'within' ? ', within their spread' : ''}`
+}
+
+/** Data sets of several tasks: scores are told by data set, since they have no mean. */
+function ofSeveralKinds(result: ExperimentResult, kinds: Kind[]): (string | undefined)[] {
+  const blocks = kinds.map(({ datasets, metrics: [metric] }) => {
+    const summaries = summarise(result, datasets)
+    return { on: `on ${list(datasets)}`, metric: metricName(metric!), summaries, top: best(summaries) }
+  })
+  const methods = [...new Set(blocks.map(({ top }) => top.method))]
+  const ahead = blocks.map(
+    ({ on, metric, top }) =>
+      `${methods.length > 1 ? `${methodName(top.method)} ` : ''}${on} (${metric} ${written(top)})`,
+  )
+  const small = blocks.flatMap(({ on, summaries }) => {
+    const full = summaries.find((s) => s.method === 'full')
+    const light = summaries.filter((s) => s.method !== 'scratch' && full && s.trainable < full.trainable / 2)
+    if (!full || light.length === 0) return []
+    const top = best(light)
+    const saved = 1 - top.peakBytes / full.peakBytes
+    const memory = `${(100 * Math.abs(saved)).toFixed(0)} % ${saved >= 0 ? 'less' : 'more'} peak memory`
+    return [
+      `${methodName(top.method)} ${on} (${share(top.trainable, top.total)} of the parameters, ${differs(top, full)}, ${memory})`,
+    ]
+  })
+  const fresh = blocks.flatMap(({ on, summaries }) => {
+    const [full, scratch] = ['full', 'scratch'].map((method) => summaries.find((s) => s.method === method))
+    return full && scratch ? [`${on} ${written(full)} against ${written(scratch)}`] : []
+  })
+  const compared = blocks.some(({ summaries }) => summaries.length > 1)
+  const alone = blocks.every(({ top }) => top.spread === undefined)
+  return [
+    methods.length === 1
+      ? `${methodName(methods[0]!)} ${compared ? 'was ahead' : 'was the only method'}: ${list(ahead)}.`
+      : `Which method was ahead depends on the task: ${list(ahead)}.`,
+    small.length > 0 ? `Compared with full fine-tuning: ${list(small)}.` : undefined,
+    fresh.length > 0
+      ? `Full from the pre-trained weights, and the same model from scratch: ${list(fresh)}.`
+      : undefined,
+    costs(costsBy(result)),
+    alone && compared ? 'With one seed there is no spread, and a small gap may be chance.' : undefined,
+    'Scores of different tasks are not comparable, so there is no average over them.',
+  ]
 }
 
 /** The report's summary as sentences of plain text, most important first. Every claim is computed from `result`. */
 export function summaryWords(result: ExperimentResult): string[] {
-  const summaries = summarise(result)
-  const tested = result.datasets.filter(({ name }) => result.runs.some((run) => run.dataset === name))
-  const where = tested.length === 1 ? `On ${tested[0]!.name},` : `On average over ${tested.length} data sets,`
-  return [
-    leader(summaries, where),
-    byDataset(result),
-    againstFull(summaries),
-    againstScratch(summaries),
-    costs(summaries),
-    ...caveats(result, summaries),
-  ].filter((sentence) => sentence !== undefined)
+  const kinds = kindsOf(result)
+  const words = kinds.length === 1 ? ofOneKind(result, kinds[0]!) : ofSeveralKinds(result, kinds)
+  return [...words, missing(result)].filter((sentence) => sentence !== undefined)
 }

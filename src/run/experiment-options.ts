@@ -114,6 +114,8 @@ export interface RunTestEvent extends RunPosition {
 export interface RunDoneEvent extends RunPosition {
   kind: 'done'
   run: ExperimentRun
+  /** What runs on this data set are compared by, one of `run.metrics`. */
+  metric: string
 }
 export type ExperimentEvent = RunStartEvent | RunProgressEvent | RunTestEvent | RunDoneEvent
 

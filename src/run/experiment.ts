@@ -9,8 +9,9 @@ import { buildModel } from '../models/registry.ts'
 import { truncatedNormal } from '../nn/layers.ts'
 import { countParameters, disposeModule } from '../nn/module.ts'
 import { version } from '../platform/version.ts'
-import type { ExperimentResult, ExperimentRun } from '../report/experiment-result.ts'
+import type { ExperimentData, ExperimentResult, ExperimentRun } from '../report/experiment-result.ts'
 import { pick } from '../settings/settings.ts'
+import { tasks } from '../tasks/registry.ts'
 import { Rng } from '../tensor/philox.ts'
 import type { BatchSource } from '../train/batch.ts'
 import { evaluate } from '../train/evaluate.ts'
@@ -123,8 +124,8 @@ async function* trainOnce(
       if (!signal?.aborted) throw error
     })
     if (!tested || signal?.aborted) return undefined
-    const { accuracy } = tested
-    return { method, dataset: dataset.name, seed, accuracy, ...counts, peakBytes, seconds, lr, epochs, curve }
+    const { accuracy, metrics } = tested
+    return { method, dataset: dataset.name, seed, accuracy, metrics, ...counts, peakBytes, seconds, lr, epochs, curve }
   } finally {
     disposeModule(model)
   }
@@ -160,6 +161,18 @@ function inWords(options: ExperimentOptions): string {
   ].join('')
 }
 
+/** What the report tells of a data set. */
+function dataOf(dataset: ExperimentDataset, seed: number): ExperimentData {
+  const { name, source, test } = dataset
+  const { task, groups } = test.labelSpace
+  const classes = test.classes.length
+  // Only where an image is one of all classes is guessing one in so many.
+  const chance = groups[0]?.length === classes ? { chance: 1 / classes } : {}
+  const { says, shown } = tasks[task]
+  const sizes = { classes, train: imagesOf(dataset, seed).length, test: test.length }
+  return { name, source, ...sizes, task: says, metrics: shown, ...chance }
+}
+
 /**
  * Runs every method on every data set with every seed and yields what happens; returns the result for `renderReport`.
  * The same options on the same backend and thread count give the same accuracies, bit for bit. After `signal` the result
@@ -185,7 +198,7 @@ export async function* experiment(options: ExperimentOptions): AsyncGenerator<Ex
       })
       if (!run) break
       runs.push(run)
-      yield { kind: 'done', ...position, run }
+      yield { kind: 'done', ...position, run, metric: tasks[dataset.test.labelSpace.task].shown[0]! }
     }
   } finally {
     if (!options.backend) await backend.dispose()
@@ -203,13 +216,7 @@ export async function* experiment(options: ExperimentOptions): AsyncGenerator<Ex
       Backend: `${backend.name}${relaxedSimd ? ' with relaxed SIMD' : ''}`,
       Versions: `vitune ${version}, ${runtime} ${runtimeVersion}, ${os}`,
     },
-    datasets: datasets.map((dataset) => ({
-      name: dataset.name,
-      source: dataset.source,
-      classes: dataset.test.classes.length,
-      train: imagesOf(dataset, seeds[0]!).length,
-      test: dataset.test.length,
-    })),
+    datasets: datasets.map((dataset) => dataOf(dataset, seeds[0]!)),
     methods: [...methods],
     runs,
   }

@@ -131,6 +131,7 @@ export const hierarchicalTask: TaskKind = {
   losses: Object.keys(labelLosses),
   options: ['loss', 'labelSmoothing', 'threshold', 'pathConsistency', 'decoding'],
   monitors,
+  shown: ['accuracy', 'h_f1'],
   create,
 }
 

@@ -95,6 +95,7 @@ export const multiclassTask: TaskKind = {
   losses: ['ce'],
   options: ['loss', 'labelSmoothing'],
   monitors,
+  shown: ['accuracy', 'f1'],
   bare: multiclassLabels,
   create,
 }

@@ -80,6 +80,7 @@ export const multilabelTask: TaskKind = {
   losses: Object.keys(labelLosses),
   options: ['loss', 'threshold', 'positiveWeights'],
   monitors,
+  shown: ['map', 'f1'],
   bare: multilabelLabels,
   create,
 }

@@ -112,6 +112,8 @@ export interface TaskKind {
   /** Options that mean something to it. */
   readonly options: readonly (keyof TaskOptions)[]
   readonly monitors: Readonly<Record<string, Better>>
+  /** The metrics of a short table: runs are compared by the first one. */
+  readonly shown: readonly string[]
   /** Labels of this task from bare names, as a model's configuration or a list of classes has them; undefined where that takes more. */
   bare?(names: readonly string[]): LabelSpace
   create(labels: LabelSpace, options?: TaskOptions): Task

@@ -1,39 +1,42 @@
-// Picture 1: average accuracy by method, bars from zero with the spread over seeds.
+// Picture 1: the score by method, bars from zero with the spread over seeds.
 import type { Mark, Spec } from 'vega'
-import { methodName, percent } from '../format.ts'
+import { methodName, metricTitle, percent } from '../format.ts'
 import type { MethodSummary } from '../summarise.ts'
 import { axis, barMark, fit, type Look, texts, ticks } from './chart.ts'
 
-/** Bars of `summaries`, one row each; `narrow` puts the names above the bars. `chance` (0 to 1) is a dashed line. */
+/**
+ * Bars of `summaries`, one row each; `narrow` puts the names above the bars. `chance` (0 to 1), where there is such a
+ * thing, is a dashed line.
+ */
 export function bars(
   summaries: MethodSummary[],
   looks: Map<string, Look>,
-  chance: number,
+  { metric, chance }: { metric: string; chance: number | undefined },
   width: number,
   narrow: boolean,
 ): Spec {
   const step = narrow ? 54 : 42
   const thick = narrow ? 16 : 22
-  const padding = { top: 24, bottom: 46, left: narrow ? 8 : 118, right: narrow ? 8 : 104 }
+  const padding = { top: chance === undefined ? 4 : 24, bottom: 46, left: narrow ? 8 : 118, right: narrow ? 8 : 104 }
   const plot = width - padding.left - padding.right
-  const high = Math.max(chance, ...summaries.map((s) => s.accuracy + (s.spread ?? 0)))
+  const high = Math.max(chance ?? 0, ...summaries.map((s) => s.score + (s.spread ?? 0)))
   const values = ticks(0, Math.min(100, 100 * high), narrow ? 4 : 5)
   const scale = plot / values.at(-1)!
   const height = step * summaries.length
   const rows = summaries.map((s, i) => {
-    const low = Math.max(0, s.accuracy - (s.spread ?? 0))
+    const low = Math.max(0, s.score - (s.spread ?? 0))
     return {
       y: i * step + (narrow ? step - thick - 8 : (step - thick) / 2),
-      end: 100 * s.accuracy * scale,
+      end: 100 * s.score * scale,
       low: 100 * low * scale,
-      high: 100 * Math.min(1, s.accuracy + (s.spread ?? 0)) * scale,
+      high: 100 * Math.min(1, s.score + (s.spread ?? 0)) * scale,
       color: looks.get(s.method)!.color,
     }
   })
   const labels = summaries.flatMap((s, i) => {
     const row = rows[i]!
     const middle = row.y + thick / 2
-    const value = { text: percent(s.accuracy, s.spread), weight: 600 }
+    const value = { text: percent(s.score, s.spread), weight: 600 }
     if (narrow) {
       const y = row.y - 12
       return [
@@ -46,14 +49,28 @@ export function bars(
       { ...value, x: Math.max(row.end, row.high) + 10, y: middle },
     ]
   })
-  const guess = {
-    x: 100 * chance * scale,
+  const guess = 100 * (chance ?? 0) * scale
+  const guessing = {
+    x: guess,
     y: -12,
-    text: `guessing ${percent(chance)}`,
+    text: `guessing ${percent(chance ?? 0)}`,
     size: 11,
     color: 'var(--muted)',
+    align: guess > plot / 2 ? 'right' : 'left',
   }
-  const text = texts([...labels, { ...guess, align: guess.x > plot / 2 ? 'right' : 'left' }])
+  const text = texts(chance === undefined ? labels : [...labels, guessing])
+  const line: Mark = {
+    type: 'rule',
+    encode: {
+      enter: {
+        x: { value: guess },
+        y: { value: -4 },
+        y2: { value: height },
+        stroke: { value: 'var(--muted)' },
+        strokeDash: { value: [3, 3] },
+      },
+    },
+  }
   const whisker = (x: string, x2: string, from: number, to: number, halo: boolean): Mark => ({
     type: 'rule',
     from: { data: 'whiskers' },
@@ -85,23 +102,7 @@ export function bars(
       text.data,
     ],
     scales: [{ name: 'x', type: 'linear', domain: [0, values.at(-1)!], range: [0, plot], zero: true }],
-    axes: [axis('bottom', values, 'Accuracy on test images (%)')],
-    marks: [
-      barMark(thick),
-      {
-        type: 'rule',
-        encode: {
-          enter: {
-            x: { value: guess.x },
-            y: { value: -4 },
-            y2: { value: height },
-            stroke: { value: 'var(--muted)' },
-            strokeDash: { value: [3, 3] },
-          },
-        },
-      },
-      ...whiskers,
-      text.mark,
-    ],
+    axes: [axis('bottom', values, `${metricTitle(metric)} on test images (%)`)],
+    marks: [barMark(thick), ...(chance === undefined ? [] : [line]), ...whiskers, text.mark],
   }
 }

@@ -1,6 +1,6 @@
-// Picture 3: peak memory against accuracy, trainable parameters as the bubble's area on a logarithmic scale.
+// Picture 3: peak memory against the score, trainable parameters as the bubble's area on a logarithmic scale.
 import type { Spec } from 'vega'
-import { methodName, shortCount } from '../format.ts'
+import { methodName, metricTitle, shortCount } from '../format.ts'
 import type { MethodSummary } from '../summarise.ts'
 import { axis, fit, type Look, place, texts, textWidth, ticks } from './chart.ts'
 
@@ -35,8 +35,14 @@ export function bubbleAreas(counts: number[]): {
   }
 }
 
-/** One labelled bubble a method at its (peak memory, mean accuracy), the spread as a vertical rule; a key of sizes below. */
-export function bubbles(summaries: MethodSummary[], looks: Map<string, Look>, width: number, narrow: boolean): Spec {
+/** One labelled bubble a method at its (peak memory, mean score), the spread as a vertical rule; a key of sizes below. */
+export function bubbles(
+  summaries: MethodSummary[],
+  looks: Map<string, Look>,
+  metric: string,
+  width: number,
+  narrow: boolean,
+): Spec {
   const padding = { top: 16, bottom: 142, left: 52, right: narrow ? 14 : 24 }
   const plot = width - padding.left - padding.right
   const height = narrow ? 300 : 340
@@ -52,18 +58,18 @@ export function bubbles(summaries: MethodSummary[], looks: Map<string, Look>, wi
     ...padded(Math.min(...memory), Math.max(...memory), 0.16, 0, Number.POSITIVE_INFINITY),
     narrow ? 4 : 6,
   )
-  const lows = summaries.map((s) => 100 * (s.accuracy - (s.spread ?? 0)))
-  const highs = summaries.map((s) => 100 * (s.accuracy + (s.spread ?? 0)))
+  const lows = summaries.map((s) => 100 * (s.score - (s.spread ?? 0)))
+  const highs = summaries.map((s) => 100 * (s.score + (s.spread ?? 0)))
   const ys = ticks(...padded(Math.min(...lows), Math.max(...highs), 0.14, 0, 100), 5)
-  const y = (accuracy: number) => place(100 * Math.min(1, Math.max(0, accuracy)), ys, height, 0)
+  const y = (score: number) => place(100 * Math.min(1, Math.max(0, score)), ys, height, 0)
   const rows = summaries
     .map((s, i) => ({
       method: s.method,
       trainable: s.trainable,
       x: place(memory[i]!, xs, 0, plot),
-      y: y(s.accuracy),
-      top: y(s.accuracy + (s.spread ?? 0)),
-      bottom: y(s.accuracy - (s.spread ?? 0)),
+      y: y(s.score),
+      top: y(s.score + (s.spread ?? 0)),
+      bottom: y(s.score - (s.spread ?? 0)),
       area: areas[i]!,
       color: looks.get(s.method)!.color,
     }))
@@ -89,7 +95,10 @@ export function bubbles(summaries: MethodSummary[], looks: Map<string, Look>, wi
       { name: 'x', type: 'linear', domain: [xs[0]!, xs.at(-1)!], range: [0, plot], zero: false },
       { name: 'y', type: 'linear', domain: [ys[0]!, ys.at(-1)!], range: [height, 0], zero: false },
     ],
-    axes: [axis('left', ys, 'Accuracy on test images (%)'), axis('bottom', xs, `Peak memory (${giga ? 'GB' : 'MB'})`)],
+    axes: [
+      axis('left', ys, `${metricTitle(metric)} on test images (%)`),
+      axis('bottom', xs, `Peak memory (${giga ? 'GB' : 'MB'})`),
+    ],
     marks: [
       {
         type: 'symbol',

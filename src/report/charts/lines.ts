@@ -1,6 +1,6 @@
-// Picture 2: accuracy by data set, one line a method, the spread over seeds as thin rules.
+// Picture 2: the score by data set, one line a method, the spread over seeds as thin rules.
 import type { Spec } from 'vega'
-import { methodName, percent } from '../format.ts'
+import { methodName, metricTitle, percent } from '../format.ts'
 import type { MethodSummary } from '../summarise.ts'
 import { axis, fit, type Look, place, texts, ticks } from './chart.ts'
 
@@ -8,6 +8,7 @@ import { axis, fit, type Look, place, texts, ticks } from './chart.ts'
 export function lines(
   columns: { name: string; summaries: MethodSummary[] }[],
   looks: Map<string, Look>,
+  metric: string,
   width: number,
   narrow: boolean,
 ): Spec {
@@ -16,11 +17,11 @@ export function lines(
   const height = narrow ? 260 : 320
   const all = columns.flatMap((column) => column.summaries)
   const values = ticks(
-    100 * Math.max(0, Math.min(...all.map((s) => s.accuracy - (s.spread ?? 0)))),
-    100 * Math.min(1, Math.max(...all.map((s) => s.accuracy + (s.spread ?? 0)))),
+    100 * Math.max(0, Math.min(...all.map((s) => s.score - (s.spread ?? 0)))),
+    100 * Math.min(1, Math.max(...all.map((s) => s.score + (s.spread ?? 0)))),
     5,
   )
-  const y = (accuracy: number) => place(100 * accuracy, values, height, 0)
+  const y = (score: number) => place(100 * score, values, height, 0)
   // Room for names below the outer columns; one data set alone is in the middle.
   const edge = columns.length === 1 ? plot / 2 : Math.min(plot / columns.length / 2, 64)
   const room = (plot - 2 * edge) / Math.max(1, columns.length - 1)
@@ -32,9 +33,9 @@ export function lines(
     summaries.map((s) => ({
       method: s.method,
       x: columnX(column) + (methods.indexOf(s.method) - (methods.length - 1) / 2) * shift,
-      y: y(s.accuracy),
-      top: y(Math.min(1, s.accuracy + (s.spread ?? 0))),
-      bottom: y(Math.max(0, s.accuracy - (s.spread ?? 0))),
+      y: y(s.score),
+      top: y(Math.min(1, s.score + (s.spread ?? 0))),
+      bottom: y(Math.max(0, s.score - (s.spread ?? 0))),
       ...looks.get(s.method)!,
     })),
   )
@@ -59,7 +60,7 @@ export function lines(
       { name: 'x', type: 'linear', domain: [0, 1], range: [0, plot] },
     ],
     axes: [
-      axis('left', values, 'Accuracy on test images (%)'),
+      axis('left', values, `${metricTitle(metric)} on test images (%)`),
       { ...axis('bottom', [], ''), grid: false, labels: false },
     ],
     marks: [
@@ -146,7 +147,7 @@ function ends(
         y: row.y,
         fromX: row.x + 8,
         fromY: row.y,
-        text: fit(`${methodName(s.method)}  ${percent(s.accuracy)}`, 180, 13),
+        text: fit(`${methodName(s.method)}  ${percent(s.score)}`, 180, 13),
         color: row.color,
         weight: 600,
       }
