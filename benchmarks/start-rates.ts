@@ -4,10 +4,9 @@
 import { fileURLToPath } from 'node:url'
 import { createBackend, type ExperimentMethod, experiment, memoryDataset } from 'vitune'
 import { Rng } from 'vitune/tensor'
-import { loadStartDatasets, type StartDataset } from './data/datasets.ts'
-import { settings, trainPerClass } from './start-settings.ts'
+import { loadStartDatasets, type StartDataset, type StartSplit } from './data/datasets.ts'
+import { settings, trainImages } from './start-settings.ts'
 
-const heldOutPerClass = 50
 const rates: Record<string, number[]> = {
   linear: [1e-2, 2e-2, 4e-2, 8e-2],
   lora: [2.5e-3, 5e-3, 1e-2, 2e-2],
@@ -16,15 +15,21 @@ const rates: Record<string, number[]> = {
   scratch: [2.5e-4, 5e-4, 1e-3],
 }
 
-/** Training and held-out images, both from the training sheet, as many of each class; the same on every call. */
-function parts({ name, source, classes, train: { images, labels } }: StartDataset) {
+/** Training and held-out images, a quarter of each kind, all from the training images; the same on every call. */
+function parts({ name, source, labelSpace, train: { images, labels } }: StartDataset) {
   const rng = new Rng(77)
-  const mine = classes.map((_, label) => rng.shuffle([...labels.keys()].filter((i) => labels[i] === label)))
-  const pick = (from: number, count: number) => {
-    const indices = mine.flatMap((list) => list.slice(from, from + count))
-    return memoryDataset({ images: indices.map((i) => images[i]!), labels: indices.map((i) => labels[i]!), classes })
+  const kinds = new Map<string, number[]>()
+  for (const [i, { present }] of labels.entries()) {
+    kinds.set(present.join(), [...(kinds.get(present.join()) ?? []), i])
   }
-  return { name, source, train: pick(heldOutPerClass, trainPerClass), test: pick(0, heldOutPerClass) }
+  const lots = [...kinds.values()].map((lot) => rng.shuffle(lot))
+  const make = ({ images, labels }: StartSplit) =>
+    memoryDataset({ images, labels, classes: labelSpace.names, labelSpace })
+  const pick = (places: number[]) =>
+    make({ images: places.map((i) => images[i]!), labels: places.map((i) => labels[i]!) })
+  const held = lots.flatMap((lot) => lot.slice(0, Math.ceil(lot.length / 4)))
+  const rest = lots.flatMap((lot) => lot.slice(Math.ceil(lot.length / 4)))
+  return { name, source, train: pick(rng.shuffle(rest).slice(0, trainImages)), test: pick(held) }
 }
 
 const wanted = process.argv.slice(2).map((arg) => arg.split('='))

@@ -3,7 +3,8 @@
 import { duration } from '../src/cli/format.ts'
 import { bar, type Ui } from '../src/cli/ui.ts'
 import type { ExperimentEvent } from '../src/index.ts'
-import { methodName, percent, seconds } from '../src/report/format.ts'
+import { scoreOf } from '../src/report/experiment-result.ts'
+import { methodName, metricName, percent, seconds } from '../src/report/format.ts'
 
 /** Called with every event of an experiment of `seeds` seeds. */
 export function startScreen(ui: Ui, seeds: number, methods: readonly string[], datasets: readonly string[]) {
@@ -41,10 +42,11 @@ export function startScreen(ui: Ui, seeds: number, methods: readonly string[], d
     } else if (event.kind === 'test') {
       live(event, 1, [`testing on ${event.images} images`])
     } else if (event.kind === 'done') {
-      const { accuracy, seconds: time } = event.run
-      const trained = ui.err('dim', `trained in ${seconds(time)}`)
+      const { run, metric } = event
+      const score = ui.err('bold', percent(scoreOf(run, metric)).padStart(7))
+      const trained = ui.err('dim', `trained in ${seconds(run.seconds)}`)
       ui.clear()
-      ui.note(`${head(event)}  ${ui.err('bold', percent(accuracy).padStart(7))}  ${trained}`)
+      ui.note(`${head(event)}  ${score} ${metricName(metric).padEnd(8)}  ${trained}`)
     }
   }
 }

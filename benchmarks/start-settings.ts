@@ -1,8 +1,9 @@
 // How `npm start` trains: what two cores manage in less than two minutes. No code.
 import type { ExperimentMethod, RunSettings } from '../src/index.ts'
 
-/** Images of each class. The test images are the same for every run. */
-export const trainPerClass = 40
+/** Training images of a run, about: as many of each class as that is. The test images are the same for every run. */
+export const trainImages = 320
+/** Test images of each class, where there are so many. */
 export const testPerClass = 50
 
 /** The same for every method. No augmentation: a mirrored digit is another digit. */

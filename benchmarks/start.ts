@@ -1,5 +1,5 @@
-// `npm start`: fine-tunes the small model in vit-cifar100/ five ways on the images in data/, shows a table and writes a
-// report. Bundled into dist/start.js; needs a clone, no network.
+// `npm start`: fine-tunes the small model in vit-cifar100/ five ways on the images in data/, one set for each task, shows a
+// table and writes a report. Bundled into dist/start.js; needs a clone, no network.
 import { existsSync } from 'node:fs'
 import { mkdir, readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
@@ -22,9 +22,9 @@ import {
 import { writeFileAtomic } from '../src/io/local-files.ts'
 import { terminal } from '../src/platform/terminal-node.ts'
 import { count, list, methodName } from '../src/report/format.ts'
-import { loadStartDatasets, type StartDataset, subset, writeImageFolder } from './data/datasets.ts'
+import { loadStartDatasets, perClassOf, type StartDataset, subset, writeImages } from './data/datasets.ts'
 import { startScreen } from './start-screen.ts'
-import { perMethod, settings, testPerClass, trainPerClass } from './start-settings.ts'
+import { perMethod, settings, testPerClass, trainImages } from './start-settings.ts'
 
 interface Flags {
   seeds: number
@@ -47,10 +47,13 @@ const modelFolder = ['./vit-cifar100/', '../benchmarks/vit-cifar100/']
 
 const examples = `
 Examples:
-  npm start                                      every method, one seed: about two minutes
+  npm start                                      every method on one set for each task, one seed: about two minutes
   npm start -- --seeds 3                         the spread over three seeds as well
   npm start -- --methods linear,lora --datasets digits --epochs 8
-  npm start -- --export-data images              the images as folders, to train on with npx vitune train`
+  npm start -- --export-data images              the images as files, to train on with npx vitune train`
+
+/** One for each task. Digits are a second one of one class an image. */
+const usual = ['fashion', 'emoji-tree', 'emoji-tags']
 
 function whole(name: string, low: number, high: number) {
   return (text: string): number => {
@@ -79,17 +82,21 @@ function parse(args: readonly string[], datasets: string[]): Flags {
     .helpOption('--help', 'show this')
     .option('--seeds <n>', 'repeat everything with this many seeds', whole('--seeds', 1, 100), 1)
     .option('--methods <list>', `of ${experimentMethods.join(',')}`, names('--methods', experimentMethods))
-    .option('--datasets <list>', `of ${datasets.join(',')}`, names('--datasets', datasets))
+    .option(
+      '--datasets <list>',
+      `of ${datasets.join(',')} (default: ${usual.join(',')})`,
+      names('--datasets', datasets),
+    )
     .option('--epochs <n>', 'epochs of every run', whole('--epochs', 1, 1000), settings.epochs)
     .option(
       '--train-per-class <n>',
-      `training images of each class (default: ${trainPerClass})`,
+      `training images of each class (default: what makes about ${trainImages} in all)`,
       whole('--train-per-class', 1, 200),
     )
     .option('--threads <n>', 'threads (default: one for each processor)', whole('--threads', 1, 64))
     .option('--out <dir>', 'folder for report.html and results.json', 'runs/start')
     .option('--json', 'print the results as JSON in place of the table')
-    .option('--export-data <dir>', 'write the images as class folders and stop')
+    .option('--export-data <dir>', 'write the images as class folders, or beside a table of labels, and stop')
     .addHelpText('after', examples)
     .allowExcessArguments(false)
     .exitOverride()
@@ -99,12 +106,16 @@ function parse(args: readonly string[], datasets: string[]): Flags {
 }
 
 /** The images of a start data set as the experiment wants them. */
-function asDataset(whole: StartDataset, perClass: number): ExperimentDataset {
-  const { name, source, classes } = whole
+function asDataset(whole: StartDataset, perClass = perClassOf(whole, trainImages)): ExperimentDataset {
+  const { name, source, labelSpace } = whole
+  const classes = labelSpace.names
   const { test } = subset(whole, 0, perClass, testPerClass)
-  const train = (seed: number) => memoryDataset({ ...subset(whole, seed, perClass, testPerClass).train, classes })
-  return { name, source, train, test: memoryDataset({ ...test, classes }) }
+  const train = (seed: number) =>
+    memoryDataset({ ...subset(whole, seed, perClass, testPerClass).train, classes, labelSpace })
+  return { name, source, train, test: memoryDataset({ ...test, classes, labelSpace }) }
 }
+
+const imagesOf = ({ train }: ExperimentDataset) => (typeof train === 'function' ? train(0) : train).length
 
 /** The first paragraph of the README beside the weights: what they are and how good. */
 async function modelSource(folder: string): Promise<string> {
@@ -118,18 +129,20 @@ async function exportData(datasets: StartDataset[], dir: string, perClass: numbe
     const folder = join(dir, dataset.name)
     if (existsSync(folder)) throw new InputError(`--export-data: ${folder} is already there; choose another folder`)
   }
+  const written: { name: string; data: string }[] = []
   for (const dataset of datasets) {
     const part = perClass === undefined ? dataset : subset(dataset, 0, perClass, testPerClass)
     const folder = join(dir, dataset.name)
-    await writeImageFolder(part, folder)
+    written.push({ name: dataset.name, data: await writeImages(part, folder) })
     ui.result(
       `${folder}: ${count(part.train.images.length)} training and ${count(part.test.images.length)} test images. ${part.source}`,
     )
   }
-  const [first] = datasets
-  ui.result(`
-Train on them:
-  npx vitune train --data ${join(dir, first!.name)} --model ${modelFolder ?? 'facebook/dinov2-small'} --no-augment --out runs/${first!.name}`)
+  const model = modelFolder ?? 'facebook/dinov2-small'
+  const lines = written.map(
+    ({ name, data }) => `  npx vitune train --data ${data} --model ${model} --no-augment --out runs/${name}`,
+  )
+  ui.result(`\nTrain on them:\n${lines.join('\n')}`)
 }
 
 /** The command that was typed, for the report. */
@@ -180,22 +193,20 @@ async function main(args: readonly string[]): Promise<number> {
     args,
     all.map((d) => d.name),
   )
-  const chosen = all.filter(({ name }) => (flags.datasets ?? [name]).includes(name))
+  const named = (names: string[]) => all.filter(({ name }) => names.includes(name))
   if (flags.exportData !== undefined) {
-    await exportData(chosen, flags.exportData, flags.trainPerClass)
+    await exportData(flags.datasets ? named(flags.datasets) : all, flags.exportData, flags.trainPerClass)
     return 0
   }
   if (!modelFolder) throw new InputError('model: benchmarks/vit-cifar100/ must hold the weights; run from a clone')
+  const chosen = named(flags.datasets ?? usual)
   const { out } = flags
   await mkdir(out, { recursive: true }).catch(() => {
     throw new InputError(`--out: must be a folder that can be made, got ${out}`)
   })
-  const perClass = flags.trainPerClass ?? trainPerClass
-  const datasets = chosen.map((dataset) => asDataset(dataset, perClass))
+  const datasets = chosen.map((dataset) => asDataset(dataset, flags.trainPerClass))
   const title = `Fine-tuning a small vision transformer on ${list(chosen.map((d) => d.name))}`
-  const images = datasets.map(
-    (d) => `${d.name} (${d.test.classes.length * perClass} training, ${d.test.length} test images)`,
-  )
+  const images = datasets.map((d) => `${d.name} (${imagesOf(d)} training, ${d.test.length} test images)`)
   ui.note(
     `Training ${list(flags.methods.map(methodName))} on ${list(images)}, ${plural(flags.epochs, 'epoch')} each.\n`,
   )

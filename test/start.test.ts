@@ -49,7 +49,7 @@ test('a wrong flag or value ends with one line that names it, exit code 2 and no
     [['--sedes', '3'], /^unknown option '--sedes'.*--seeds/],
     [['--seeds', '0'], /^--seeds: must be a whole number from 1 to 100, got 0$/],
     [['--methods', 'lora,foo'], /^--methods: must be among linear, lora, dora, full, scratch, got foo$/],
-    [['--datasets', 'cats'], /^--datasets: must be among digits, fashion, got cats$/],
+    [['--datasets', 'cats'], /^--datasets: must be among digits, fashion, emoji-tree, emoji-tags, got cats$/],
     [['--train-per-class', '201'], /^--train-per-class: must be a whole number from 1 to 200, got 201$/],
     [['digits'], /^too many arguments/],
     [['--out', 'file'], /^--out: must be a folder that can be made, got file$/],
@@ -70,7 +70,7 @@ test('a small run shows each method as it finishes, then the table, and writes t
   assert.is(code, 0, error)
   assert.match(error, /1\/2 {2}digits {2}Linear +\d+\.\d %.*\n2\/2 {2}digits {2}LoRA +\d+\.\d %/)
   assert.not.match(out + error, '\u001b')
-  assert.match(out, /accuracy.*\ndigits\n {2}Linear .*\n {2}LoRA /)
+  assert.match(out, /accuracy +F1 +trainable.*\ndigits\n {2}Linear .*\n {2}LoRA /)
   assert.match(out, 'vitune train')
   const { runs, command, model, datasets } = results('small')
   assert.equal(
@@ -83,6 +83,24 @@ test('a small run shows each method as it finishes, then the table, and writes t
   assert.equal([datasets[0]!.train, datasets[0]!.test], [40, 500])
   const report = readFileSync(join(folder, 'small/report.html'), 'utf8')
   for (const text of ['Linear', 'LoRA', 'MNIST', 'no augmentation', command]) assert.match(report, text)
+})
+
+test('by default it trains on one set for each task, and shows each by its own metrics', async () => {
+  const args = '--methods linear --epochs 1 --train-per-class 4 --out tasks'.split(' ')
+  const { code, out, error } = await start(args)
+  assert.is(code, 0, error)
+  assert.match(
+    error,
+    /1\/3 {2}fashion +Linear +\d+\.\d % accuracy .*\n2\/3 {2}emoji-tree .* % accuracy .*\n3\/3 {2}emoji-tags .* % mAP /,
+  )
+  assert.match(out, /\nfashion +accuracy +F1\n.*\nemoji-tree +accuracy +h-F1\n.*\nemoji-tags +mAP +F1\n/)
+  const { runs, datasets } = results('tasks')
+  assert.equal(
+    runs.map(({ metrics }) => Object.keys(metrics!).some((name) => name === 'map' || name === 'h_f1')),
+    [false, true, true],
+  )
+  assert.is(new Set(datasets.map(({ task }) => task)).size, 3)
+  assert.match(readFileSync(join(folder, 'tasks/report.html'), 'utf8'), /<h2>emoji-tree: /)
 })
 
 test('interrupted, it reports the runs that were finished and exits with 130', async () => {
@@ -110,6 +128,9 @@ test('--export-data writes class folders and refuses to mix them with older ones
   assert.equal(readdirSync(join(folder, 'images')), ['fashion'])
   assert.is(readdirSync(join(folder, 'images/fashion/train')).length, 10)
   assert.equal(readdirSync(join(folder, 'images/fashion/train/bag')), ['0001.png', '0002.png'])
+  const all = await start(['--export-data', 'all', '--train-per-class', '1'])
+  assert.match(all.out, `npx vitune train --data ${join('all', 'emoji-tags', 'labels.csv')} `)
+  assert.equal(readdirSync(join(folder, 'all')).sort(), ['digits', 'emoji-tags', 'emoji-tree', 'fashion'])
   const again = await start(args)
   assert.is(again.code, 2)
   assert.match(again.error, 'already there')
