@@ -1,5 +1,5 @@
 // What a download from the hub looks like.
-import type { DownloadProgress } from '../io/hub.ts'
+import type { DownloadProgress } from '../io/model-files.ts'
 import { bytes } from './format.ts'
 import { bar, type Ui } from './ui.ts'
 

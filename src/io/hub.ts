@@ -6,14 +6,7 @@ import type { Files, HubFile, HubPlace } from '../platform/platform.ts'
 import { checkpointFiles, hasModel, parseWeightMap } from './checkpoint.ts'
 import { jsonLimit, readJsonObject } from './json.ts'
 import { localFiles } from './local-files.ts'
-import { bringModel, urlSource } from './model-files.ts'
-
-/** Progress of a download: bytes of this file so far, out of `total`. */
-export interface DownloadProgress {
-  readonly file: string
-  readonly done: number
-  readonly total: number
-}
+import { bringModel, type DownloadProgress, urlSource } from './model-files.ts'
 
 /** Where models come from; what is left out is read from the environment, as Hugging Face's own tools do. */
 export interface ResolveOptions {

@@ -4,9 +4,15 @@ import { platform } from '#platform'
 import type { Download } from '../platform/download.ts'
 import { InputError } from '../platform/errors.ts'
 import { adapterFiles, checkpointFiles, openCheckpoint, parseWeightMap } from './checkpoint.ts'
-import type { DownloadProgress } from './hub.ts'
 import { jsonLimit, readJsonObject } from './json.ts'
 import { localFiles } from './local-files.ts'
+
+/** Progress of a download: bytes of this file so far, out of `total`. */
+export interface DownloadProgress {
+  readonly file: string
+  readonly done: number
+  readonly total: number
+}
 
 /** Where the files of one model come from. */
 export interface ModelSource {

@@ -7,21 +7,8 @@ import { labelFacts } from '../labels/facts.ts'
 import { version } from '../platform/version.ts'
 import { defaults, pick } from '../settings/settings.ts'
 import { runFile } from '../use/run-file.ts'
-import { knownLabels, type Run } from './run.ts'
+import { knownLabels, type Past, type Run } from './run.ts'
 import type { RunModel } from './run-model.ts'
-
-/** What a run came to before this process, or its last device, took it up; the trainer adds to it. */
-export interface Past {
-  readonly created: string
-  /** Of earlier processes. */
-  readonly seconds: number
-  /** Highest tensor memory so far. */
-  peakBytes: number
-  /** Files that could not be read, with reasons; a checkpoint keeps those of the steps before it. */
-  readonly skipped: Map<string, string>
-  /** How many images to validate on are among those to train on. */
-  duplicates?: number
-}
 
 const amount = (value: unknown) => (typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : 0)
 

@@ -8,8 +8,20 @@ import type { RunFile } from '../use/run-file.ts'
 import type { Checkpoints } from './checkpoints.ts'
 import type { RunImages } from './run-images.ts'
 import type { RunHold } from './run-lock.ts'
-import type { Past } from './run-record.ts'
 import type { DuplicatesEvent, SkipEvent } from './train-events.ts'
+
+/** What a run came to before this process, or its last device, took it up; the trainer adds to it. */
+export interface Past {
+  readonly created: string
+  /** Of earlier processes. */
+  readonly seconds: number
+  /** Highest tensor memory so far. */
+  peakBytes: number
+  /** Files that could not be read, with reasons; a checkpoint keeps those of the steps before it. */
+  readonly skipped: Map<string, string>
+  /** How many images to validate on are among those to train on. */
+  duplicates?: number
+}
 
 /** What is known of a run, and what came of it so far. */
 export interface Run {

@@ -1,10 +1,10 @@
 // How a checkpoint wants its images, at which size, and how a saved model says it.
-import { outputSize, type Size, withInputSize } from '../data/preprocess.ts'
+import { outputSize, type Preprocess, type Size, withInputSize } from '../data/preprocess.ts'
 import type { Checkpoint } from '../io/checkpoint.ts'
 import { type ModelImages, shownSize } from '../models/images.ts'
-import { type AnyConfig, describeModel, modelKind, parsePreprocessor } from '../models/registry.ts'
+import type { Dialect } from '../models/model-kind.ts'
+import { type AnyConfig, type AnyModel, describeModel, modelKind, parsePreprocessor } from '../models/registry.ts'
 import { InputError } from '../platform/errors.ts'
-import type { OpenModel } from './open-model.ts'
 
 /** How many times the model's own side a preprocessor's images may have: 16 times the patches. */
 const MOST_TIMES = 4
@@ -42,6 +42,14 @@ function sizeNote(config: AnyConfig, size: Size): string[] {
 /** Pillow's numbers of the filters. */
 const resamples = { lanczos: 1, bilinear: 2, bicubic: 3, box: 4, hamming: 5 }
 
+/** A model as it was opened, as far as its images are concerned. */
+interface UsedModel {
+  readonly checkpoint: Checkpoint
+  readonly dialect: Dialect
+  readonly model: AnyModel
+  readonly preprocess: Preprocess
+}
+
 /**
  * What preprocessor_config.json must say to use the model as it is used now: the checkpoint's own unless it had none or
  * the input size was changed. Undefined for timm's models, which say it in config.json.
@@ -51,7 +59,7 @@ export function preprocessorJson({
   dialect,
   model,
   preprocess: p,
-}: OpenModel): Readonly<Record<string, unknown>> | undefined {
+}: UsedModel): Readonly<Record<string, unknown>> | undefined {
   if (dialect === 'timm') return undefined
   const own = checkpoint.preprocessor
   const type = String(checkpoint.config.model_type ?? '')

@@ -2,8 +2,8 @@
 
 import { outputSize } from '../data/preprocess.ts'
 import { hasModel, openCheckpoint } from '../io/checkpoint.ts'
-import type { DownloadProgress } from '../io/hub.ts'
 import { readJsonObject } from '../io/json.ts'
+import type { DownloadProgress } from '../io/model-files.ts'
 import { bringModel, fileSource, urlSource } from '../io/model-files.ts'
 import { describeModel, namesOf, parseModelConfig } from '../models/registry.ts'
 import { holdLock } from '../platform/browser-locks.ts'
