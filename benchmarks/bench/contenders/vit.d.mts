@@ -1,5 +1,8 @@
 // Types of vit.mjs.
-import type { Backend, Batch, BatchSource, Method, Vit } from 'vitune'
+import type { Method } from 'vitune/adapters'
+import type { Vit } from 'vitune/models'
+import type { Backend } from 'vitune/tensor'
+import type { Batch, BatchSource } from 'vitune/train'
 import type { VitShape } from '../shapes.ts'
 
 export function makeModel(

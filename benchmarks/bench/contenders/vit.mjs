@@ -1,5 +1,6 @@
 // A ViT of vitune with random weights on any backend, made ready for a method, and a batch for it.
-import { parseVitConfig, prepare, Vit } from 'vitune'
+import { parseVitConfig, Vit } from 'vitune/models'
+import { prepare } from 'vitune/train'
 import { batchOf, noise } from './noise.mjs'
 
 const size = (shape) => shape.reduce((a, b) => a * b, 1)

@@ -1,14 +1,8 @@
 // vitune itself, in Node and in a page: matrix products by their kernel, a ViT's forward pass, and training steps by `fit`.
-import {
-  createWasm,
-  createWebgpu,
-  evalTransform,
-  fit,
-  frozenFeatures,
-  logitsOf,
-  memoryDataset,
-  multiclass,
-} from 'vitune'
+import { memoryDataset } from 'vitune'
+import { evalTransform } from 'vitune/data'
+import { createWasm, createWebgpu } from 'vitune/tensor'
+import { fit, frozenFeatures, logitsOf, multiclass } from 'vitune/train'
 import { noise } from './noise.mjs'
 import { makeBatch, makeModel, repeated } from './vit.mjs'
 

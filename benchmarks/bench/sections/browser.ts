@@ -27,7 +27,13 @@ async function bundle(kind: Kind): Promise<string> {
     platform: 'browser',
     target: 'es2022',
     logLevel: 'silent',
-    alias: { vitune: at('../../../dist/browser.js') },
+    alias: Object.fromEntries([
+      ...['data', 'models', 'tensor', 'train'].map((name) => [
+        `vitune/${name}`,
+        at(`../../../dist/browser-${name}.js`),
+      ]),
+      ['vitune', at('../../../dist/browser.js')],
+    ]),
     external: ['node:*'],
   })
   return outputFiles[0]!.text
