@@ -4,6 +4,7 @@
 import { fileURLToPath } from 'node:url'
 import { createBackend, type ExperimentMethod, experiment, memoryDataset } from 'vitune'
 import { Rng } from 'vitune/tensor'
+import { scoreOf } from '../src/report/experiment-result.ts'
 import { loadStartDatasets, type StartDataset, type StartSplit } from './data/datasets.ts'
 import { settings, trainImages } from './start-settings.ts'
 
@@ -41,10 +42,15 @@ const model = fileURLToPath(new URL('vit-cifar100', import.meta.url))
 for (const [method, list] of plan) {
   for (const lr of list) {
     const events = experiment({ ...settings, model, datasets, methods: [method as ExperimentMethod], lr, backend })
-    let next = await events.next()
-    while (!next.done) next = await events.next()
-    const found = next.value.runs.map((run) => `${run.dataset} ${(100 * run.accuracy).toFixed(1)} %`)
-    const mean = next.value.runs.reduce((sum, run) => sum + run.accuracy, 0) / datasets.length
+    const scores: number[] = []
+    const found: string[] = []
+    for await (const event of events) {
+      if (event.kind !== 'done') continue
+      const score = scoreOf(event.run, event.metric)
+      scores.push(score)
+      found.push(`${event.dataset} ${(100 * score).toFixed(1)} % ${event.metric}`)
+    }
+    const mean = scores.reduce((sum, score) => sum + score, 0) / scores.length
     console.log(`${method} ${lr}: ${found.join(', ')}, mean ${(100 * mean).toFixed(1)} %`)
   }
 }

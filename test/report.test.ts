@@ -334,6 +334,14 @@ test('a page of several tasks has a pair of pictures for each, says what its sco
   assert.match(words.join('\n'), 'the same model from scratch: on tags 27.1 ± 0.0 % against 10.0 ± 0.0 %.')
   assert.match(words.join('\n'), 'Scores of different tasks are not comparable, so there is no average over them.')
   assert.not.match(words.join('\n'), 'Guessing')
+  const alone = summaryWords({
+    ...mixed,
+    datasets: mixed.datasets.filter(({ name }) => name === 'tags'),
+    runs: mixed.runs.filter(({ dataset }) => dataset === 'tags'),
+  }).join('\n')
+  assert.match(alone, /^On tags, Linear had the highest mAP \(31\.0 ± 0\.0 %/)
+  assert.match(alone, 'and was 3.9 points higher, at 94 % less peak memory.')
+  assert.not.match(alone, /accura|Guessing/)
 })
 
 test('a result that cannot be reported is refused with the run at fault', async () => {

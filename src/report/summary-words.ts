@@ -56,16 +56,17 @@ function byDataset(result: ExperimentResult, { datasets }: Kind): string | undef
 const isFresh = ({ method }: MethodSummary) => comparedAs(method)?.fresh ?? false
 const isFull = (s: MethodSummary) => !isFresh(s) && comparedAs(s.method)?.kind.trains === 'all'
 
-function againstFull(summaries: MethodSummary[]): string | undefined {
+function againstFull(summaries: MethodSummary[], metric: string): string | undefined {
   const full = summaries.find(isFull)
   const small = summaries.filter((s) => !isFresh(s) && full && s.trainable < full.trainable / 2)
   if (!full || small.length === 0) return undefined
   const top = best(small)
   const gap = gapOf(top, full)
+  const words = metric === 'accuracy' ? ['more accurate', 'less accurate'] : ['higher', 'lower']
   const compared =
     gap === 0
-      ? 'was as accurate'
-      : `was ${points(gap)} ${gap > 0 ? 'more' : 'less'} accurate${verdict(top, full) === 'within' ? ' (within their spread)' : ''}`
+      ? `was ${metric === 'accuracy' ? 'as accurate' : 'equal'}`
+      : `was ${points(gap)} ${words[gap > 0 ? 0 : 1]}${verdict(top, full) === 'within' ? ' (within their spread)' : ''}`
   const saved = 1 - top.peakBytes / full.peakBytes
   const memory = `at ${(100 * Math.abs(saved)).toFixed(0)} % ${saved >= 0 ? 'less' : 'more'} peak memory`
   return (
@@ -123,7 +124,7 @@ function ofOneKind(result: ExperimentResult, kind: Kind): (string | undefined)[]
   return [
     leader(summaries, where, kind.metrics[0]!),
     byDataset(result, kind),
-    againstFull(summaries),
+    againstFull(summaries, kind.metrics[0]!),
     againstScratch(summaries),
     costs(summaries),
     guessing(summaries, chanceOn(result, kind)),
@@ -148,8 +149,8 @@ function ofSeveralKinds(result: ExperimentResult, kinds: Kind[]): (string | unde
       `${methods.length > 1 ? `${methodName(top.method)} ` : ''}${on} (${metric} ${written(top)})`,
   )
   const small = blocks.flatMap(({ on, summaries }) => {
-    const full = summaries.find((s) => s.method === 'full')
-    const light = summaries.filter((s) => s.method !== 'scratch' && full && s.trainable < full.trainable / 2)
+    const full = summaries.find(isFull)
+    const light = summaries.filter((s) => !isFresh(s) && full && s.trainable < full.trainable / 2)
     if (!full || light.length === 0) return []
     const top = best(light)
     const saved = 1 - top.peakBytes / full.peakBytes
@@ -159,7 +160,7 @@ function ofSeveralKinds(result: ExperimentResult, kinds: Kind[]): (string | unde
     ]
   })
   const fresh = blocks.flatMap(({ on, summaries }) => {
-    const [full, scratch] = ['full', 'scratch'].map((method) => summaries.find((s) => s.method === method))
+    const [full, scratch] = [summaries.find(isFull), summaries.find(isFresh)]
     return full && scratch ? [`${on} ${written(full)} against ${written(scratch)}`] : []
   })
   const compared = blocks.some(({ summaries }) => summaries.length > 1)
