@@ -97,8 +97,21 @@ const platform = (name) => ({
   resolveId: (id) => (id === '#platform' ? join(root, `src/platform/${name}.ts`) : undefined),
 })
 
-/** Every package and every node: module stays an import; only our own files are bundled. */
-const external = (id) => !/^([./#\0]|(wasm|web|worker):)/.test(id)
+/** Packages that are bundled as our own files are, and their files. */
+const bundledPackages = { papaparse: 'papaparse/papaparse.js' }
+const bundled = {
+  name: 'bundled',
+  resolveId: (id) => (Object.hasOwn(bundledPackages, id) ? join(root, 'node_modules', bundledPackages[id]) : undefined),
+  // It is no module: it looks for whatever may take it.
+  transform(code, id) {
+    if (!id.endsWith('papaparse.js')) return undefined
+    const shell = 'const module = { exports: {} }, exports = {}, define = undefined;\n'
+    return { code: `${shell}(function () {\n${code}\n}).call({})\nexport default module.exports`, map: null }
+  },
+}
+
+/** Every other package and every node: module stays an import. */
+const external = (id) => !Object.hasOwn(bundledPackages, id) && !/^([./#\0]|(wasm|web|worker):)/.test(id)
 
 /** Shared chunks of an earlier build would otherwise stay in the package; `npx vitune` in a clone needs a file that may run. */
 const tidy = {
@@ -190,7 +203,7 @@ const worker = (build) => {
     async load(id) {
       if (id !== '\0web:worker') return undefined
       if (!build) return "export const workerText = () => ''"
-      const plugins = [platform('browser'), textsOfPage, compiler(), refusePackages]
+      const plugins = [platform('browser'), textsOfPage, bundled, compiler(), refusePackages]
       const { code, modules } = await chunkOf(this, 'web/worker.ts', 'iife', plugins)
       own = await piecesOf(code, modules)
       // Called only once all of the page's code has run.
@@ -217,7 +230,7 @@ const worker = (build) => {
 }
 
 // What a page loads is made small.
-const plugins = (name) => [platform(name), wasm, imageWorker(name), worker(name === 'browser'), compiler()]
+const plugins = (name) => [platform(name), wasm, bundled, imageWorker(name), worker(name === 'browser'), compiler()]
 
 /** The further addresses of the package: `vitune/NAME` is src/public/NAME.ts. */
 const names = readdirSync(join(root, 'src/public')).map((file) => file.replace('.ts', ''))

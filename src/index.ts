@@ -47,14 +47,15 @@ export {
   subset,
   toRgbImage,
 } from './data/dataset.ts'
+export { stratifiedSplit } from './data/divide.ts'
 export {
-  type ImageFolder,
-  type ImageFolderOptions,
-  openImageFolder,
-  openTestFolder,
-  stratifiedSplit,
-  type TestFolderOptions,
-} from './data/image-folder.ts'
+  type DataOptions,
+  type LabelledData,
+  openData,
+  openTestData,
+  type TestData,
+  type TestDataOptions,
+} from './data/open-data.ts'
 export { type LabelledFile, type LabelledFiles, labelledFiles, type PlacedFile } from './data/labelled-files.ts'
 export type { PassedOver } from './data/passed-over.ts'
 
@@ -95,6 +96,13 @@ export {
 export { type Explanation, explain } from './use/explain.ts'
 export type { SharedImage } from './use/image-changes.ts'
 export { type ImageList, type RunImage, readImageList } from './use/image-list.ts'
+export {
+  type Duplicates,
+  type InspectedLabel,
+  type Inspection,
+  type InspectOptions,
+  inspect,
+} from './use/inspect.ts'
 export { type OpenModel, type OpenModelOptions, openModel, openRun } from './use/open-model.ts'
 export { type ImagePrediction, type PredictOptions, predict, taskOf } from './use/predict.ts'
 export { type RunFile, readRun } from './use/run-file.ts'

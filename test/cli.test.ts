@@ -155,7 +155,7 @@ test('test --json gives everything; a class in the wrong folder is counted where
   )
   const strange = await images(join(folder, 'strange'), 1, ['purple', 'red'])
   assert.match(await refusal('test', '--run', data, '--data', data), /must be a run folder that vitune train wrote/)
-  assert.match(await refusal('test', '--run', run, '--data', strange), /its classes must be among those trained on/)
+  assert.match(await refusal('test', '--run', run, '--data', strange), /its labels must be among those trained on/)
   assert.match(await refusal('test', '--data', data), /^which model\? give --run RUN, or --model DIR$/)
   assert.match(await refusal('test', '--model', model), /^--data: is needed/)
 })
@@ -468,7 +468,7 @@ test('devices names every backend, which one is taken, and why the others are no
 test('help names every verb and flag with examples; the version is the package', async () => {
   const top = await output('--help')
   assert.is(await output(), top)
-  const verbs = ['train', 'test', 'predict', 'merge', 'benchmark', 'estimate', 'devices', 'demo']
+  const verbs = ['train', 'test', 'predict', 'inspect', 'merge', 'benchmark', 'estimate', 'devices', 'demo']
   for (const verb of verbs) {
     assert.match(top, new RegExp(`^  ${verb} `, 'm'))
     const help = await output(verb, '--help')

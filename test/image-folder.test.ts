@@ -10,8 +10,8 @@ import {
   fileDataset,
   memoryDataset,
   multiclassLabels,
-  openImageFolder,
-  openTestFolder,
+  openData,
+  openTestData,
   stratifiedSplit,
   subset,
 } from 'vitune'
@@ -69,7 +69,7 @@ test('classes and files come sorted by name, folders inside a class are walked, 
 }) => {
   fill(folder, ['b/2.jpg', 'b/10.JPG', 'b/a.webp', 'Z/x.jpeg', 'Z/y.png', 'é/1.png', 'é/2.png'])
   fill(folder, ['b/.hidden.jpg', 'b/notes.txt', 'b/deeper/3.jpg', '.git/a.png', 'empty/readme.md', 'top.jpg'])
-  const found = await openImageFolder(folder, { valFraction: 0 })
+  const found = await openData(folder, { valFraction: 0 })
   assert.equal(found.classes, ['Z', 'b', 'é'])
   const expected = ['Z/x.jpeg', 'Z/y.png', 'b/10.JPG', 'b/2.jpg', 'b/a.webp', 'b/deeper/3.jpg', 'é/1.png', 'é/2.png']
   assert.equal(filesOf(found.train, folder), expected)
@@ -100,67 +100,82 @@ test('train, val and test folders are taken as they are, under any usual name', 
   ]) {
     const dir = join(folder, `${train}-${val}`)
     fill(dir, [`${train}/a/1.png`, `${train}/a/2.png`, `${train}/b/1.png`, `${val}/b/9.png`, `${last}/a/5.png`])
-    const found = await openImageFolder(dir)
+    const found = await openData(dir)
     assert.equal([found.train.length, found.val?.length, found.test?.length], [3, 1, 1])
     assert.is(found.valSource, 'folder')
     assert.equal([found.val?.labels(0).present[0], found.val?.classes], [1, ['a', 'b']])
-    assert.equal(filesOf(await openTestFolder(dir, { classes: found.classes }), dir), [`${last}/a/5.png`])
+    assert.equal(filesOf((await openTestData(dir, { labelSpace: multiclassLabels(found.classes) })).dataset, dir), [
+      `${last}/a/5.png`,
+    ])
   }
 })
 
 test('a train folder without a val folder is split, and classes may be called train and test', async ({ folder }) => {
   fill(join(folder, 'x'), ['train/a/1.png', 'train/a/2.png', 'train/b/1.png', 'train/b/2.png'])
-  const split = await openImageFolder(join(folder, 'x'))
+  const split = await openData(join(folder, 'x'))
   assert.equal([split.train.length, split.val?.length, split.valSource], [2, 2, 'split'])
-  assert.match(await refusal(openTestFolder(join(folder, 'x'), { classes: ['a', 'b'] })), 'no test or val folder')
+  assert.match(
+    await refusal(openTestData(join(folder, 'x'), { labelSpace: multiclassLabels(['a', 'b']) })),
+    'no test or val folder',
+  )
   fill(join(folder, 'y'), ['train/1.png', 'test/1.png', 'test/2.png'])
-  assert.equal((await openImageFolder(join(folder, 'y'), { valFraction: 0 })).classes, ['test', 'train'])
+  assert.equal((await openData(join(folder, 'y'), { valFraction: 0 })).classes, ['test', 'train'])
 })
 
 test('another folder can be given to validate on, with some or all of the classes', async ({ folder }) => {
   fill(folder, ['data/a/1.png', 'data/b/1.png', 'held/b/7.png', 'odd/c/1.png', 'none/readme.md'])
-  const found = await openImageFolder(join(folder, 'data'), { val: join(folder, 'held') })
+  const found = await openData(join(folder, 'data'), { val: join(folder, 'held') })
   assert.equal([found.train.length, found.val?.length, found.val?.labels(0).present[0]], [2, 1, 1])
-  const open = (val: string) => refusal(openImageFolder(join(folder, 'data'), { val: join(folder, val) }))
+  const open = (val: string) => refusal(openData(join(folder, 'data'), { val: join(folder, val) }))
   assert.match(await open('odd'), 'must be among those trained on, got also c')
   assert.match(await open('none'), 'has no class folders')
-  assert.match(await open('absent'), 'must be a folder of images, got nothing there')
-  assert.match(await refusal(openTestFolder(join(folder, 'odd'), { classes: ['a'] })), 'got also c')
-  assert.equal((await openTestFolder(join(folder, 'held'), { classes: ['a', 'x', 'b'] })).labels(0).present, [2])
+  assert.match(await open('absent'), /must be a folder of images, or a file of labels .*got nothing there/)
+  assert.match(await refusal(openTestData(join(folder, 'odd'), { labelSpace: multiclassLabels(['a']) })), 'got also c')
+  assert.equal(
+    (await openTestData(join(folder, 'held'), { labelSpace: multiclassLabels(['a', 'x', 'b']) })).dataset.labels(0)
+      .present,
+    [2],
+  )
 })
 
 test('folders that cannot be trained on have one sentence each', async ({ folder }) => {
-  assert.match(await refusal(openImageFolder(join(folder, 'none'))), 'must be a folder of images, got nothing there')
-  writeFileSync(join(folder, 'file'), '')
-  assert.match(await refusal(openImageFolder(join(folder, 'file'))), 'got file')
-  mkdirSync(join(folder, 'empty/a'), { recursive: true })
   assert.match(
-    await refusal(openImageFolder(join(folder, 'empty'))),
-    'has no images in class folders, expected CLASS/*.jpg',
+    await refusal(openData(join(folder, 'none'))),
+    /must be a folder of images, or a file of labels .*got nothing there/,
   )
+  writeFileSync(join(folder, 'file'), '')
+  assert.match(await refusal(openData(join(folder, 'file'))), 'got file')
+  mkdirSync(join(folder, 'empty/a'), { recursive: true })
+  assert.match(await refusal(openData(join(folder, 'empty'))), 'has no images in class folders, expected CLASS/*.jpg')
   fill(folder, ['flat/1.png'])
-  assert.match(await refusal(openImageFolder(join(folder, 'flat'))), 'has no images in class folders')
+  assert.match(await refusal(openData(join(folder, 'flat'))), 'has no images in class folders')
   fill(folder, ['one/a/1.png', 'one/a/2.png'])
-  assert.match(await refusal(openImageFolder(join(folder, 'one'))), 'needs at least two classes, got only "a"')
+  assert.match(await refusal(openData(join(folder, 'one'))), 'needs at least two classes, got only "a"')
   fill(folder, ['single/a/1.png', 'single/b/2.png'])
-  assert.match(await refusal(openImageFolder(join(folder, 'single'))), 'no class has two images')
-  assert.match(await refusal(openImageFolder(join(folder, 'single'), { valFraction: 1 })), 'from 0 to below 1, got 1')
+  assert.match(await refusal(openData(join(folder, 'single'))), 'no class has two images')
+  assert.match(await refusal(openData(join(folder, 'single'), { valFraction: 1 })), 'from 0 to below 1, got 1')
 })
 
 test('the split takes its part of every class, at least one and never all, and hangs on the seed alone', () => {
   const labels = [...Array(50).fill(0), ...Array(7).fill(1), 2, 2, 3]
-  const { train, val } = stratifiedSplit(labels, 0.2, 4)
+  const split = (of: number[], fraction: number, seed: number) =>
+    stratifiedSplit(
+      of.map((label) => ({ present: [label] })),
+      fraction,
+      seed,
+    )
+  const { train, val } = split(labels, 0.2, 4)
   assert.equal(
     [...train, ...val].sort((a, b) => a - b),
     labels.map((_, i) => i),
   )
   const count = (c: number) => val.filter((i) => labels[i] === c).length
   assert.equal([0, 1, 2, 3].map(count), [10, 1, 1, 0])
-  assert.equal(stratifiedSplit(labels, 0.99, 4).val.length, 49 + 6 + 1)
-  assert.equal(stratifiedSplit(labels, 0.2, 4).val, val)
-  assert.not.equal(stratifiedSplit(labels, 0.2, 5).val, val)
+  assert.equal(split(labels, 0.99, 4).val.length, 49 + 6 + 1)
+  assert.equal(split(labels, 0.2, 4).val, val)
+  assert.not.equal(split(labels, 0.2, 5).val, val)
   // One more image of the last class leaves the others' split alone.
-  const more = stratifiedSplit([...labels, 3], 0.2, 4).val.filter((i) => i < 59)
+  const more = split([...labels, 3], 0.2, 4).val.filter((i) => i < 59)
   assert.equal(more, val)
 })
 
@@ -202,7 +217,7 @@ test('batches cut the order, and may leave out a short last one', () => {
 
 test('a batch holds the transformed images, labels and files in the order asked for', async ({ folder }) => {
   fill(folder, ['a/1.png', 'a/2.png', 'b/3.png'])
-  const { train } = await openImageFolder(folder, { valFraction: 0 })
+  const { train } = await openData(folder, { valFraction: 0 })
   const batch = await loadBatch(train, [2, 0, 1, 0], {
     transform: still,
     parallel: 3,
@@ -309,7 +324,7 @@ test('broken images are told and left out, or fail a strict run by name', async 
   fill(folder, ['a/1.png', 'a/2.png', 'b/3.png', 'b/4.png'])
   writeFileSync(join(folder, 'a/2.png'), pixels[0]!.subarray(0, 60))
   writeFileSync(join(folder, 'b/3.png'), 'not an image')
-  const { train } = await openImageFolder(folder, { valFraction: 0 })
+  const { train } = await openData(folder, { valFraction: 0 })
   const told: string[] = []
   const onBroken = (file: string, reason: string) => told.push(`${file.slice(folder.length + 1)} ${reason.length > 0}`)
   const batches = await collect(loadBatches(train, [3, 1, 0, 2, 1, 2], { transform: still, batchSize: 2, onBroken }))
@@ -332,7 +347,7 @@ test('broken images are told and left out, or fail a strict run by name', async 
 
 test('an image that vanished since is broken too', async ({ folder }) => {
   fill(folder, ['a/1.png', 'a/2.png', 'b/3.png'])
-  const { train } = await openImageFolder(folder, { valFraction: 0 })
+  const { train } = await openData(folder, { valFraction: 0 })
   rmSync(join(folder, 'a/1.png'))
   const told: string[] = []
   await loadBatch(train, [0, 1], { transform: still, onBroken: (_, reason) => told.push(reason) })

@@ -9,13 +9,14 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
   BrokenImage,
+  type DataOptions,
   type Dataset,
   decodeFile,
-  type ImageFolder,
-  type ImageFolderOptions,
+  type LabelledData,
   labelledFiles,
-  openImageFolder,
-  openTestFolder,
+  multiclassLabels,
+  openData,
+  openTestData,
 } from 'vitune'
 import { refusal } from './refusal.ts'
 
@@ -43,9 +44,9 @@ function fill(
 
 const filesOf = (dataset: Dataset, folder: string): string[] =>
   Array.from({ length: dataset.length }, (_, i) => dataset.file(i).slice(folder.length + 1))
-const open = (folder: string, options: ImageFolderOptions = {}): Promise<ImageFolder> =>
-  openImageFolder(folder, { valFraction: 0, ...options })
-const saidOf = ({ ignored }: ImageFolder): string[] =>
+const open = (folder: string, options: DataOptions = {}): Promise<LabelledData> =>
+  openData(folder, { valFraction: 0, ...options })
+const saidOf = ({ ignored }: LabelledData): string[] =>
   ignored.map(({ kind, count, names }) => `${count} ${kind}: ${names.join(', ')}`)
 
 test('images are found by their content where their names do not say it, and what else is meant as one is named', async ({
@@ -215,10 +216,16 @@ test('a test folder is found with or without a train folder, and says what it is
   const notes: string[] = []
   const onNote = (note: string) => notes.push(note)
   fill(folder, ['Test/a/1.jpg', 'Test/b/x/2.jpg', ['Test/b/notes.txt', 'x']])
-  assert.equal(filesOf(await openTestFolder(folder, { classes, onNote }), folder), ['Test/a/1.jpg', 'Test/b/x/2.jpg'])
+  assert.equal(
+    filesOf((await openTestData(folder, { labelSpace: multiclassLabels(classes), onNote })).dataset, folder),
+    ['Test/a/1.jpg', 'Test/b/x/2.jpg'],
+  )
   assert.equal(notes.slice(0, 1), [`tests on Test in ${folder}`])
   assert.match(notes.at(-1)!, /passed over files ending in .txt \(1\): Test\/b\/notes.txt/)
-  assert.is((await openTestFolder(folder, { classes: ['Test', 'a'] })).labels(0).present[0], 0)
+  assert.is(
+    (await openTestData(folder, { labelSpace: multiclassLabels(['Test', 'a']) })).dataset.labels(0).present[0],
+    0,
+  )
 })
 
 /** Files as a page has them, each a picture unless it says what else. */
@@ -284,7 +291,7 @@ test('names that show the same text are one class, which is said; other cases ar
   const said = found.notes.join('\n')
   assert.match(said, /2 folders are called "caf\u00e9", spelled in other bytes: they are one class/)
   assert.match(said, /Rose, rose differ only in upper and lower case: they are 2 classes/)
-  assert.match(said, /val: .* is spelled in other bytes than the class of the same name/)
+  assert.match(said, /val\/.*: .* is spelled in other bytes than the class of the same name/)
   // One alone keeps its own bytes.
   fill(folder, [`one/${nfd}/1.jpg`, 'one/b/1.jpg', 'other/B/1.jpg'])
   assert.equal((await open(join(folder, 'one'))).classes, ['b', nfd])

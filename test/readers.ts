@@ -5,7 +5,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writ
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { openModel, openRun, readRun, type TrainOptions, toRgbImage, train } from 'vitune'
 import { evalTransform } from 'vitune/data'
@@ -13,6 +13,9 @@ import { encodeSafetensors, parseSafetensors, resolveModel } from 'vitune/io'
 import { parseLabels } from 'vitune/models'
 import { disposeModule } from 'vitune/nn'
 import { createReference } from 'vitune/tensor'
+import { collector } from '../src/data/passed-over.ts'
+import { findSource } from '../src/data/sources/find.ts'
+import { imageLabels, placesOf, recognise } from '../src/data/sources/recognise.ts'
 import { readJsonObject } from '../src/io/json.ts'
 import { files } from '../src/platform/files-node.ts'
 import { lockHolder } from '../src/platform/locks-node.ts'
@@ -167,6 +170,43 @@ async function hubReader(root: string): Promise<{ reader: Reader; close: () => v
   return { reader, close }
 }
 
+/** Files of labels beside an image that they name, in the folder `root`. */
+function labelReaders(root: string): Reader[] {
+  for (const place of ['1.png', 'images/default/1.png', ...[1, 2, 3, 4, 5, 6].map((i) => `images/default/${i}.jpg`)]) {
+    mkdirSync(dirname(join(root, place)), { recursive: true })
+    cpSync(
+      join(fixtures, 'images', readdirSync(join(fixtures, 'images')).find((name) => name.endsWith('.png'))!),
+      join(root, place),
+    )
+  }
+  const text = (lines: readonly string[]) => new TextEncoder().encode(`${lines.join('\n')}\n`)
+  const read = (path: string) => async () => {
+    const parts = async (folder: string) => ({ parts: [{ folder, prefix: '' }], notes: [] })
+    const source = await findSource(path, { files, over: collector() }, { parts })
+    const { space } = recognise(source)
+    for (const item of source.items) imageLabels(space, placesOf(space), item)
+  }
+  const good: [string, Reader['kind'], Uint8Array[]][] = [
+    [
+      'labels.csv',
+      'bytes',
+      [text(['path,label,split', '1.png,a,train', '"1.png","b;c",train']), text(['image;x;y', '1.png;1;-1'])],
+    ],
+    [
+      'labels.jsonl',
+      'bytes',
+      [
+        text([
+          '{"file_name":"1.png","label":["a","b"],"split":"train"}',
+          '{"image":"none.png","label":"a","split":"val"}',
+        ]),
+      ],
+    ],
+    ['default.json', 'json', [bytesOf('datumaro/hierarchical/annotations/default.json')]],
+  ]
+  return good.map(([name, kind, good]) => atPath(join(root, name), kind, good, read(join(root, name))))
+}
+
 /** All of them, in a folder that `close` removes. */
 export async function openReaders(): Promise<{ readers: readonly Reader[]; close: () => void }> {
   const root = mkdtempSync(join(tmpdir(), 'vitune-readers-'))
@@ -229,6 +269,7 @@ export async function openReaders(): Promise<{ readers: readonly Reader[]; close
     atPath(join(folder('images'), 'images.jsonl'), 'bytes', [new TextEncoder().encode(images)], () =>
       readImageList(join(root, 'images')),
     ),
+    ...labelReaders(folder('labels')),
     atPath(join(folder('lock'), 'run.lock'), 'json', [json(lock)], () => lockHolder(join(root, 'lock/run.lock'))),
     atPath(
       join(folder('vitune/models/name'), 'vitune-source.json'),

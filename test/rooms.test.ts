@@ -19,7 +19,7 @@ const rooms: Record<string, { packages?: string; without?: string }> = {
   optim: { without: 'labels' },
   nn: { without: 'labels optim' },
   io: { without: 'labels ops optim nn' },
-  data: { without: 'ops optim nn io' },
+  data: { packages: 'papaparse', without: 'ops optim nn' },
   models: { without: 'optim' },
   adapters: { without: 'optim data' },
   tasks: { without: 'optim nn io data models adapters' },

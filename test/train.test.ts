@@ -24,7 +24,7 @@ import * as assert from 'uvu/assert'
 import {
   type EpochEvent,
   evaluate,
-  openImageFolder,
+  openData,
   openModel,
   openRun,
   type TrainEvent,
@@ -245,7 +245,7 @@ test('the accuracy of the kept model is the one that was told', async () => {
   const done = last(await collect({ out, epochs: 3 }), 'done')
   await onBackend(async (backend) => {
     const { model, preprocess } = await openRun(backend, out)
-    const { val, classes } = await openImageFolder(three, { seed: 0 })
+    const { val, classes } = await openData(three, { seed: 0 })
     const task = multiclass(classes)
     const source = batchSource(val!, { transform: evalTransform(preprocess), targets: task.targets, batchSize: 4 })
     const result = await evaluate(model, task, source)
@@ -595,7 +595,7 @@ test('bad input ends in one sentence before anything is written', async () => {
     [{ model: broken }, /model\.safetensors/],
     [{ model: none }, /config\.json/],
     [{ val: none }, /no class folders/],
-    [{ val: five }, /classes must be among those trained on/],
+    [{ val: five }, /labels must be among those trained on/],
     [{ epochs: 0 }, /^epochs: must be a whole number from 1, got 0/],
     [{ batchSize: 1.5 }, /^batchSize/],
     [{ lr: Number.NaN }, /^lr: must be above 0, got NaN/],

@@ -9,6 +9,7 @@ import { demoCommand } from './demo.ts'
 import { devicesCommand } from './devices.ts'
 import { estimateCommand } from './estimate.ts'
 import { oneLine } from './format.ts'
+import { inspectCommand } from './inspect.ts'
 import { mergeCommand } from './merge.ts'
 import { predictCommand } from './predict.ts'
 import { testCommand } from './test.ts'
@@ -31,6 +32,7 @@ function build(): Command {
     mergeCommand,
     benchmarkCommand,
     estimateCommand,
+    inspectCommand,
     devicesCommand,
     demoCommand,
   ]) {

@@ -1,11 +1,11 @@
 // vitune test: accuracy, loss and confusion matrix of a run or a model on a folder of labelled images.
 import { Command } from 'commander'
 import { joined, subset } from '../data/dataset.ts'
-import { openTestFolder } from '../data/image-folder.ts'
 import { batchSource } from '../data/loader.ts'
+import { openTestData } from '../data/open-data.ts'
 import { evalTransform } from '../data/transforms.ts'
 import { localFiles } from '../io/local-files.ts'
-import { isOneOfAll } from '../labels/labels.ts'
+import { isOneOfAll, type LabelSpace } from '../labels/labels.ts'
 import { InputError, sentence } from '../platform/errors.ts'
 import type { TrainSettings } from '../settings/settings.ts'
 import type { Task } from '../tasks/task.ts'
@@ -53,16 +53,19 @@ function confusionText(matrix: readonly number[][], classes: readonly string[]):
   return `Most often confused\n${table(rows, [0])}\n(the whole matrix: --json)`
 }
 
+/** Images to test on, and whether they are those of the run itself. */
+type OwnImages = TestImages & { readonly own: boolean }
+
 /** The images to test on: those of --data, else those of the run itself. */
-async function openImages(flags: Flags, run: Opened['run'], classes: readonly string[], ui: Ui): Promise<TestImages[]> {
+async function openImages(flags: Flags, run: Opened['run'], labelSpace: LabelSpace, ui: Ui): Promise<OwnImages[]> {
   const { all = false } = flags
   const onNote = (note: string) => ui.note(`note: ${oneLine(note)}`)
   const { data, val } = (run?.settings ?? {}) as Partial<TrainSettings>
-  const open = async (root: string): Promise<TestImages> => ({
-    dataset: await openTestFolder(root, { classes, all, onNote }),
-    root,
-    val: localFiles(root).resolve(root) === val,
-  })
+  const open = async (path: string): Promise<OwnImages> => {
+    const place = localFiles(path).resolve(path)
+    const images = await openTestData(path, { labelSpace, all, onNote })
+    return { ...images, val: place === val, own: place === data || place === val }
+  }
   if (flags.data !== undefined) return [await open(flags.data)]
   if (data === undefined) throw new InputError('--data: is needed, a folder with a folder of images for each class')
   if (val === undefined) return [await open(data)]
@@ -70,7 +73,7 @@ async function openImages(flags: Flags, run: Opened['run'], classes: readonly st
 }
 
 /** What is tested, and what the run has seen of it; undefined where no run is known, or it keeps no list. */
-async function choose(flags: Flags, run: Opened['run'], images: readonly TestImages[], ui: Ui) {
+async function choose(flags: Flags, run: Opened['run'], images: readonly OwnImages[], ui: Ui) {
   const folder = flags.run ?? flags.adapter ?? flags.model
   if (folder === undefined || !run) return undefined
   const comparing = seenImages(folder, images)
@@ -79,8 +82,7 @@ async function choose(flags: Flags, run: Opened['run'], images: readonly TestIma
     const { done, total } = compared.value
     ui.progress(() => `comparing images with the run's ${bar(done / total)} ${done}/${total}`)
   }
-  const { data, val } = (run.settings ?? {}) as Partial<TrainSettings>
-  const own = images.every(({ root }) => [data, val].includes(localFiles(root).resolve(root)))
+  const own = images.every((part) => part.own)
   return compared.value && testedOf(compared.value, { all: flags.all ?? false, own })
 }
 
@@ -199,7 +201,7 @@ async function run(flags: Flags): Promise<void> {
   }
   const skipped = new Map<string, string>()
   const { result, task, about, tested } = await withModel(flags, ui, async ({ opened, task, run }) => {
-    const images = await openImages(flags, run, task.classes, ui)
+    const images = await openImages(flags, run, task.labels, ui)
     const whole = joined(images.map(({ dataset }) => dataset))
     const tested = await choose(flags, run, images, ui)
     ui.clear()

@@ -7,10 +7,10 @@ import { candidates, headOf, sniffWith, tellRest } from './candidates.ts'
 import { eachOf } from './each-of.ts'
 import { isHidden, placeOf, type WalkedFile, type WalkOptions, walk } from './walk.ts'
 
-/** Classes sorted by code unit, and the paths of their images. */
+/** Classes sorted by code unit, and their images. */
 export interface ClassFolders {
   readonly classes: readonly string[]
-  readonly files: readonly (readonly string[])[]
+  readonly images: readonly (readonly WalkedFile[])[]
   /** What was done with names, in sentences. */
   readonly notes: readonly string[]
 }
@@ -95,5 +95,5 @@ export async function findClasses(files: Files, dir: string, options: WalkOption
     joined.set(label, [...(joined.get(label) ?? []), ...images.get(name)!])
   }
   const classes = [...joined.keys()].sort((a, b) => (a < b ? -1 : 1))
-  return { classes, files: classes.map((name) => joined.get(name)!.map(({ path }) => path)), notes }
+  return { classes, images: classes.map((name) => joined.get(name)!), notes }
 }

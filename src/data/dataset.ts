@@ -1,5 +1,5 @@
 // Labelled images, on disk or in memory, and their decoding with a cache. Batches are made in loader.ts, folders are
-// found in image-folder.ts.
+// found in open-data.ts.
 import { platform } from '#platform'
 import { type ImageLabels, type LabelSpace, multiclassLabels, withParents } from '../labels/labels.ts'
 import { InputError, ReadError } from '../platform/errors.ts'
@@ -285,11 +285,6 @@ export function joined(parts: readonly Dataset[]): Dataset {
 /** Whether an image is decoded already. */
 export function isImage(source: ImageSource): source is RgbImage {
   return typeof source === 'object' && source !== null && 'data' in source && source.data instanceof Uint8Array
-}
-
-/** Of each image its first label, or -1: what images are told apart by where one group each is enough. */
-export function firstLabels(dataset: Dataset): Int32Array<ArrayBuffer> {
-  return Int32Array.from({ length: dataset.length }, (_, i) => dataset.labels(i).present[0] ?? -1)
 }
 
 /** The labels of so many images, checked. */

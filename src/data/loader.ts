@@ -4,7 +4,8 @@
 import type { ImageLabels } from '../labels/labels.ts'
 import { InputError } from '../platform/errors.ts'
 import type { HostInputs, HostValues } from '../tensor/host.ts'
-import { BrokenImage, type Dataset, firstLabels, isImage } from './dataset.ts'
+import { BrokenImage, type Dataset, isImage } from './dataset.ts'
+import { balanceKeys } from './divide.ts'
 import { type ImageWorkers, imageWorkers, NoWorkers } from './image-workers.ts'
 import { epochOrder, type OrderOptions, sampleRng, toBatches } from './sampler.ts'
 import type { Transform } from './transforms.ts'
@@ -218,8 +219,10 @@ export function batchSource(
   options: BatchSourceOptions,
 ): { readonly batches: number; epoch(epoch: number, firstBatch: number): AsyncIterable<ImageBatch> } {
   const { order: mode = 'sequential', seed = 0, batchSize, dropLast } = options
-  const labels = firstLabels(dataset)
-  const order = (epoch: number) => epochOrder(labels, { mode, seed, epoch })
+  const { length, labelSpace } = dataset
+  const labels = () => Array.from({ length }, (_, i) => dataset.labels(i))
+  const keys = mode === 'balanced' ? balanceKeys(labelSpace, labels()) : new Int32Array(length)
+  const order = (epoch: number) => epochOrder(keys, { mode, seed, epoch })
   return {
     batches: toBatches(order(0), batchSize, dropLast).length,
     epoch: (epoch, firstBatch) => loadBatches(dataset, order(epoch), { ...options, epoch, start: firstBatch }),

@@ -40,11 +40,11 @@ export function sampleRng(seed: number, epoch: number, index: number): Rng {
   return new Rng(key[0]!, key[1]!)
 }
 
-/** Sample indices of one epoch, in order. */
-export function epochOrder(labels: ArrayLike<unknown>, options: OrderOptions): number[] {
+/** Sample indices of one epoch, in order; `keys` are what `balanced` tells them apart by (divide.ts), one a sample. */
+export function epochOrder(keys: ArrayLike<number>, options: OrderOptions): number[] {
   const rng = new Rng(options.seed, options.epoch)
-  if (options.mode === 'balanced') return balanced(labels as ArrayLike<number>, rng, options.efficient ?? false)
-  const order = Array.from({ length: labels.length }, (_, i) => i)
+  if (options.mode === 'balanced') return balanced(keys, rng, options.efficient ?? false)
+  const order = Array.from({ length: keys.length }, (_, i) => i)
   return options.mode === 'shuffle' ? rng.shuffle(order) : order
 }
 

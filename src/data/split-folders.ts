@@ -7,7 +7,8 @@ import { inside, isHidden, type WalkOptions } from './walk.ts'
 
 /** What each split may be called. */
 const splits = { train: ['train'], val: ['val', 'valid', 'validation'], test: ['test'] } as const
-type Split = keyof typeof splits
+/** A part of the data. */
+export type Split = keyof typeof splits
 
 /** The split that a folder's name means, in any case. */
 export const splitOf = (name: string): Split | undefined =>

@@ -7,8 +7,8 @@ export const jsonLimit = 8_000_000
 const deepest = 100
 
 /** Refuses what costs more to parse than it can be worth: a million names, or lists in lists without end. */
-function checkSize(text: string, file: string): void {
-  if (text.length > jsonLimit) throw new InputError(`${file}: may hold ${jsonLimit} bytes of JSON, got ${text.length}`)
+function checkSize(text: string, file: string, limit: number): void {
+  if (text.length > limit) throw new InputError(`${file}: may hold ${limit} bytes of JSON, got ${text.length}`)
   let depth = 0
   for (let i = 0; i < text.length; i++) {
     const c = text.charCodeAt(i)
@@ -43,9 +43,9 @@ function decoded(bytes: Uint8Array, file: string): string {
   }
 }
 
-/** Parses JSON text; throws an InputError that names the file. */
-export function parseJson(text: string, file: string): unknown {
-  checkSize(text, file)
+/** Parses JSON text of at most `limit` letters; throws an InputError that names the file. */
+export function parseJson(text: string, file: string, limit = jsonLimit): unknown {
+  checkSize(text, file, limit)
   try {
     return JSON.parse(text)
   } catch (error) {

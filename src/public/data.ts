@@ -2,6 +2,7 @@
 // (`vitune`), any code.
 
 // data
+export { balanceKeys } from '../data/divide.ts'
 export {
   type BatchOptions,
   type BatchSourceOptions,

@@ -78,7 +78,8 @@ export async function frozenFeatures(
       names: indices.map((i) => names[i]!),
     }
   }
-  const batches = (epoch: number) => toBatches(epochOrder(rows, { mode: 'shuffle', seed, epoch }), batchSize)
+  const batches = (epoch: number) =>
+    toBatches(epochOrder(new Int32Array(rows.length), { mode: 'shuffle', seed, epoch }), batchSize)
   const train: BatchSource = {
     batches: Math.ceil(rows.length / batchSize),
     async *epoch(epoch, firstBatch) {

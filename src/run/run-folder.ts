@@ -2,7 +2,7 @@
 // is continued must have in common with what is there.
 import { platform } from '#platform'
 import { type Method, methodOf } from '../adapters/methods.ts'
-import type { ImageFolder } from '../data/image-folder.ts'
+import type { LabelledData } from '../data/open-data.ts'
 import { adapterFiles, checkpointFiles } from '../io/checkpoint.ts'
 import { localFiles } from '../io/local-files.ts'
 import { labelFacts } from '../labels/facts.ts'
@@ -108,7 +108,7 @@ export async function checkLabels(out: string, space: LabelSpace): Promise<void>
  * What a run is told by: equal settings and images give equal ids, and equal numbers. Undefined where the engine has no
  * SHA-256. A checkpoint of another id is not this run's.
  */
-export async function runId(settings: TrainSettings, folder: ImageFolder): Promise<string | undefined> {
+export async function runId(settings: TrainSettings, folder: LabelledData): Promise<string | undefined> {
   const fixed = Object.entries(settings).filter(([name]) => !changeable.includes(name as keyof TrainSettings))
   const images = [folder.train, folder.val].map((set) =>
     Array.from({ length: set?.length ?? 0 }, (_, i) => [set!.file(i), set!.labels(i)]),

@@ -1,5 +1,5 @@
 // The images that a run begins with, or goes on with: opened, listed, and where it goes on compared with its own list.
-import { type ImageFolder, openImageFolder } from '../data/image-folder.ts'
+import { type LabelledData, openData } from '../data/open-data.ts'
 import { localFiles } from '../io/local-files.ts'
 import { ChangedError, InputError } from '../platform/errors.ts'
 import { defaults, type TrainSettings } from '../settings/settings.ts'
@@ -26,7 +26,7 @@ export interface CheckEvent {
 
 /** The images of a run, each in its part. */
 export interface RunImages {
-  readonly folder: ImageFolder
+  readonly folder: LabelledData
   readonly list: ListKeeper
   /** What is not as it was when the run began. */
   readonly changes: readonly Change[]
@@ -60,12 +60,11 @@ async function movedPlaces(out: string, settings: TrainSettings): Promise<Change
  * with the images as they are.
  */
 export async function* openRunImages(settings: TrainSettings, resume: boolean): AsyncGenerator<CheckEvent, RunImages> {
-  const { data, val, out, seed = defaults.seed } = settings
-  const folder = await openImageFolder(data, { seed, ...(val === undefined ? {} : { val }) })
-  const places = { data, val }
+  const { data, val, out, task, seed = defaults.seed } = settings
+  const folder = await openData(data, { seed, task, val })
   const none = { changes: [], newValidation: false, begun: false, notes: [] }
   if (!resume || out === undefined) {
-    return { ...none, folder, list: keepList(await listImages(folder, places), folder, out) }
+    return { ...none, folder, list: keepList(await listImages(folder), folder, out) }
   }
   await checkLabels(out, folder.train.labelSpace)
   const before = await readImageList(out)
@@ -73,7 +72,7 @@ export async function* openRunImages(settings: TrainSettings, resume: boolean): 
   if (before && begun) {
     for await (const progress of findDigests(wholeOf(folder))) yield { kind: 'check', ...progress }
   }
-  const now = await listImages(folder, places)
+  const now = await listImages(folder)
   const moved = await movedPlaces(out, settings)
   if (!before) {
     const notes = begun

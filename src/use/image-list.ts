@@ -2,7 +2,7 @@
 // and SHA-256. One line an image, in the order of the data sets. What compares two such lists is image-changes.ts.
 import { type Dataset, digestFile, joined, subset } from '../data/dataset.ts'
 import { eachOf } from '../data/each-of.ts'
-import type { ImageFolder } from '../data/image-folder.ts'
+import type { LabelledData } from '../data/open-data.ts'
 import { isRecord, parseJson } from '../io/json.ts'
 import { localFiles } from '../io/local-files.ts'
 import { InputError } from '../platform/errors.ts'
@@ -22,14 +22,8 @@ export interface RunImage {
 
 /** All images of a run, those to train on first. */
 export interface ImageList {
-  readonly validation: ImageFolder['valSource']
+  readonly validation: LabelledData['valSource']
   readonly images: readonly RunImage[]
-}
-
-/** Where the images of a run lie. */
-export interface ImagePlaces {
-  readonly data: string
-  readonly val?: string | undefined
 }
 
 /** The file of a run folder that holds the list. */
@@ -44,11 +38,11 @@ function below(files: Files, folder: string, path: string): string {
   return inside.replaceAll('\\', '/')
 }
 
-/** The two data sets of a folder as one, to train on first. */
-export const wholeOf = ({ train, val }: Pick<ImageFolder, 'train' | 'val'>): Dataset =>
+/** The two data sets as one, to train on first. */
+export const wholeOf = ({ train, val }: Pick<LabelledData, 'train' | 'val'>): Dataset =>
   val ? joined([train, val]) : train
 
-/** What the images of a data set are called in lists: by their paths below the places. */
+/** What the images of a data set are called in lists: by their paths below a folder. */
 export function listedNames(dataset: Dataset, root: string, mark = ''): string[] {
   const files = localFiles(root)
   return Array.from({ length: dataset.length }, (_, i) => mark + below(files, root, dataset.file(i)))
@@ -67,12 +61,13 @@ export function sizesOf(dataset: Dataset): Promise<number[]> {
   return eachOf(files, async (file) => (await localFiles('images').size(file)) ?? 0, 64)
 }
 
-/** The list of a folder's images as they lie there, with whatever digests are known. */
-export async function listImages(folder: ImageFolder, { data, val }: ImagePlaces): Promise<ImageList> {
+/** The list of the images as they lie there, with whatever digests are known. */
+export async function listImages(folder: LabelledData): Promise<ImageList> {
+  const { root, valRoot } = folder
   const whole = wholeOf(folder)
-  const names = listedNames(folder.train, data)
+  const names = listedNames(folder.train, root)
   if (folder.val)
-    names.push(...(val === undefined ? listedNames(folder.val, data) : listedNames(folder.val, val, 'val:')))
+    names.push(...(valRoot === undefined ? listedNames(folder.val, root) : listedNames(folder.val, valRoot, 'val:')))
   const sizes = await sizesOf(whole)
   const images = names.map((file, i): RunImage => {
     const part = i < folder.train.length ? 'train' : 'val'
@@ -82,7 +77,11 @@ export async function listImages(folder: ImageFolder, { data, val }: ImagePlaces
 }
 
 /** The folder with its images divided as a list of them says; `order` are their places in both data sets as one. */
-export function divided(folder: ImageFolder, { images, validation }: ImageList, order: readonly number[]): ImageFolder {
+export function divided(
+  folder: LabelledData,
+  { images, validation }: ImageList,
+  order: readonly number[],
+): LabelledData {
   const whole = wholeOf(folder)
   const isTrain = (i: number) => i < folder.train.length
   // As it was opened, it keeps a cache for each part.
@@ -178,7 +177,7 @@ export interface ListKeeper {
 }
 
 /** Keeps the list of these images, which must be those of the folder in its order; without `out` nothing is written. */
-export function keepList(list: ImageList, folder: ImageFolder, out: string | undefined): ListKeeper {
+export function keepList(list: ImageList, folder: LabelledData, out: string | undefined): ListKeeper {
   const whole = wholeOf(folder)
   let known = -1
   const now = (): ImageList => ({

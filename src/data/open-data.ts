@@ -1,0 +1,247 @@
+// Opens what a user brings (sources/find.ts says what that may be): images in parts to train, validate and test on, with
+// labels of one space. Nothing is decoded here.
+import { platform } from '#platform'
+import { type ImageLabels, isOneOfAll, type LabelSpace, type TaskName } from '../labels/labels.ts'
+import { InputError } from '../platform/errors.ts'
+import { listed } from '../platform/listed.ts'
+import type { Files } from '../platform/platform.ts'
+import { sameText } from './class-folders.ts'
+import { type Dataset, fileDataset, subset } from './dataset.ts'
+import { stratifiedSplit } from './divide.ts'
+import { type Collector, collector, type PassedOver, passedOverText } from './passed-over.ts'
+import { findSource } from './sources/find.ts'
+import type { FolderPart } from './sources/folders.ts'
+import { imageLabels, placesOf, recognise } from './sources/recognise.ts'
+import { isToTrain, type LabelSource, type SourceItem } from './sources/source.ts'
+import { checkStrange, findSplits, onlySplit, type Split } from './split-folders.ts'
+
+/** How data are opened. */
+export interface DataOptions {
+  /** What is to be learnt; default what the labels say. */
+  readonly task?: TaskName | undefined
+  /** Labelled images to validate on, instead of those of a split. */
+  readonly val?: string | undefined
+  /** Governs the split; default 0. */
+  readonly seed?: number
+  /** Part of each label set aside where there is nothing to validate on, default 0.2; 0 for none. */
+  readonly valFraction?: number
+  /** Bytes of decoded images each dataset keeps, default 256 MB. */
+  readonly cacheBytes?: number
+}
+
+/** What was brought. */
+export interface LabelledData {
+  readonly labelSpace: LabelSpace
+  /** Names of the labels. */
+  readonly classes: readonly string[]
+  /** Why it is taken for what it is, as the end of a sentence: 'each image has one label'. */
+  readonly recognised: string
+  readonly train: Dataset
+  readonly val: Dataset | undefined
+  readonly test: Dataset | undefined
+  /** Where `val` comes from: what was brought, or a part set aside here. */
+  readonly valSource: 'folder' | 'split' | 'none'
+  /** The folder that all images of the data lie in, and that of `val` where that was given beside it. */
+  readonly root: string
+  readonly valRoot: string | undefined
+  /** Files and folders that were passed over, by kind and name: hidden, of another kind, links that leave the folder. */
+  readonly ignored: readonly PassedOver[]
+  /** What was taken for a split, what is not read beside it, and names that were joined. */
+  readonly notes: readonly string[]
+}
+
+function localFiles(path: string): Files {
+  if (platform.files) return platform.files
+  throw new InputError(`${path}: folders cannot be read in a browser; use memoryDataset`)
+}
+
+/** Splits among the folders of `dir`, the one to train on first; without one the folder itself. */
+async function partsToTrain(files: Files, dir: string, over: Collector, given: string | undefined) {
+  const splits = await findSplits(files, dir, { within: await files.realPath(dir), over })
+  const train = onlySplit(dir, 'train', splits)
+  checkStrange(dir, splits)
+  const at = (split: Split): FolderPart[] => {
+    const name = onlySplit(dir, split, splits)
+    return name === undefined ? [] : [{ folder: files.join(dir, name), prefix: `${name}/`, split }]
+  }
+  if (train === undefined) return { parts: [{ folder: dir, prefix: '' }], notes: splits.notes }
+  if (given === undefined) return { parts: [...at('train'), ...at('val'), ...at('test')], notes: splits.notes }
+  const unread = splits.val.length > 0 ? [notRead(listed(splits.val))] : []
+  return { parts: [...at('train'), ...at('test')], notes: [...splits.notes, ...unread] }
+}
+
+const notRead = (what: string) => `${what} in the data is not read, since another folder is given to validate on`
+
+/** The folders of `dir` to test on: test, else val, else the classes in it; with `all` everything. */
+async function partsToTest(files: Files, dir: string, over: Collector, { names }: LabelSpace, all: boolean) {
+  const splits = await findSplits(files, dir, { within: await files.realPath(dir), over })
+  const [train, val, test] = (['train', 'val', 'test'] as const).map((split) => onlySplit(dir, split, splits))
+  let parts = all ? [train, val, test].filter((part) => part !== undefined) : [test ?? val]
+  if (train === undefined) {
+    // Then they may be classes.
+    const own = new Set(names.map(sameText))
+    if (parts.every((part) => part !== undefined && own.has(sameText(part)))) parts = [undefined]
+  } else if (!all && parts[0] === undefined) throw noTest(dir, 'folder')
+  return {
+    parts: parts.map((part) =>
+      part === undefined ? { folder: dir, prefix: '' } : { folder: files.join(dir, part), prefix: `${part}/` },
+    ),
+    notes: parts.flatMap((part) => (part === undefined ? [] : [`tests on ${part} in ${dir}`])),
+  }
+}
+
+const noTest = (path: string, what: string): InputError =>
+  new InputError(`${path}: has a train ${what} but no test or val ${what} to test on; test it with all, or another`)
+
+/** Throws an InputError on labels that are not trained on; says which are only stored in other bytes. */
+function checkKnown(items: readonly SourceItem[], { names }: LabelSpace): string[] {
+  const exact = new Set(names)
+  const known = new Set(names.map(sameText))
+  const strays = new Map<string, string>()
+  const twins = new Map<string, string>()
+  for (const item of items) {
+    for (const name of item.names) {
+      if (!known.has(sameText(name))) strays.set(name, strays.get(name) ?? item.at)
+      else if (!exact.has(name)) twins.set(name, twins.get(name) ?? item.at)
+    }
+  }
+  const [[, at] = []] = strays
+  if (at !== undefined) {
+    const unknown = [...strays.keys()]
+    const other = names.find((name) => unknown.some((stray) => stray.toLowerCase() === name.toLowerCase()))
+    const hint = other === undefined ? '' : `; "${other}" has other upper and lower case`
+    throw new InputError(`${at}: its labels must be among those trained on, got also ${listed(unknown)}${hint}`)
+  }
+  const [[, first] = []] = twins
+  if (first === undefined) return []
+  return [`${first}: ${listed([...twins.keys()])} is spelled in other bytes than the class of the same name`]
+}
+
+/** The images with their labels in a space. */
+function datasetOf(
+  items: readonly SourceItem[],
+  source: LabelSource,
+  labelSpace: LabelSpace,
+  { over, cacheBytes }: { over: Collector; cacheBytes: number | undefined },
+): Dataset | undefined {
+  // A list of all images may hold some that nobody has labelled yet.
+  const pass = isOneOfAll(labelSpace) && source.tree !== undefined
+  const places = placesOf(labelSpace)
+  const files: string[] = []
+  const labels: ImageLabels[] = []
+  for (const item of items) {
+    if (pass && item.names.length === 0) over.add('images without a label', item.path)
+    else {
+      files.push(item.path)
+      labels.push(imageLabels(labelSpace, places, item))
+    }
+  }
+  if (files.length === 0) return undefined
+  const { names: classes } = labelSpace
+  return fileDataset({ files, labels, classes, labelSpace, ...(cacheBytes === undefined ? {} : { cacheBytes }) })
+}
+
+/**
+ * Opens labelled images to train on: a folder, or a file of labels. Throws an InputError when nothing is there, where the
+ * labels contradict what is to be learnt, and on a label to validate or test on that is not trained on.
+ */
+export async function openData(path: string, options: DataOptions = {}): Promise<LabelledData> {
+  const files = localFiles(path)
+  const { task, val: given, seed = 0, valFraction = 0.2, cacheBytes } = options
+  if (!(valFraction >= 0 && valFraction < 1)) {
+    throw new InputError(`validation part: must be from 0 to below 1, got ${valFraction}`)
+  }
+  const over = collector()
+  const keeping = { over, cacheBytes }
+  const notes: string[] = []
+  const source = await findSource(
+    path,
+    { files, over },
+    { task, parts: (dir) => partsToTrain(files, dir, over, given) },
+  )
+  const { items, root } = source
+  const { space: labelSpace, why } = recognise(source, task)
+  notes.push(...source.notes)
+  const part = (split: Split): Dataset | undefined => {
+    const own = items.filter((item) => item.split === split)
+    notes.push(...checkKnown(own, labelSpace))
+    return datasetOf(own, source, labelSpace, keeping)
+  }
+  const all = datasetOf(items.filter(isToTrain), source, labelSpace, keeping)
+  if (!all) throw new InputError(`${source.name}: must have labelled images to train on, got none`)
+  let val: Dataset | undefined
+  let valRoot: string | undefined
+  if (given === undefined) val = part('val')
+  else {
+    if (items.some(({ split }) => split === 'val')) notes.push(notRead('the val split'))
+    const prefix = `${given}/`
+    const parts = async (folder: string) => ({ parts: [{ folder, prefix, split: 'val' as const }], notes: [] })
+    const other = await findSource(given, { files, over, prefix }, { task: labelSpace.task, parts })
+    notes.push(...other.notes, ...checkKnown(other.items, labelSpace))
+    val = datasetOf(other.items, other, labelSpace, keeping)
+    valRoot = other.root
+    if (!val) throw new InputError(`${given}: must have labelled images to validate on, got none`)
+  }
+  const test = part('test')
+  const rest = {
+    labelSpace,
+    classes: labelSpace.names,
+    recognised: why,
+    test,
+    root,
+    valRoot,
+    ignored: over.list(),
+    notes,
+  }
+  if (val) return { ...rest, train: all, val, valSource: 'folder' }
+  if (valFraction === 0) return { ...rest, train: all, val: undefined, valSource: 'none' }
+  const labels = Array.from({ length: all.length }, (_, i) => all.labels(i))
+  const halves = stratifiedSplit(labels, valFraction, seed)
+  if (halves.val.length === 0) {
+    throw new InputError(`${path}: no class has two images, so none can be set aside to validate on; give a val folder`)
+  }
+  return { ...rest, train: subset(all, halves.train), val: subset(all, halves.val), valSource: 'split' }
+}
+
+/** How data to test on are opened. */
+export interface TestDataOptions {
+  /** The model's own. */
+  readonly labelSpace: LabelSpace
+  readonly cacheBytes?: number
+  /** Everything that is there. */
+  readonly all?: boolean
+  /** Told what was taken for a split, what is not read and what was passed over, in sentences. */
+  readonly onNote?: (note: string) => void
+}
+
+/** What is to be tested on. */
+export interface TestData {
+  readonly dataset: Dataset
+  /** The folder that all images lie in. */
+  readonly root: string
+}
+
+/**
+ * Opens labelled images to test a trained model on: those of the test split, else of the validation split, else all; with
+ * `all` everything, also what is there to train on. Throws an InputError on any label that is not the model's.
+ */
+export async function openTestData(path: string, options: TestDataOptions): Promise<TestData> {
+  const files = localFiles(path)
+  const { labelSpace, cacheBytes, onNote, all = false } = options
+  const over = collector()
+  const parts = (dir: string) => partsToTest(files, dir, over, labelSpace, all)
+  const source = await findSource(path, { files, over }, { task: labelSpace.task, parts })
+  const has = (split: Split) => source.items.some((item) => item.split === split)
+  const split = has('test') ? 'test' : has('val') ? 'val' : undefined
+  if (!all && split === undefined && has('train')) throw noTest(path, 'split')
+  const items = all || split === undefined ? source.items : source.items.filter((item) => item.split === split)
+  const notes = [
+    ...(split !== undefined && !all ? [`tests on ${split} in ${path}`] : []),
+    ...source.notes,
+    ...checkKnown(items, labelSpace),
+  ]
+  const dataset = datasetOf(items, source, labelSpace, { over, cacheBytes })
+  if (!dataset) throw new InputError(`${path}: must have labelled images to test on, got none`)
+  for (const note of [...notes, ...over.list().map(passedOverText)]) onNote?.(note)
+  return { dataset, root: source.root }
+}

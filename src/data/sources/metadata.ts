@@ -1,0 +1,35 @@
+// Hugging Face's layout: metadata.csv or metadata.jsonl beside the images, or in each folder of a split.
+import { InputError } from '../../platform/errors.ts'
+import type { Files } from '../../platform/platform.ts'
+import { type Split, splitOf } from '../split-folders.ts'
+import { isHidden } from '../walk.ts'
+
+const names = ['metadata.csv', 'metadata.jsonl']
+
+/** A file of labels in a folder of data. */
+export interface MetadataFile {
+  readonly path: string
+  /** The folders from the data to it. */
+  readonly from: readonly string[]
+  readonly split?: Split
+}
+
+async function inFolder(files: Files, folder: string): Promise<string | undefined> {
+  const found = (await files.entries(folder)).filter(({ name, kind }) => kind === 'file' && names.includes(name))
+  if (found.length > 1) throw new InputError(`${folder}: has both ${names.join(' and ')}; keep one of them`)
+  return found[0]?.name
+}
+
+/** Metadata in a folder: its own, or else those of its splits. */
+export async function findMetadata(files: Files, dir: string): Promise<MetadataFile[]> {
+  const own = await inFolder(files, dir)
+  if (own !== undefined) return [{ path: files.join(dir, own), from: [] }]
+  const found: MetadataFile[] = []
+  for (const { name, kind, target } of await files.entries(dir)) {
+    const split = splitOf(name)
+    if (kind !== 'folder' || split === undefined || target !== undefined || isHidden(name)) continue
+    const file = await inFolder(files, files.join(dir, name))
+    if (file !== undefined) found.push({ path: files.join(dir, name, file), from: [name], split })
+  }
+  return found
+}
