@@ -198,7 +198,7 @@ function labelReaders(root: string): Reader[] {
       [
         text([
           '{"file_name":"1.png","label":["a","b"],"split":"train"}',
-          '{"image":"none.png","label":"a","split":"val"}',
+          '{"file_name":"none.png","label":"a","split":"val"}',
         ]),
       ],
     ],
