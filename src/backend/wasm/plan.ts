@@ -90,36 +90,44 @@ function attentionGradPlan({ b = 0, n = 0, h = 0, d = 0 }: Numbers): Plan {
   return { serial: [10 * b * h * n * n * d < SMALL_FLOPS], shared: 0, own: own * 4, chunks: 1 }
 }
 
+type Planner = (p: Numbers, given: (name: string) => boolean) => Plan
+
+/** Rows of n numbers, read and written about twice. */
+const byRow: Planner = ({ m = 0, n = 0 }) => simple(m * n * 4)
+const byElement: Planner = ({ n = 0 }) => simple(n)
+const byFunction: Planner = ({ n = 0 }) => simple(n * 2)
+const byEntry: Planner = ({ m = 0, n = 0 }) => simple(m * n)
+/** Lists are cut by listPlan. */
+const byList: Planner = () => simple(0)
+
+/** How each kernel is planned; the compiler names one that is missing. */
+const planners = {
+  matmul: matmulPlan,
+  attention: attentionPlan,
+  attentionGrad: attentionGradPlan,
+  reduce: reducePlan,
+  layerNorm: byRow,
+  layerNormGrad: (p, given) => layerNormGradPlan(p, given('dw') || given('db')),
+  softmax: byRow,
+  softmaxGrad: byRow,
+  crossEntropy: byRow,
+  crossEntropyGrad: byRow,
+  copy: (p) => simple(p.d0! * p.d1! * p.d2! * p.d3! * p.d4! * p.d5!),
+  fill: byElement,
+  binary: byElement,
+  unary: byFunction,
+  unaryGrad: byFunction,
+  dropout: byFunction,
+  gather: byEntry,
+  scatterAdd: byEntry,
+  adamw: byList,
+  sgd: byList,
+  clipNorm: byList,
+} as const satisfies Record<KernelName, Planner>
+
 /** The plan of one call; `given` tells whether an optional buffer is there. */
-export function planOf(kernel: KernelName, p: Numbers, given: (name: string) => boolean): Plan {
-  const { m = 0, n = 0 } = p
-  switch (kernel) {
-    case 'matmul':
-      return matmulPlan(p)
-    case 'attention':
-      return attentionPlan(p)
-    case 'attentionGrad':
-      return attentionGradPlan(p)
-    case 'reduce':
-      return reducePlan(p)
-    case 'layerNormGrad':
-      return layerNormGradPlan(p, given('dw') || given('db'))
-    case 'copy':
-      return simple(p.d0! * p.d1! * p.d2! * p.d3! * p.d4! * p.d5!)
-    case 'fill':
-    case 'binary':
-      return simple(n)
-    case 'unary':
-    case 'unaryGrad':
-    case 'dropout':
-      return simple(n * 2)
-    case 'gather':
-    case 'scatterAdd':
-      return simple(m * n)
-    default:
-      return simple(m * n * 4)
-  }
-}
+export const planOf = (kernel: KernelName, p: Numbers, given: (name: string) => boolean): Plan =>
+  planners[kernel](p, given)
 
 /** Elements of a list's tensor that make one piece of a sum; assembly/adamw.ts has the same number. */
 const NORM_PIECE = 16384
