@@ -23,7 +23,7 @@ function build(): Command {
     .helpCommand('help [verb]', 'show the help of a verb')
     .addHelpText(
       'after',
-      '\nStart with:\n  vitune train --data IMAGES --model facebook/dinov2-small --out RUN\n\nIMAGES holds a folder for each class.',
+      '\nStart with:\n  vitune train --data IMAGES --model facebook/dinov2-small --out RUN\n\nIMAGES holds a folder for each class; vitune inspect IMAGES shows what is understood.',
     )
   for (const make of [
     trainCommand,

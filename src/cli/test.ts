@@ -67,7 +67,8 @@ async function openImages(flags: Flags, run: Opened['run'], labelSpace: LabelSpa
     return { ...images, val: place === val, own: place === data || place === val }
   }
   if (flags.data !== undefined) return [await open(flags.data)]
-  if (data === undefined) throw new InputError('--data: is needed, a folder with a folder of images for each class')
+  if (data === undefined)
+    throw new InputError('--data: is needed, a folder with a folder of images for each class, or a file of labels')
   if (val === undefined) return [await open(data)]
   return all ? [await open(data), await open(val)] : [await open(val)]
 }
@@ -253,7 +254,7 @@ export function testCommand(): Command {
   addModel(command)
     .optionsGroup('Options:')
     .option(
-      '--data <dir>',
+      '--data <path>',
       'images: CLASS/*.jpg, or with train/ beside test/ (or val/), which is used then (default: those of --run)',
     )
     .option('--all', 'test on every image, also on those that were trained on')

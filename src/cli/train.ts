@@ -32,7 +32,7 @@ function check(options: Partial<TrainOptions>): asserts options is Runnable {
   if (options.out === undefined) throw new InputError('--out: is needed, the folder that keeps the run')
   if (options.resume) return
   if (options.data === undefined)
-    throw new InputError('--data: is needed, a folder with a folder of images for each class')
+    throw new InputError('--data: is needed, a folder with a folder of images for each class, or a file of labels')
   if (options.model === undefined)
     throw new InputError('--model: is needed, a model folder or a name like facebook/dinov2-small')
 }
@@ -150,11 +150,14 @@ export function trainCommand(): Command {
   const command = new Command('train')
     .description('fine-tune a model on a folder of images')
     .optionsGroup('Input and output:')
-    .option('--data <dir>', 'images: CLASS/*.jpg, or train/CLASS/*.jpg with val/ and test/ beside it')
+    .option(
+      '--data <path>',
+      'images: CLASS/*.jpg, or train/CLASS/*.jpg with val/ and test/ beside it; or a file of labels (CSV, JSON lines, Datumaro)',
+    )
     .option('--model <dir|name>', 'a model folder in Hugging Face layout, or a name like facebook/dinov2-small')
     .addOption(methodOption())
     .option('--out <dir>', 'the folder that keeps the run')
-    .option('--val <dir>', 'class folders to validate on (default: val/ in the data, else a fifth of each class)')
+    .option('--val <path>', 'labelled images to validate on (default: val/ in the data, else a fifth of each class)')
     .option('--adapter <dir>', 'start from this adapter (PEFT format)')
     .option('--resume', 'continue the run in --out from its last checkpoint')
     .option('--accept-changes', 'resume although images, model or preprocessor changed; run.json keeps what')

@@ -63,7 +63,7 @@ export const settingRules: RulesOf<TrainSettings> = {
   model: text('a model folder or name'),
   peft: choice(methods),
   out: text('a folder'),
-  val: text('a folder of class folders'),
+  val: text('a folder of class folders or a file of labels'),
   task: choice(taskNames),
   loss: choice(ofTasks(({ losses }) => losses)),
   monitor: choice(ofTasks(({ monitors }) => Object.keys(monitors))),

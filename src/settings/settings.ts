@@ -17,7 +17,7 @@ export const samplers = ['shuffle', 'balanced'] as const
 
 /** Options as plain JSON: what run.json keeps so that a run can be repeated. */
 export interface TrainSettings {
-  /** A folder of images, class/*.jpg or train|val/class/*.jpg. */
+  /** A folder of images, class/*.jpg or train|val/class/*.jpg, or a file of labels (docs/data.md). */
   data: string
   /** A folder in Hugging Face layout, or a hub name ('facebook/dinov2-small'). */
   model: string
@@ -25,7 +25,7 @@ export interface TrainSettings {
   peft?: Method
   /** Where the run is kept; nothing is written without it. */
   out?: string
-  /** A folder of class folders to validate on; default: the one inside, or a fifth of each class. */
+  /** Labelled images to validate on; default: the one inside, or a fifth of each class. */
   val?: string
   /** What is learnt; default: what the labels of the data say. */
   task?: TaskName
