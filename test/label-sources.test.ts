@@ -203,10 +203,14 @@ test("Hugging Face's metadata beside the images, or in each split's folder", asy
     [['train/1.png: a', 'train/2.png: b'], ['validation/1.png: b']],
   )
   write(join(split, 'train/metadata.jsonl'), '{}')
-  assert.match(await refusal(whole(split)), 'has both metadata.csv and metadata.jsonl')
+  assert.match(await refusal(whole(split)), 'has metadata.csv, metadata.jsonl; keep one of them')
   // Captions are no labels: the folders are.
   const classes = join(folder, 'classes')
   fill(classes, 'a/1.png', 'b/1.png')
+  const beside = join(folder, 'beside')
+  fill(beside, 'train/1.png', 'train/2.png')
+  write(join(beside, 'labels.csv'), 'path,label\ntrain/1.png,a;b\ntrain/2.png,\n')
+  assert.equal((await whole(beside)).train.labelSpace.task, 'multilabel')
   write(join(classes, 'metadata.csv'), 'file_name,text\na/1.png,a bird\n')
   const folders = await whole(classes)
   assert.equal(folders.classes, ['a', 'b'])

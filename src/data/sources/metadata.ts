@@ -1,10 +1,11 @@
-// Hugging Face's layout: metadata.csv or metadata.jsonl beside the images, or in each folder of a split.
+// Labels beside images: Hugging Face's metadata.csv or metadata.jsonl, or a file called labels, in the folder or in each of its splits.
 import { InputError } from '../../platform/errors.ts'
+import { listed } from '../../platform/listed.ts'
 import type { Files } from '../../platform/platform.ts'
 import { type Split, splitOf } from '../split-folders.ts'
 import { isHidden } from '../walk.ts'
 
-const names = ['metadata.csv', 'metadata.jsonl']
+const names = ['metadata.csv', 'metadata.jsonl', 'labels.csv', 'labels.jsonl']
 
 /** A file of labels in a folder of data. */
 export interface MetadataFile {
@@ -16,7 +17,8 @@ export interface MetadataFile {
 
 async function inFolder(files: Files, folder: string): Promise<string | undefined> {
   const found = (await files.entries(folder)).filter(({ name, kind }) => kind === 'file' && names.includes(name))
-  if (found.length > 1) throw new InputError(`${folder}: has both ${names.join(' and ')}; keep one of them`)
+  if (found.length > 1)
+    throw new InputError(`${folder}: has ${listed(found.map(({ name }) => name))}; keep one of them`)
   return found[0]?.name
 }
 
