@@ -98,7 +98,7 @@ const platform = (name) => ({
 })
 
 /** Packages that are bundled as our own files are, and their files. */
-const bundledPackages = { papaparse: 'papaparse/papaparse.js' }
+const bundledPackages = { papaparse: 'papaparse/papaparse.js', valibot: 'valibot/dist/index.mjs' }
 const bundled = {
   name: 'bundled',
   resolveId: (id) => (Object.hasOwn(bundledPackages, id) ? join(root, 'node_modules', bundledPackages[id]) : undefined),
@@ -110,8 +110,9 @@ const bundled = {
   },
 }
 
-/** Every other package and every node: module stays an import. */
-const external = (id) => !Object.hasOwn(bundledPackages, id) && !/^([./#\0]|(wasm|web|worker):)/.test(id)
+/** Every other package and every node: module stays an import; valibot in Node alone, where it is installed for its types. */
+const externalOfPage = (id) => !Object.hasOwn(bundledPackages, id) && !/^([./#\0]|(wasm|web|worker):)/.test(id)
+const external = (id) => id === 'valibot' || externalOfPage(id)
 
 /** Shared chunks of an earlier build would otherwise stay in the package; `npx vitune` in a clone needs a file that may run. */
 const tidy = {
@@ -126,7 +127,7 @@ const tidy = {
 const refusePackages = {
   name: 'refuse-packages',
   renderDynamicImport: ({ targetModuleId }) =>
-    targetModuleId && !external(targetModuleId)
+    targetModuleId && !externalOfPage(targetModuleId)
       ? undefined
       : { left: "Promise.reject(new Error('not in the browser build: ' + ", right: '))' },
 }
@@ -136,8 +137,8 @@ const define = { VITUNE_VERSION: JSON.stringify(version) }
 const compiler = (options) => esbuild({ target: 'es2022', tsconfig: false, define, ...options })
 
 /** A module with all it imports, in one chunk, for a worker to run. Under Node `require` finds packages there. */
-async function chunkOf(context, file, format, plugins) {
-  const bundle = await rollup({ input: join(root, 'src', file), external, plugins })
+async function chunkOf(context, file, format, plugins, isExternal = external) {
+  const bundle = await rollup({ input: join(root, 'src', file), external: isExternal, plugins })
   const output = { format, indent: false, dynamicImportInCjs: false, inlineDynamicImports: true }
   const [chunk] = (await bundle.generate(output)).output
   for (const watched of bundle.watchFiles) context.addWatchFile(watched)
@@ -204,7 +205,7 @@ const worker = (build) => {
       if (id !== '\0web:worker') return undefined
       if (!build) return "export const workerText = () => ''"
       const plugins = [platform('browser'), textsOfPage, bundled, compiler(), refusePackages]
-      const { code, modules } = await chunkOf(this, 'web/worker.ts', 'iife', plugins)
+      const { code, modules } = await chunkOf(this, 'web/worker.ts', 'iife', plugins, externalOfPage)
       own = await piecesOf(code, modules)
       // Called only once all of the page's code has run.
       return 'export const workerText = () => VITUNE_WORKER()'
@@ -277,19 +278,19 @@ export default [
       entryFileNames: '[name].js',
       manualChunks: (id) => (names.some((name) => id === join(root, addressFile(name))) ? undefined : 'browser'),
     },
-    external,
+    external: externalOfPage,
     plugins: [addresses, ...plugins('browser'), refusePackages],
   },
   {
     input: 'src/platform/browser.ts',
     output: { file: 'dist/platform-browser.js' },
-    external,
+    external: externalOfPage,
     plugins: plugins('browser'),
   },
   {
     input: 'src/demo/main.ts',
     output: { file: 'dist/demo/demo.js', inlineDynamicImports: true },
-    external: (id) => !Object.hasOwn(demoPackages, id) && external(id),
+    external: (id) => !Object.hasOwn(demoPackages, id) && externalOfPage(id),
     plugins: [demoFiles(root, join(root, 'dist/demo')), ...plugins('browser'), refusePackages],
   },
   {

@@ -14,14 +14,8 @@ export {
 export type { ImageObject, ImageSource, RgbImage } from './platform/platform.ts'
 
 // backend
-export {
-  type BackendOptions,
-  createBackend,
-  type Device,
-  type DeviceReport,
-  devices,
-  listDevices,
-} from './backend/create.ts'
+export { type BackendOptions, createBackend, type DeviceReport, listDevices } from './backend/create.ts'
+export { type Device, devices } from './backend/devices.ts'
 
 // labels
 export {

@@ -273,9 +273,9 @@ const hostile: [string, string, Change, RegExp][] = [
     /target_modules must be a text or a list of texts, got \[1\]$/,
   ],
   ['a rank of no number', lora, { config: { r: '4' } }, /^adapter_config\.json: r must be a number, got "4"$/],
-  ['a negative rank', lora, { config: { r: -4 } }, /^rank: must be a whole number from 1 to 4096, got -4$/],
+  ['a negative rank', lora, { config: { r: -4 } }, /^r: must be a whole number from 1 to 4096, got -4$/],
   ['no strength', lora, { config: { lora_alpha: 0 } }, /^alpha: must be a number above 0, got 0/],
-  ['a strange bias mode', lora, { config: { bias: 7 } }, /^bias: must be none, all or lora_only, got 7$/],
+  ['a strange bias mode', lora, { config: { bias: 7 } }, /^bias: must be one of none, all, lora_only, got 7$/],
   ['a flag of text', lora, { config: { use_dora: 'yes' } }, /use_dora must be true or false, got "yes"$/],
   [
     'a pattern of texts',

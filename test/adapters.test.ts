@@ -196,15 +196,15 @@ test('rank and alpha follow their patterns, the scaling follows rsLoRA', () => {
 
 test('bad settings are refused by name', () => {
   const bad: [Record<string, unknown>, RegExp][] = [
-    [{ r: 0 }, /^rank: must be a whole number from 1 to 4096, got 0$/],
-    [{ r: 2.5 }, /^rank: .* got 2\.5$/],
-    [{ r: '8' }, /^rank: .* got "8"$/],
+    [{ r: 0 }, /^r: must be a whole number from 1 to 4096, got 0$/],
+    [{ r: 2.5 }, /^r: .* got 2\.5$/],
+    [{ r: '8' }, /^r: .* got "8"$/],
     [{ rankPattern: { query: -1 } }, /^rankPattern query: .* got -1$/],
     [{ alpha: 0 }, /^alpha: must be a number above 0, got 0/],
     [{ alpha: Number.NaN }, /^alpha: .* got NaN/],
-    [{ alphaPattern: { query: Number.POSITIVE_INFINITY } }, /^alpha: .* got Infinity for query$/],
+    [{ alphaPattern: { query: Number.POSITIVE_INFINITY } }, /^alphaPattern query: .* got Infinity$/],
     [{ dropout: 1 }, /^dropout: must be in \[0, 1\), got 1$/],
-    [{ bias: 'some' }, /^bias: must be none, all or lora_only, got "some"$/],
+    [{ bias: 'some' }, /^bias: must be one of none, all, lora_only, got some$/],
     [{ targetModules: [] }, /^targetModules: must name at least one layer, got none$/],
   ]
   for (const [partial, message] of bad) {

@@ -8,7 +8,7 @@ const src = new URL('../src/', import.meta.url)
 
 /** The rooms from left to right; a room imports from itself and from the left. `index` is src/index.ts. */
 const order =
-  'platform backend tensor labels ops optim nn io data models adapters tasks settings train use report run web'
+  'platform backend tensor labels ops optim nn io schema data models adapters tasks settings train use report run web'
 /** Packages that each room may import, and rooms to its left that it may not. */
 const rooms: Record<string, { packages?: string; without?: string }> = {
   platform: { packages: 'sharp @huggingface/hub webgpu' },
@@ -19,10 +19,11 @@ const rooms: Record<string, { packages?: string; without?: string }> = {
   optim: { without: 'labels' },
   nn: { without: 'labels optim' },
   io: { without: 'labels ops optim nn' },
-  data: { packages: 'papaparse', without: 'ops optim nn' },
+  schema: { packages: 'valibot', without: 'backend tensor labels ops optim nn' },
+  data: { packages: 'papaparse', without: 'ops optim nn schema' },
   models: { without: 'optim' },
   adapters: { without: 'optim data' },
-  tasks: { without: 'optim nn io data models adapters' },
+  tasks: { without: 'optim nn io schema data models adapters' },
   settings: { without: 'tensor ops optim nn data' },
   train: { without: 'labels io data adapters' },
   use: {},
@@ -31,7 +32,7 @@ const rooms: Record<string, { packages?: string; without?: string }> = {
   web: {},
   public: {},
   index: {},
-  cli: { packages: 'commander' },
+  cli: { packages: 'commander yaml' },
   demo: { packages: 'uplot fflate', without: 'public index cli' },
 }
 const sequence = [...order.split(' '), 'public', 'index', 'cli', 'demo']

@@ -2,7 +2,8 @@
 import type { Linear, LinearAdapter } from '../nn/layers.ts'
 import type { Rng } from '../tensor/philox.ts'
 
-export type BiasMode = 'none' | 'all' | 'lora_only'
+export const biasModes = ['none', 'all', 'lora_only'] as const
+export type BiasMode = (typeof biasModes)[number]
 
 /** Settings of any adapter, as PEFT has them: on which layers it is put, how strong it is there, what is saved beside it. */
 export interface AdapterConfig {

@@ -1,6 +1,23 @@
 // The settings of LoRA and DoRA: PEFT's LoraConfig, its meanings, and what it may hold. Matching is in rules.ts.
 import { InputError } from '../platform/errors.ts'
-import type { AdapterConfig } from './adapter.ts'
+import {
+  above,
+  checkRule,
+  checkRules,
+  choice,
+  either,
+  flag,
+  list,
+  numbers,
+  part,
+  type Rule,
+  shown,
+  textOrList,
+  whole,
+  wholes,
+} from '../schema/rules.ts'
+import { defaultsOf, namesOf, rulesOf, type SettingsOf } from '../schema/setting.ts'
+import { type AdapterConfig, biasModes } from './adapter.ts'
 
 /**
  * How adapters start without touching the base, beside PEFT's default: `gaussian`, `orthogonal`; `eva` (from the data) and
@@ -24,42 +41,74 @@ export interface LoraConfig extends AdapterConfig {
   initLoraWeights: boolean | (typeof namedStarts)[number]
 }
 
-export const loraDefaults: LoraConfig = {
-  r: 8,
-  alpha: 8,
-  dropout: 0,
-  targetModules: ['query', 'value'],
-  excludeModules: undefined,
-  useDora: false,
-  doraNormGradient: false,
-  useRslora: false,
-  bias: 'none',
-  loraBias: false,
-  rankPattern: {},
-  alphaPattern: {},
-  layersToTransform: undefined,
-  layersPattern: undefined,
-  modulesToSave: undefined,
-  initLoraWeights: true,
+const names = "names, or one regular expression over a layer's whole name"
+const group = 'LoRA and DoRA'
+
+/** What `targetModules` says as one text: `all-linear`, names between commas, or (with any other character in it) one regular expression. */
+export function parseTargets(text: string): string[] | string {
+  if (text.trim() === 'all-linear') return 'all-linear'
+  return /^[\w.,\s-]*$/.test(text) ? namesOf(text) : text
 }
+
+/** What the fields may be, and what holds without them. */
+export const loraFields = {
+  r: { group, value: whole(1, 4096), default: 8, description: 'rank of the added matrices' },
+  alpha: { group, value: above(0, 'a number above'), default: 8, description: 'scaling is alpha / rank' },
+  dropout: { group, value: part, default: 0, description: 'dropout before the adapter' },
+  targetModules: {
+    group,
+    value: textOrList(names),
+    default: ['query', 'value'],
+    description: 'adapted layers: names (query,value), one regular expression, or all-linear',
+    read: parseTargets,
+  },
+  excludeModules: { group, value: textOrList(names), description: 'layers that are not adapted, as targetModules' },
+  useDora: { group, value: flag, default: false, description: 'what the method says; no other value is taken' },
+  doraNormGradient: {
+    group,
+    value: flag,
+    default: false,
+    description: 'DoRA only: gradients also go through the norm, as in OTX',
+  },
+  useRslora: { group, value: flag, default: false, description: 'scaling is alpha / sqrt(rank)' },
+  bias: { group, value: choice(biasModes), default: 'none', description: 'biases that train too' },
+  loraBias: { group, value: flag, default: false, description: "a bias of the adapter's second matrix" },
+  rankPattern: { group, value: numbers('ranks by pattern'), default: {}, description: 'ranks of layers by name' },
+  alphaPattern: { group, value: numbers('alphas by pattern'), default: {}, description: 'alphas of layers by name' },
+  layersToTransform: {
+    group,
+    value: either(whole(0), wholes('a list of them')),
+    description: 'numbers of the blocks that are adapted',
+    otherwise: 'all',
+  },
+  layersPattern: {
+    group,
+    value: textOrList('names or patterns'),
+    description: 'what stands before the numbers of blocks',
+  },
+  modulesToSave: { group, value: list('a list of names'), description: 'further modules to train and keep whole' },
+  initLoraWeights: {
+    group,
+    value: either(flag, choice(namedStarts)),
+    default: true,
+    description: 'how the matrices start; false: both at random',
+  },
+} satisfies SettingsOf<LoraConfig>
+
+const withoutDefault = Object.fromEntries(Object.keys(loraFields).map((name) => [name, undefined]))
+export const loraDefaults = { ...withoutDefault, ...defaultsOf(loraFields) } as unknown as LoraConfig
 
 /** More names or patterns than any model has layers are a mistake, or meant to keep us busy. */
 const mostNames = 10_000
 const longestName = 1000
 
-function refuse(name: string, rule: string, value: unknown): never {
-  throw new InputError(`${name}: must be ${rule}, got ${(JSON.stringify(value) ?? String(value)).slice(0, 100)}`)
-}
-
-function checkNames(name: string, value: unknown, alone: boolean): void {
-  if (value === undefined) return
-  const list = alone && typeof value === 'string' ? [value] : value
-  const fine = Array.isArray(list) && list.every((v) => typeof v === 'string' && v !== '')
-  if (!fine) refuse(name, alone ? 'a text or a list of texts' : 'a list of texts', value)
-  checkCount(name, list.length)
-  // A text alone is an expression, whose length is bounded where it is compiled.
-  const long = typeof value === 'string' ? undefined : list.find((v: string) => v.length > longestName)
-  if (long) refuse(name, `names of at most ${longestName} characters`, long)
+/** Bounds what is a list of texts; a text alone is an expression, whose length is bounded where it is compiled. */
+function checkNames(name: string, value: string[] | string | undefined): void {
+  if (!Array.isArray(value)) return
+  checkCount(name, value.length)
+  const long = value.find((one) => one.length > longestName)
+  if (long === undefined) return
+  throw new InputError(`${name}: must be names of at most ${longestName} characters, got ${shown(long)}`)
 }
 
 function checkCount(name: string, count: number): void {
@@ -67,16 +116,10 @@ function checkCount(name: string, count: number): void {
     throw new InputError(`${name}: may hold ${mostNames} entries, got ${count}; no model has so many`)
 }
 
-function checkRank(name: string, value: unknown): void {
-  if (!Number.isInteger(value) || (value as number) < 1 || (value as number) > 4096) {
-    refuse(name, 'a whole number from 1 to 4096', value)
-  }
-}
-
-function checkPattern(name: string, value: unknown, check: (key: string, value: unknown) => void): void {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) refuse(name, 'an object of numbers', value)
-  checkCount(name, Object.keys(value).length)
-  for (const [key, v] of Object.entries(value)) check(key, v)
+/** What holds of a field for all layers holds of each pattern too. */
+function checkPattern(name: string, table: Readonly<Record<string, number>>, rule: Rule): void {
+  checkCount(name, Object.keys(table).length)
+  for (const [key, value] of Object.entries(table)) checkRule(`${name} ${key}`, value, rule)
 }
 
 /** What goes with what, as PEFT has it. */
@@ -94,34 +137,20 @@ function checkTogether(c: LoraConfig): void {
   }
 }
 
-/** Fills in defaults and checks the values; throws InputError naming the first bad field. */
-export function loraConfig(partial: Partial<LoraConfig> = {}): LoraConfig {
-  const strange = Object.keys(partial).find((key) => !Object.hasOwn(loraDefaults, key))
-  if (strange !== undefined) refuse('lora', `settings of ${Object.keys(loraDefaults).join(', ')}`, strange)
+/** Fills in defaults and checks the values; throws InputError naming the first bad field, with `where` before its name. */
+export function loraConfig(partial: Partial<LoraConfig> = {}, where = ''): LoraConfig {
   const given = Object.fromEntries(Object.entries(partial).filter(([, v]) => v !== undefined && v !== null))
+  checkRules(given, rulesOf(loraFields), where)
   const c: LoraConfig = { ...loraDefaults, ...given }
-  checkRank('rank', c.r)
-  checkPattern('rankPattern', c.rankPattern, (key, v) => checkRank(`rankPattern ${key}`, v))
-  const checkAlpha = (key: string, v: unknown) => {
-    if (!(typeof v === 'number' && Number.isFinite(v) && v > 0))
-      throw new InputError(`alpha: must be a number above 0, got ${v} for ${key}`)
+  checkPattern(`${where}rankPattern`, c.rankPattern, loraFields.r.value)
+  checkPattern(`${where}alphaPattern`, c.alphaPattern, loraFields.alpha.value)
+  if (c.targetModules.length === 0) {
+    throw new InputError(`${where}targetModules: must name at least one layer, got none`)
   }
-  checkAlpha('alpha', c.alpha)
-  checkPattern('alphaPattern', c.alphaPattern, checkAlpha)
-  if (!(typeof c.dropout === 'number' && c.dropout >= 0 && c.dropout < 1)) refuse('dropout', 'in [0, 1)', c.dropout)
-  if (!['none', 'all', 'lora_only'].includes(c.bias)) refuse('bias', 'none, all or lora_only', c.bias)
-  for (const name of ['useDora', 'doraNormGradient', 'useRslora', 'loraBias'] as const) {
-    if (typeof c[name] !== 'boolean') refuse(name, 'true or false', c[name])
+  for (const name of ['targetModules', 'excludeModules', 'layersPattern', 'modulesToSave'] as const) {
+    checkNames(`${where}${name}`, c[name])
   }
-  if (typeof c.initLoraWeights !== 'boolean' && !namedStarts.includes(c.initLoraWeights)) {
-    refuse('initLoraWeights', `true, false or one of ${namedStarts.join(', ')}`, c.initLoraWeights)
-  }
-  if (c.targetModules.length === 0) throw new InputError('targetModules: must name at least one layer, got none')
-  for (const name of ['targetModules', 'excludeModules', 'layersPattern'] as const) checkNames(name, c[name], true)
-  checkNames('modulesToSave', c.modulesToSave, false)
-  const layers = c.layersToTransform === undefined ? [] : [c.layersToTransform].flat()
-  if (!layers.every((v) => Number.isInteger(v) && v >= 0)) refuse('layersToTransform', 'layer numbers from 0', layers)
-  checkCount('layersToTransform', layers.length)
+  checkCount(`${where}layersToTransform`, [c.layersToTransform ?? []].flat().length)
   checkTogether(c)
   return c
 }

@@ -2,13 +2,11 @@
 import { platform } from '#platform'
 import { InputError } from '../platform/errors.ts'
 import type { Backend } from './backend.ts'
+import { type Device, devices } from './devices.ts'
 import { createReference } from './reference/reference.ts'
 import { createWasm } from './wasm/wasm.ts'
 import { lookForDevice, SOFTWARE } from './webgpu/device.ts'
 import { createWebgpu } from './webgpu/webgpu.ts'
-
-export type Device = 'auto' | 'wasm' | 'webgpu' | 'reference'
-export const devices: readonly Device[] = ['auto', 'wasm', 'webgpu', 'reference']
 
 export interface BackendOptions {
   /** Default 'auto': WebGPU on a GPU, else WASM with threads, else WASM. `caps.notes` says why not a faster one. */

@@ -1,15 +1,16 @@
 // vitune benchmark: how fast a model runs and trains here, on random images.
 import { Command } from 'commander'
-import { type BenchmarkOptions, type BenchmarkResult, benchmark } from '../run/benchmark.ts'
+import { type BenchmarkOptions, type BenchmarkResult, benchmark, benchmarkSettings } from '../run/benchmark.ts'
+import { only } from '../schema/setting.ts'
+import { settings } from '../settings/schema.ts'
+import { loraOf } from '../settings/setting-rules.ts'
+import { defined, type TrainSettings } from '../settings/settings.ts'
 import { downloads } from './downloads.ts'
 import { bytes, count, percent, table } from './format.ts'
-import { addDevice, addOutput, examples, methodOption, numberOption, targetsOption } from './options.ts'
+import { addOutput, addSettings, examples } from './options.ts'
 import { bar, createUi } from './ui.ts'
 
-interface Flags extends Omit<BenchmarkOptions, 'lora'> {
-  rank?: number
-  alpha?: number
-  targets?: string[] | string
+interface Flags extends Omit<BenchmarkOptions, 'lora'>, Pick<TrainSettings, 'rank' | 'alpha' | 'targets'> {
   json?: boolean
   color?: boolean
 }
@@ -19,11 +20,7 @@ async function run(flags: Flags): Promise<void> {
   const ui = createUi({ colour: color ?? true })
   const result = await benchmark({
     ...options,
-    lora: {
-      ...(rank === undefined ? {} : { r: rank }),
-      ...(alpha === undefined ? {} : { alpha }),
-      ...(targets === undefined ? {} : { targetModules: targets }),
-    },
+    lora: loraOf(defined({ rank, alpha, targets })),
     hub: { onProgress: downloads(ui) },
     onProgress: (done, total) => ui.progress(() => `measuring ${bar(done / total)} ${done}/${total}`),
   })
@@ -65,18 +62,10 @@ function describe(r: BenchmarkResult, model: string): string {
 
 /** The verb. */
 export function benchmarkCommand(): Command {
-  const command = new Command('benchmark')
-    .description('measure how fast a model runs and trains here, on random images')
-    .requiredOption('--model <dir|name>', 'a model folder, or a name on the hub')
-    .addOption(methodOption())
-    .addOption(numberOption('--batch <n>', 'images a batch (default: 8)'))
-    .addOption(numberOption('--size <px>', "input side in pixels (default: the model's own)"))
-    .addOption(numberOption('--steps <n>', 'timed runs, of which the median counts (default: 10)'))
-    .addOption(numberOption('--rank <r>', 'rank of LoRA and DoRA (default: 8)'))
-    .addOption(numberOption('--alpha <a>', 'scaling is alpha / rank (default: 8)'))
-    .addOption(targetsOption())
-    .option('--checkpointing', 'recompute in the backward pass: less memory, more time')
-  addDevice(command)
+  const command = new Command('benchmark').description(
+    'measure how fast a model runs and trains here, on random images',
+  )
+  addSettings(command, { ...benchmarkSettings, ...only(settings, 'rank', 'alpha', 'targets') }, ['model'])
   addOutput(command, 'print one JSON object')
   return command
     .addHelpText(

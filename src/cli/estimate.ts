@@ -1,48 +1,57 @@
 // vitune estimate: the memory that training needs, by method, before anything runs.
 import { Command } from 'commander'
 import { type Method, methodOf, methods } from '../adapters/methods.ts'
-import { type BackendOptions, createBackend } from '../backend/create.ts'
+import { createBackend } from '../backend/create.ts'
 import { createPlanner } from '../backend/wasm/planner.ts'
 import { checkEstimate, estimate } from '../run/estimate.ts'
 import { fitsIn, memoryLimit } from '../run/fits.ts'
-import { checkAdapter } from '../settings/setting-rules.ts'
-import { pick } from '../settings/settings.ts'
+import { whole } from '../schema/rules.ts'
+import { only, type Setting } from '../schema/setting.ts'
+import { defaults, settings } from '../settings/schema.ts'
+import { checkAdapter, loraOf } from '../settings/setting-rules.ts'
+import { defined, pick, type TrainSettings } from '../settings/settings.ts'
 import { openModel } from '../use/open-model.ts'
 import { downloads } from './downloads.ts'
 import { bytes, table } from './format.ts'
-import { addDevice, addOutput, choiceOption, examples, numberOption, targetsOption } from './options.ts'
+import { addOutput, addSettings, examples } from './options.ts'
 import { createUi } from './ui.ts'
 
-interface Flags extends BackendOptions {
-  model: string
-  batchSize?: number
+const flags = only(
+  settings,
+  ...(['model', 'batchSize', 'accumulate', 'microBatch', 'optimizer', 'rank', 'targets', 'inputSize'] as const),
+  ...(['device', 'threads'] as const),
+)
+const classes = {
+  value: whole(1, 100_000),
+  default: 10,
+  group: 'Task',
+  flag: '--classes <n>',
+  description: 'classes to tell apart',
+} satisfies Setting<number>
+
+interface Flags extends Pick<TrainSettings, keyof typeof flags> {
   classes?: number
-  inputSize?: number
-  accumulate?: number
-  microBatch?: number
-  optimizer?: 'adamw' | 'sgd'
-  rank?: number
-  targets?: string[] | string
   json?: boolean
   color?: boolean
 }
 
-async function run(flags: Flags): Promise<void> {
-  const ui = createUi({ colour: flags.color ?? true })
-  const { batchSize = 16, classes = 10, rank, targets } = flags
-  const asked = { batchSize, classes, ...pick(flags, 'accumulate', 'microBatch', 'optimizer') }
-  const lora = {
-    ...(rank === undefined ? {} : { r: rank }),
-    ...(targets === undefined ? {} : { targetModules: targets }),
+async function run(given: Flags): Promise<void> {
+  const ui = createUi({ colour: given.color ?? true })
+  const { batchSize = defaults.batchSize, rank, targets } = given
+  const asked = {
+    batchSize,
+    classes: given.classes ?? classes.default,
+    ...pick(given, 'accumulate', 'microBatch', 'optimizer'),
   }
-  checkEstimate({ ...asked, ...pick(flags, 'threads') })
+  const lora = loraOf(defined({ rank, targets }))
+  checkEstimate({ ...asked, ...pick(given, 'threads') })
   checkAdapter('lora', lora)
-  const backend = await createBackend(flags)
+  const backend = await createBackend(given)
   const { name: device, caps } = backend
   await backend.dispose()
   // Weights are not kept: this backend only plans.
-  const { model } = await openModel(createPlanner(), flags.model, {
-    inputSize: flags.inputSize,
+  const { model } = await openModel(createPlanner(), given.model, {
+    inputSize: given.inputSize,
     allowNonFinite: true,
     onProgress: downloads(ui),
   })
@@ -59,7 +68,7 @@ async function run(flags: Flags): Promise<void> {
   }
   const limit = memoryLimit(caps)
   const [height, width] = config.imageSize
-  if (flags.json) {
+  if (given.json) {
     const estimates = found.map(({ largestBuffer, ...rest }) => ({ ...rest, largest_buffer: largestBuffer }))
     return ui.json({ device, limit_bytes: Number.isFinite(limit) ? limit : null, batch_size: batchSize, estimates })
   }
@@ -76,18 +85,10 @@ async function run(flags: Flags): Promise<void> {
 
 /** The verb. */
 export function estimateCommand(): Command {
-  const command = new Command('estimate')
-    .description('say how much memory training needs by each method, and whether it fits, without training')
-    .requiredOption('--model <dir|name>', 'a model folder, or a name on the hub')
-    .addOption(numberOption('--batch-size <n>', 'images a batch (default: 16)'))
-    .addOption(numberOption('--classes <n>', 'classes to tell apart (default: 10)'))
-    .addOption(numberOption('--input-size <px>', "side of the input (default: the model's own)"))
-    .addOption(numberOption('--accumulate <n>', 'batches whose gradients make one step (default: 1)'))
-    .addOption(numberOption('--micro-batch <n>', 'most images computed at a time (default: by device and input size)'))
-    .addOption(choiceOption('--optimizer <name>', 'update rule', ['adamw', 'sgd'], 'adamw'))
-    .addOption(numberOption('--rank <r>', 'rank of LoRA and DoRA (default: 8)'))
-    .addOption(targetsOption())
-  addDevice(command)
+  const command = new Command('estimate').description(
+    'say how much memory training needs by each method, and whether it fits, without training',
+  )
+  addSettings(command, { ...flags, classes }, ['model'])
   addOutput(command, 'print one JSON object')
   return command
     .addHelpText(

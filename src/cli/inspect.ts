@@ -2,10 +2,12 @@
 import { Command } from 'commander'
 import { passedOverText } from '../data/passed-over.ts'
 import type { TaskName } from '../labels/labels.ts'
-import { taskNames, tasks } from '../tasks/registry.ts'
+import { only } from '../schema/setting.ts'
+import { settings } from '../settings/schema.ts'
+import { tasks } from '../tasks/registry.ts'
 import { type Duplicates, type InspectedLabel, type Inspection, inspect } from '../use/inspect.ts'
 import { oneLine, plural, table } from './format.ts'
-import { addOutput, choiceOption, examples } from './options.ts'
+import { addOutput, addSettings, examples } from './options.ts'
 import { bar, createUi } from './ui.ts'
 
 interface Flags {
@@ -127,9 +129,7 @@ export function inspectCommand(): Command {
   const command = new Command('inspect')
     .description('show what is understood of labelled images: task, labels, counts, broken and double images')
     .argument('<data>', 'a folder of images, or a file of labels (CSV, JSON lines, Datumaro), as for vitune train')
-    .optionsGroup('Options:')
-    .addOption(choiceOption('--task <name>', 'what is to be learnt', taskNames, 'what the labels say'))
-    .option('--val <data>', 'labelled images to validate on (default: a val split, else a fifth set aside)')
+  addSettings(command, only(settings, 'task', 'val'))
   addOutput(command, 'print all of it as one JSON object')
   return command
     .addHelpText(

@@ -1,18 +1,21 @@
 // The trained model that a verb works on: --run, or --model with perhaps --adapter.
 import type { Command } from 'commander'
 import type { Backend } from '../backend/backend.ts'
-import { createBackend, type Device } from '../backend/create.ts'
+import { createBackend } from '../backend/create.ts'
+import type { Device } from '../backend/devices.ts'
 import { localFiles } from '../io/local-files.ts'
 import { areGeneric, parseLabels } from '../models/labels.ts'
 import { disposeModule } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
+import { only } from '../schema/setting.ts'
+import { settings } from '../settings/schema.ts'
 import type { Task } from '../tasks/task.ts'
 import { type OpenModel, openModel, openRun } from '../use/open-model.ts'
 import { taskOf } from '../use/predict.ts'
 import { findRun, readRun, runLabels } from '../use/run-file.ts'
 import { downloads } from './downloads.ts'
 import { oneLine } from './format.ts'
-import { allowNonFiniteOption } from './options.ts'
+import { addSettings } from './options.ts'
 import type { Ui } from './ui.ts'
 
 export interface ModelFlags {
@@ -35,13 +38,13 @@ export interface Opened {
 
 /** Adds --run, --model, --adapter and what they may need. */
 export function addModel(command: Command): Command {
-  return command
+  command
     .optionsGroup('Model:')
     .option('--run <dir>', 'a folder that vitune train wrote')
     .option('--model <dir|name>', 'a model folder, or a name on the hub, instead of a run')
     .option('--adapter <dir>', 'an adapter folder (PEFT format) to put on --model')
     .option('--labels <file>', 'names of its classes: one a line, or JSON, where the model has none')
-    .addOption(allowNonFiniteOption())
+  return addSettings(command, only(settings, 'allowNonFinite'))
 }
 
 /** Checks which model is meant. Throws an InputError on too many or too few of the three flags. */

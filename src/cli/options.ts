@@ -1,115 +1,63 @@
 // Flags that several verbs share, and how the text of a flag becomes a value. Each refusal names the flag.
 import { type Command, Option } from 'commander'
-import { methods } from '../adapters/methods.ts'
-import { devices } from '../backend/create.ts'
 import { InputError } from '../platform/errors.ts'
-import { samplers } from '../settings/settings.ts'
-import { taskNames } from '../tasks/registry.ts'
-import { decodings } from '../tasks/task.ts'
+import { saysOf, shapeOf } from '../schema/rules.ts'
+import { groups, namesOf, only, otherwiseOf, type Setting, type Settings } from '../schema/setting.ts'
+import { settings } from '../settings/schema.ts'
 
 /** `--batch-size` of `--batch-size <n>`. */
 const nameOf = (flags: string): string => /--[\w-]+/.exec(flags)?.[0] ?? flags
 
 /** A flag with a number; whether the number makes sense is checked where it is used. */
 export function numberOption(flags: string, description: string): Option {
-  return new Option(flags, description).argParser((text: string) => {
-    const value = Number(text)
-    if (text.trim() === '' || !Number.isFinite(value)) {
-      throw new InputError(`${nameOf(flags)}: must be a number, got ${JSON.stringify(text)}`)
+  return new Option(flags, description).argParser((text: string) => readNumber(flags, text))
+}
+
+function readNumber(flags: string, text: string): number {
+  const value = Number(text)
+  if (text.trim() !== '' && Number.isFinite(value)) return value
+  throw new InputError(`${nameOf(flags)}: must be a number, got ${JSON.stringify(text)}`)
+}
+
+/** How the text of a flag becomes a value of these; whether that makes sense is checked where it is used. */
+function reader(flag: string, { value, read }: Setting): ((text: string) => unknown) | undefined {
+  const { type, options } = shapeOf(value)
+  if (read) return read
+  if (type === 'number') return (text) => readNumber(flag, text)
+  if (type === 'list') return namesOf
+  if (type !== 'choice') return undefined
+  return (text) => {
+    const found = options!.find((one) => String(one) === text)
+    if (found !== undefined) return found
+    throw new InputError(`${nameOf(flag)}: must be ${saysOf(value)}, got ${JSON.stringify(text)}`)
+  }
+}
+
+/** What a setting's flag does, what it takes and what holds without it. */
+function helpOf(setting: Setting): string {
+  const { description, without, value } = setting
+  const { options } = shapeOf(value)
+  const otherwise = otherwiseOf(setting)
+  const words = options ? `: ${options.join(', ')}` : ''
+  return `${without ?? description}${words}${otherwise === undefined ? '' : ` (default: ${otherwise})`}`
+}
+
+/** Adds the flags of these settings, group by group; those named in `needed` must be given. */
+export function addSettings(command: Command, settings: Settings, needed: readonly string[] = []): Command {
+  for (const group of groups) {
+    for (const [name, setting] of Object.entries(settings)) {
+      if (setting.group !== group || setting.flag === undefined) continue
+      const option = new Option(setting.flag, helpOf(setting)).makeOptionMandatory(needed.includes(name))
+      option.attributeName = () => name
+      const read = reader(setting.flag, setting)
+      command.optionsGroup(`${group}:`).addOption(read ? option.argParser(read) : option)
     }
-    return value
-  })
-}
-
-/** A flag with one of a few words. `fallback` says what holds without it. */
-export function choiceOption(flags: string, what: string, choices: readonly string[], fallback: string): Option {
-  const description = `${what}: ${choices.join(', ')} (default: ${fallback})`
-  return new Option(flags, description).argParser((text: string) => {
-    if (choices.includes(text)) return text
-    throw new InputError(`${nameOf(flags)}: must be one of ${choices.join(', ')}, got ${JSON.stringify(text)}`)
-  })
-}
-
-/** A flag with names between commas. */
-export function listOption(flags: string, description: string): Option {
-  return new Option(flags, description).argParser((text: string) => names(text))
-}
-
-const names = (text: string): string[] =>
-  text
-    .split(',')
-    .map((name) => name.trim())
-    .filter((name) => name !== '')
-
-/** What `--threshold` says: a number, or `tune`. */
-function threshold(text: string): number | string {
-  return text.trim() !== '' && Number.isFinite(Number(text)) ? Number(text) : text
-}
-
-/** What `--positive-weights` says: `balanced`, or `cat=2,dog=0.5`; the last `=` counts, labels may hold others. */
-function positiveWeights(text: string): string | Record<string, number> {
-  if (!text.includes('=')) return text
-  const pairs = names(text).map((pair) => /^(.*)=([^=]*)$/.exec(pair) ?? [pair, pair, ''])
-  return Object.fromEntries(
-    pairs.map(([, name, value]) => [name!.trim(), value!.trim() === '' ? Number.NaN : Number(value)]),
-  )
-}
-
-/** Adds the flags about what is learnt. */
-export function addTask(command: Command): Command {
+  }
   return command
-    .optionsGroup('Task:')
-    .addOption(choiceOption('--task <name>', 'what is learnt', taskNames, "what the data's labels say"))
-    .option('--loss <name>', "what training lowers (default: the task's first)")
-    .option('--monitor <metric>', 'metric that chooses the best epoch and ends training early (default: by task)')
-    .addOption(
-      new Option(
-        '--threshold <x|tune>',
-        'score from which a label is there; tune finds one a label on the validation data (default: tune)',
-      ).argParser(threshold),
-    )
-    .addOption(
-      new Option(
-        '--positive-weights <how>',
-        'how much more a label counts where it is there: label=x,... or balanced, negatives / positives (default: 1 each)',
-      ).argParser(positiveWeights),
-    )
-    .addOption(numberOption('--path-consistency <x>', 'weight of the loss that holds a tree together (default: 0)'))
-    .addOption(choiceOption('--decoding <how>', 'labels of the best path, or of each level', decodings, 'path'))
-    .addOption(
-      choiceOption('--sampler <how>', 'images in a new order, or all classes equally often', samplers, 'shuffle'),
-    )
-}
-
-/** What `--targets` says: `all-linear`, a list of names, or (with any other character in it) one regular expression. */
-export function parseTargets(text: string): string[] | string {
-  if (text.trim() === 'all-linear') return 'all-linear'
-  return /^[\w.,\s-]*$/.test(text) ? names(text) : text
-}
-
-export function targetsOption(): Option {
-  const description = 'adapted layers: names (query,value), one regular expression, or all-linear'
-  return new Option('--targets <layers>', `${description} (default: query,value)`).argParser(parseTargets)
-}
-
-export const methodOption = (): Option => choiceOption('--peft <method>', 'fine-tuning method', methods, 'lora')
-
-export function allowNonFiniteOption(): Option {
-  const option = new Option(
-    '--allow-nonfinite',
-    'take weights that are NaN or infinite as they are, instead of refusing them',
-  )
-  option.attributeName = () => 'allowNonFinite'
-  return option
 }
 
 /** Adds --device and --threads. */
-export function addDevice(command: Command): Command {
-  return command
-    .optionsGroup('Machine:')
-    .addOption(choiceOption('--device <name>', 'where to compute', devices, 'auto, the fastest here'))
-    .addOption(numberOption('--threads <n>', 'threads of the wasm device (default: one a processor)'))
-}
+export const addDevice = (command: Command): Command => addSettings(command, only(settings, 'device', 'threads'))
 
 /** Adds --json, --no-color and --help. */
 export function addOutput(command: Command, json: string): Command {

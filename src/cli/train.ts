@@ -2,27 +2,14 @@
 import { Command } from 'commander'
 import { methodOf } from '../adapters/methods.ts'
 import { localFiles } from '../io/local-files.ts'
-import { interpolations } from '../models/vit/config.ts'
 import { InputError } from '../platform/errors.ts'
 import { listed } from '../platform/listed.ts'
 import { terminal } from '../platform/terminal-node.ts'
 import { type DoneEvent, type SkipEvent, type StartEvent, type TrainOptions, train } from '../run/train.ts'
-import { onDeviceLost } from '../settings/settings.ts'
+import { settings } from '../settings/schema.ts'
 import { downloads } from './downloads.ts'
 import { bytes, count, duration, oneLine, percent, plural, quoted, table } from './format.ts'
-import {
-  addDevice,
-  addOutput,
-  addTask,
-  allowNonFiniteOption,
-  choiceOption,
-  examples,
-  listOption,
-  methodOption,
-  numberOption,
-  targetsOption,
-  typed,
-} from './options.ts'
+import { addOutput, addSettings, examples, typed } from './options.ts'
 import { trainProgress } from './train-progress.ts'
 import { createUi, type Ui } from './ui.ts'
 
@@ -147,75 +134,12 @@ async function summary(start: StartEvent, done: DoneEvent, out: string, ui: Ui):
 
 /** The verb. */
 export function trainCommand(): Command {
-  const command = new Command('train')
-    .description('fine-tune a model on a folder of images')
+  const command = new Command('train').description('fine-tune a model on a folder of images')
+  addSettings(command, settings)
+  command
     .optionsGroup('Input and output:')
-    .option(
-      '--data <path>',
-      'images: CLASS/*.jpg, or train/CLASS/*.jpg with val/ and test/ beside it; or a file of labels (CSV, JSON lines, Datumaro)',
-    )
-    .option('--model <dir|name>', 'a model folder in Hugging Face layout, or a name like facebook/dinov2-small')
-    .addOption(methodOption())
-    .option('--out <dir>', 'the folder that keeps the run')
-    .option('--val <path>', 'labelled images to validate on (default: val/ in the data, else a fifth of each class)')
-    .option('--adapter <dir>', 'start from this adapter (PEFT format)')
     .option('--resume', 'continue the run in --out from its last checkpoint')
     .option('--accept-changes', 'resume although images, model or preprocessor changed; run.json keeps what')
-    .option('--strict', 'end at the first broken image with code 2 instead of skipping it')
-  addTask(command)
-    .optionsGroup('Training:')
-    .addOption(numberOption('--epochs <n>', 'times through the data (default: 20)'))
-    .addOption(numberOption('--batch-size <n>', 'images a batch (default: 16)'))
-    .addOption(numberOption('--lr <rate>', 'learning rate (default: 1e-4 for full, else 1e-3)'))
-    .addOption(numberOption('--weight-decay <x>', 'decoupled weight decay (default: 0.05)'))
-    .addOption(choiceOption('--optimizer <name>', 'update rule', ['adamw', 'sgd'], 'adamw'))
-    .addOption(
-      choiceOption('--schedule <name>', 'learning rate over time', ['constant', 'cosine', 'plateau'], 'constant'),
-    )
-    .addOption(numberOption('--warmup <steps>', 'steps in which the rate rises from 0 (default: 0)'))
-    .addOption(
-      numberOption('--clip <norm>', 'largest norm of all gradients together (default: 0, which clips nothing)'),
-    )
-    .addOption(numberOption('--accumulate <n>', 'batches whose gradients make one step (default: 1)'))
-    .addOption(numberOption('--micro-batch <n>', 'most images computed at a time (default: by device and input size)'))
-    .addOption(numberOption('--label-smoothing <x>', 'default: 0'))
-    .addOption(
-      numberOption('--patience <n>', 'end after n epochs that did not raise the monitored metric (default: 0, never)'),
-    )
-    .addOption(numberOption('--seed <n>', 'governs split, order, augmentation, dropout and new weights (default: 0)'))
-    .option('--no-augment', 'no random crops and mirroring')
-    .option('--no-shuffle', 'keep the order: classes by name, files by name within a class')
-    .optionsGroup('LoRA and DoRA:')
-    .addOption(numberOption('--rank <r>', 'default: 8'))
-    .addOption(numberOption('--alpha <a>', 'scaling is alpha / rank (default: 8)'))
-    .addOption(targetsOption())
-    .addOption(numberOption('--lora-dropout <x>', 'dropout before the adapter (default: 0)'))
-    .option('--rslora', 'scaling is alpha / sqrt(rank)')
-    .addOption(choiceOption('--bias <mode>', 'biases that train too', ['none', 'all', 'lora_only'], 'none'))
-    .addOption(listOption('--modules-to-save <names>', 'further modules to train and keep whole'))
-    .addOption(
-      numberOption('--transformers <version>', "whose module names the adapter's files use, 4 or 5 (default: 4)"),
-    )
-    .optionsGroup('Model:')
-    .addOption(
-      numberOption('--input-size <px>', "side of the input; positions are interpolated (default: the model's own)"),
-    )
-    .addOption(choiceOption('--interpolation <name>', 'of positions', interpolations, 'as Hugging Face'))
-    .addOption(allowNonFiniteOption())
-    .addOption(numberOption('--dropout <x>', "default: as in the model's config.json"))
-    .addOption(numberOption('--drop-path <x>', "default: as in the model's config.json"))
-    .option('--checkpointing', 'recompute in the backward pass: less memory, about a third more time')
-    .addOption(numberOption('--patch-keep <x>', 'part of the patches to train on, drawn for each image (default: 1)'))
-  addDevice(command)
-    .addOption(
-      choiceOption(
-        '--on-device-lost <what>',
-        'when the device is lost: restart goes on from the last checkpoint on a new one and gives up after three losses in a row, fallback goes on with wasm after two or where there is no new one, throw ends with code 1',
-        onDeviceLost,
-        'restart',
-      ),
-    )
-    .addOption(numberOption('--save-every <seconds>', 'write a checkpoint within an epoch too (default: 120)'))
   addOutput(command, 'print each event as one line of JSON')
   return command
     .addHelpText(

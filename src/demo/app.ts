@@ -1,5 +1,5 @@
 // What the page knows, in one place: the session, what it keeps, what is chosen. Sections read it and are told of changes.
-import type { Device } from '../backend/create.ts'
+import type { Device } from '../backend/devices.ts'
 import { openSession, type Session } from '../web/session.ts'
 import type { StoredDataset, StoredModel, StoredRun } from '../web/types.ts'
 import { createLeaving, type Leaving } from './leaving.ts'

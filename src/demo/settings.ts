@@ -1,8 +1,9 @@
 // How to train: the method in plain sight, everything else behind "More settings" with defaults that suit the pictures.
 import { type Method, methodOf } from '../adapters/methods.ts'
-import type { Device } from '../backend/create.ts'
+import type { Device } from '../backend/devices.ts'
 import type { TrainSettings } from '../run/train.ts'
-import { defaults, defined } from '../settings/settings.ts'
+import { defaults } from '../settings/schema.ts'
+import { defined } from '../settings/settings.ts'
 import { type App, currentDataset, pictureCount, type State } from './app.ts'
 import { field, h } from './dom.ts'
 

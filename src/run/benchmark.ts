@@ -6,8 +6,11 @@ import { outputSize } from '../data/preprocess.ts'
 import type { ResolveOptions } from '../io/hub.ts'
 import { multiclassLabels } from '../labels/labels.ts'
 import { countParameters, disposeModule } from '../nn/module.ts'
-import { checkRules, flag, func, object, type RulesOf, whole } from '../settings/rules.ts'
-import { checkAdapter, settingRules } from '../settings/setting-rules.ts'
+import { checkRules, func, object, type RulesOf, whole } from '../schema/rules.ts'
+import { defaultsOf, rulesOf, type SettingsOf } from '../schema/setting.ts'
+import { settings } from '../settings/schema.ts'
+import { checkAdapter } from '../settings/setting-rules.ts'
+import { defined } from '../settings/settings.ts'
 import { Rng } from '../tensor/philox.ts'
 import type { Batch, BatchSource } from '../train/batch.ts'
 import { logitsOf } from '../train/evaluate.ts'
@@ -18,13 +21,12 @@ import { plan } from './plan.ts'
 export interface BenchmarkOptions extends BackendOptions {
   /** A model folder or a hub name. */
   model: string
-  /** Default 'lora'. */
   peft?: Method
-  /** Images a batch, default 8. */
+  /** Images a batch. */
   batch?: number
   /** Input side in pixels, default the model's own. */
   size?: number
-  /** Timed runs of each kind, default 10, after two that are not timed. */
+  /** Timed runs of each kind, after two that are not timed. */
   steps?: number
   /** LoRA and DoRA settings. */
   lora?: Partial<LoraConfig>
@@ -68,24 +70,38 @@ function spread(milliseconds: readonly number[]): Spread {
   return { median: at(0.5), p10: at(0.1), p90: at(0.9) }
 }
 
+const { model, peft, batchSize, inputSize, checkpointing, device, threads } = settings
+
+/** What a benchmark may be told, as a run's settings are. */
+export const benchmarkSettings = {
+  model,
+  peft,
+  batch: { ...batchSize, value: whole(1, 4096), default: 8, flag: '--batch <n>' },
+  size: { ...inputSize, flag: '--size <px>', description: 'input side in pixels' },
+  steps: {
+    value: whole(1, 100_000),
+    default: 10,
+    group: 'Training',
+    flag: '--steps <n>',
+    description: 'timed runs, of which the median counts',
+  },
+  checkpointing,
+  device,
+  threads,
+} satisfies Partial<SettingsOf<BenchmarkOptions>>
+
+const defaults = defaultsOf(benchmarkSettings)
 const rules: RulesOf<BenchmarkOptions> = {
-  model: settingRules.model,
-  peft: settingRules.peft,
-  batch: whole(1, 4096),
-  size: settingRules.inputSize,
-  steps: whole(1, 100_000),
+  ...rulesOf(benchmarkSettings),
   lora: object,
-  checkpointing: flag,
   hub: object,
-  device: settingRules.device,
-  threads: settingRules.threads,
   onProgress: func,
 }
 
 /** Measures one model with one method. Throws an InputError on bad options or an unreadable model. */
 export async function benchmark(options: BenchmarkOptions): Promise<BenchmarkResult> {
   checkRules(options, rules)
-  const { peft = 'lora', batch = 8, steps = 10, size, onProgress } = options
+  const { peft, batch, steps, size, checkpointing, onProgress } = { ...defaults, ...defined(options) }
   checkAdapter(peft, options.lora)
   const backend = await createBackend(options)
   let opened: OpenModel | undefined
@@ -95,14 +111,8 @@ export async function benchmark(options: BenchmarkOptions): Promise<BenchmarkRes
     const own = model.config.classes
     const classes = own.length > 1 ? own : Array.from({ length: 10 }, (_, i) => `class ${i}`)
     // The rate is so small that the weights stay where they are, however long this runs.
-    const settings = {
-      peft,
-      lora: options.lora ?? {},
-      epochs: 1,
-      lr: 1e-9,
-      checkpointing: options.checkpointing ?? false,
-    }
-    const planned = plan(settings, { model, labels: multiclassLabels(classes) })
+    const still = { peft, lora: options.lora ?? {}, epochs: 1, lr: 1e-9, checkpointing }
+    const planned = plan(still, { model, labels: multiclassLabels(classes) })
     const { height, width } = outputSize(preprocess)
     const rng = new Rng(0)
     const images = Float32Array.from({ length: batch * 3 * height * width }, () => rng.uniform() * 4 - 2)

@@ -9,8 +9,9 @@ import { type AnyConfig, buildModel } from '../models/registry.ts'
 import { zeros } from '../nn/layers.ts'
 import { disposeModule, trainableParameters } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
-import { checkRules, choice, either, flag, list, object, type RulesOf, whole } from '../settings/rules.ts'
-import { checkAdapter, settingRules } from '../settings/setting-rules.ts'
+import { checkRules, choice, either, flag, list, object, type RulesOf, whole } from '../schema/rules.ts'
+import { defaults, settingRules } from '../settings/schema.ts'
+import { checkAdapter } from '../settings/setting-rules.ts'
 import { pick } from '../settings/settings.ts'
 import { type Batch, type BatchSource, defaultMicroBatch } from '../train/batch.ts'
 import { fit } from '../train/fit.ts'
@@ -19,7 +20,7 @@ import { plan } from './plan.ts'
 
 export interface EstimateOptions
   extends Pick<FitOptions, 'accumulate' | 'microBatch' | 'checkpointing' | 'clip' | 'nesterov'> {
-  /** Part of the patches that is computed in training; default 1. */
+  /** Part of the patches that is computed in training. */
   patchKeep?: number | undefined
   /** The model, at the input size that it will be used at. */
   config: AnyConfig
@@ -27,7 +28,6 @@ export interface EstimateOptions
   classes?: number | readonly string[]
   labels?: LabelSpace
   batchSize: number
-  /** Default 'lora'. */
   method?: Method | undefined
   /** LoRA and DoRA settings. */
   lora?: Partial<LoraConfig> | undefined
@@ -109,7 +109,14 @@ export async function estimate(options: EstimateOptions): Promise<MemoryEstimate
   for (const name of ['config', 'batchSize'] as const) {
     if (options[name] === undefined) throw new InputError(`${name}: must be given, got none`)
   }
-  const { config, batchSize, method = 'lora', optimizer = 'adamw', threads = 1, validates = true } = options
+  const {
+    config,
+    batchSize,
+    method = defaults.peft,
+    optimizer = defaults.optimizer,
+    threads = 1,
+    validates = true,
+  } = options
   const labels = labelsOf(options)
   checkAdapter(method, options.lora)
   // Planning takes the thread for itself: here others have their turn, a stop signal among them.

@@ -2,25 +2,26 @@
 import type { LoraConfig } from '../adapters/lora-config.ts'
 import { type Compared, comparedAs } from '../adapters/methods.ts'
 import type { Backend } from '../backend/backend.ts'
-import type { Device } from '../backend/create.ts'
+import type { Device } from '../backend/devices.ts'
 import type { Dataset } from '../data/dataset.ts'
 import type { TrainTransformOptions } from '../data/transforms.ts'
 import type { ResolveOptions } from '../io/hub.ts'
 import { InputError } from '../platform/errors.ts'
 import type { ExperimentRun } from '../report/experiment-result.ts'
 import {
+  anyText,
   checkRules,
   choice,
   either,
   flag,
   func,
-  number,
   object,
   type RulesOf,
   someOf,
-  string,
-} from '../settings/rules.ts'
-import { checkAdapter, settingRules } from '../settings/setting-rules.ts'
+  within,
+} from '../schema/rules.ts'
+import { defaults, settingRules } from '../settings/schema.ts'
+import { checkAdapter } from '../settings/setting-rules.ts'
 import type { EpochEvent, FitOptions, StepEvent } from '../train/fit-options.ts'
 
 /** A fine-tuning method, or the control: the same architecture with fresh weights, trained whole. */
@@ -36,17 +37,15 @@ export interface ExperimentDataset {
   test: Dataset
 }
 
-/** How a run is trained. */
+/** How a run is trained; without being given, `runDefaults` hold. */
 export interface RunSettings
   extends Pick<FitOptions, 'optimizer' | 'weightDecay' | 'decayVectors' | 'schedule' | 'clip'> {
   labelSmoothing?: number | undefined
-  /** Default 8. */
   epochs?: number
   /** Default: the method's (full's for scratch). */
   lr?: number
-  /** Default 32. */
   batchSize?: number
-  /** Share of the steps with a growing rate, 0 to 1; default 0. */
+  /** Share of the steps with a growing rate, 0 to 1. */
   warmupShare?: number
   /** LoRA and DoRA. */
   lora?: Partial<LoraConfig>
@@ -119,27 +118,30 @@ export interface RunDoneEvent extends RunPosition {
 }
 export type ExperimentEvent = RunStartEvent | RunProgressEvent | RunTestEvent | RunDoneEvent
 
+/** What holds of an experiment's runs without being given, where that is not what holds of any run. */
+export const runDefaults = { ...defaults, epochs: 8, batchSize: 32, schedule: 'cosine', warmupShare: 0 } as const
+
 const s = settingRules
 const runRules: RulesOf<RunSettings> = {
   epochs: s.epochs,
   lr: s.lr,
   batchSize: s.batchSize,
-  warmupShare: number('a share of the steps, from 0 to 1', (share) => share >= 0 && share <= 1),
+  warmupShare: within(0, 1, 'a share of the steps'),
   lora: object,
   augment: object,
   optimizer: either(s.optimizer, func),
   weightDecay: s.weightDecay,
   decayVectors: flag,
   // There are no images to validate on, so there is no plateau.
-  schedule: choice(['constant', 'cosine']),
+  schedule: choice(['constant', runDefaults.schedule]),
   clip: s.clip,
   labelSmoothing: s.labelSmoothing,
 }
 const rules: RulesOf<ExperimentOptions> = {
   ...runRules,
   model: s.model,
-  modelName: string,
-  modelSource: string,
+  modelName: anyText,
+  modelSource: anyText,
   datasets: someOf('a list of data sets'),
   methods: someOf('a list of methods'),
   perMethod: object,
@@ -149,9 +151,9 @@ const rules: RulesOf<ExperimentOptions> = {
   threads: s.threads,
   signal: object,
   hub: object,
-  title: string,
-  remark: string,
-  command: string,
+  title: anyText,
+  remark: anyText,
+  command: anyText,
 }
 const anyMethod = Object.fromEntries(experimentMethods.map((method) => [method, object]))
 

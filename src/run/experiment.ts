@@ -1,6 +1,7 @@
 // Compares fine-tuning methods: every method on every data set with every seed, one after the other on one backend.
 // Each run trains a fixed number of epochs and is tested once, at its end. No files are written and nothing is printed.
 import { platform } from '#platform'
+import { loraDefaults } from '../adapters/lora-config.ts'
 import { comparedAs } from '../adapters/methods.ts'
 import type { Backend } from '../backend/backend.ts'
 import { createBackend } from '../backend/create.ts'
@@ -10,7 +11,7 @@ import { truncatedNormal } from '../nn/layers.ts'
 import { countParameters, disposeModule } from '../nn/module.ts'
 import { version } from '../platform/version.ts'
 import type { ExperimentData, ExperimentResult, ExperimentRun } from '../report/experiment-result.ts'
-import { pick } from '../settings/settings.ts'
+import { defined, pick } from '../settings/settings.ts'
 import { tasks } from '../tasks/registry.ts'
 import { Rng } from '../tensor/philox.ts'
 import type { BatchSource } from '../train/batch.ts'
@@ -28,6 +29,7 @@ import {
   imagesOf,
   type RunPosition,
   type RunSettings,
+  runDefaults,
 } from './experiment-options.ts'
 import { frozenFeatures } from './frozen-features.ts'
 import { plan } from './plan.ts'
@@ -71,8 +73,8 @@ async function* trainOnce(
   const { signal } = options
   const { kind } = comparedAs(method)
   const settings: RunSettings = { ...options, ...options.perMethod?.[method] }
-  const { epochs = 8, batchSize = 32, lora = {}, augment } = settings
-  const { optimizer, schedule = 'cosine' } = settings
+  const { epochs, batchSize, schedule, lora = {}, augment } = { ...runDefaults, ...defined(settings) }
+  const { optimizer } = settings
   const training = imagesOf(dataset, seed)
   const { model, preprocess, parameters } = await startModel(backend, options, method, seed)
   try {
@@ -133,22 +135,15 @@ async function* trainOnce(
 
 /** The settings in words, those that are the same for every run. */
 function inWords(options: ExperimentOptions): string {
-  const {
-    optimizer = 'adamw',
-    weightDecay = 0.05,
-    batchSize = 32,
-    schedule = 'cosine',
-    warmupShare = 0,
-    clip,
-    augment,
-  } = options
+  const { augment } = options
+  const { optimizer, weightDecay, batchSize, schedule, warmupShare, clip } = { ...runDefaults, ...defined(options) }
   const compared = (options.methods ?? experimentMethods).map((method) => comparedAs(method))
   const adapted = compared.filter(({ kind }) => kind.adapter)
-  const { r = 8, alpha = 8, targetModules = ['query', 'value'] } = options.lora ?? {}
+  const { r, alpha, targetModules } = { ...loraDefaults, ...defined(options.lora ?? {}) }
   return [
     `${typeof optimizer === 'function' ? 'an optimizer of its own' : optimizer === 'sgd' ? 'SGD' : 'AdamW'}, weight decay ${weightDecay}, batches of ${batchSize}, ${schedule} learning rate`,
     warmupShare > 0 ? ` with ${Math.round(100 * warmupShare)} % warm-up` : '',
-    clip === undefined ? '' : `, gradient norm at most ${clip}`,
+    clip === 0 ? '' : `, gradient norm at most ${clip}`,
     augment ? `, random crops of ${(augment.area ?? [0.08, 1]).join(' to ')} of the area` : ', no augmentation',
     augment && (augment.flip ?? 0.5) > 0 ? ' and mirror images' : '',
     adapted.length > 0 ? `; adapters of rank ${r}, alpha ${alpha} on ${[targetModules].flat().join(' and ')}` : '',

@@ -3,7 +3,7 @@ import { platform } from '#platform'
 import { methodOf } from '../adapters/methods.ts'
 import type { Caps } from '../backend/backend.ts'
 import { InputError } from '../platform/errors.ts'
-import { defaults } from '../settings/settings.ts'
+import { defaults } from '../settings/schema.ts'
 import { type EstimateOptions, estimate, type MemoryEstimate } from './estimate.ts'
 
 /** On WebGPU a buffer is up to a fifth larger than what it holds. */

@@ -8,6 +8,8 @@ import { localFiles } from '../io/local-files.ts'
 import { labelFacts } from '../labels/facts.ts'
 import type { LabelSpace } from '../labels/labels.ts'
 import { InputError } from '../platform/errors.ts'
+import type { Setting } from '../schema/setting.ts'
+import { settings } from '../settings/schema.ts'
 import type { TrainSettings } from '../settings/settings.ts'
 import type { EpochEvent, StepEvent } from '../train/fit-options.ts'
 import { imagesFile } from '../use/image-list.ts'
@@ -22,19 +24,14 @@ export const runFolder = {
   checkpoint: 'checkpoint.safetensors',
 }
 
+const withAgain = (wanted: Setting['again']) =>
+  (Object.keys(settings) as (keyof TrainSettings)[]).filter((name) => (settings[name] as Setting).again === wanted)
+
 /** What may differ between a run and its continuation. */
-const changeable: readonly (keyof TrainSettings)[] = [
-  'epochs',
-  'device',
-  'threads',
-  'strict',
-  'out',
-  'onDeviceLost',
-  'saveEvery',
-]
+const changeable = withAgain(true)
 
 /** What else may differ where changes are accepted: where things lie. */
-const places: readonly (keyof TrainSettings)[] = ['data', 'val', 'model', 'adapter']
+const places = withAgain('place')
 
 /** The settings of the run in `out`, with those of the given ones that may change; InputError where others differ. */
 export async function settingsToResume(given: TrainSettings, acceptChanges: boolean): Promise<TrainSettings> {

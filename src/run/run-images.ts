@@ -2,7 +2,8 @@
 import { type LabelledData, openData } from '../data/open-data.ts'
 import { localFiles } from '../io/local-files.ts'
 import { ChangedError, InputError } from '../platform/errors.ts'
-import { defaults, type TrainSettings } from '../settings/settings.ts'
+import { defaults } from '../settings/schema.ts'
+import type { TrainSettings } from '../settings/settings.ts'
 import { type Change, compareImages, describeChanges } from '../use/image-changes.ts'
 import {
   divided,

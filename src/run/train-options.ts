@@ -1,8 +1,8 @@
 // What train() is given: the settings of a run, and how it is run this time.
 import type { Backend } from '../backend/backend.ts'
 import type { ResolveOptions } from '../io/hub.ts'
-import { flag, func, object, type RulesOf } from '../settings/rules.ts'
-import { settingRules } from '../settings/setting-rules.ts'
+import { flag, func, object, type RulesOf } from '../schema/rules.ts'
+import { settingRules } from '../settings/schema.ts'
 import type { TrainSettings } from '../settings/settings.ts'
 
 export interface TrainOptions extends TrainSettings {

@@ -4,9 +4,9 @@ import type { Backend } from '../backend/backend.ts'
 import { createBackend } from '../backend/create.ts'
 import { localFiles } from '../io/local-files.ts'
 import { DeviceLostError, InputError, WriteError } from '../platform/errors.ts'
-import { checkRules } from '../settings/rules.ts'
-import { checkSettings } from '../settings/setting-rules.ts'
-import { defaults, defined, inFull, pick, type TrainSettings } from '../settings/settings.ts'
+import { checkRules } from '../schema/rules.ts'
+import { checkSettings, complete } from '../settings/setting-rules.ts'
+import { inFull, pick, type TrainSettings } from '../settings/settings.ts'
 import { readRun, runLabels } from '../use/run-file.ts'
 import { checkpointsAt, checkpointsInMemory } from './checkpoints.ts'
 import type { Run } from './run.ts'
@@ -39,10 +39,7 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, 
   if (acceptChanges && !resume) throw new InputError('acceptChanges: goes with resume, a new run has nothing to accept')
   checkSettings(rest)
   const given = await inFull(rest)
-  const settings: TrainSettings = {
-    ...defaults,
-    ...defined(resume ? await settingsToResume(given, acceptChanges) : given),
-  }
+  const settings: TrainSettings = complete(resume ? await settingsToResume(given, acceptChanges) : given)
   checkSettings(settings, resume ? `${settings.out}/run.json: settings.` : '')
   for (const name of ['data', 'model'] as const) {
     if (typeof settings[name] !== 'string')
@@ -71,7 +68,7 @@ async function* trainAgain(
   settings: TrainSettings,
   hold: RunHold | undefined,
 ): AsyncGenerator<TrainEvent, DoneEvent> {
-  const { out, onDeviceLost = 'restart', threshold } = settings
+  const { out, onDeviceLost, threshold } = settings
   const { resume = false } = options
   const images = yield* openRunImages(settings, resume)
   // A run of an earlier version has none, nor have its checkpoints.

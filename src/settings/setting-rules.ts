@@ -1,133 +1,35 @@
-// What the settings of a run must be: each by itself, and together. Nothing that was given is left out in silence.
-import type { LoraConfig } from '../adapters/lora-config.ts'
+// What the settings of a run must be together, and all that hold where some are given. What each may be is in schema.ts.
+// Nothing that was given is left out in silence.
+import { type LoraConfig, loraFields } from '../adapters/lora-config.ts'
 import { adapterMethods, type Method, methodOf, methods } from '../adapters/methods.ts'
-import { devices } from '../backend/create.ts'
-import { interpolations } from '../models/vit/config.ts'
 import { InputError } from '../platform/errors.ts'
-import { checkTaskOptions, taskNames, tasks } from '../tasks/registry.ts'
-import { decodings, monitorOf } from '../tasks/task.ts'
-import {
-  checkRules,
-  choice,
-  either,
-  flag,
-  list,
-  number,
-  numbers,
-  object,
-  part,
-  type RulesOf,
-  shown,
-  text,
-  textOrList,
-  weights,
-  whole,
-  wholes,
-  word,
-} from './rules.ts'
-import { defaults, defined, onDeviceLost, pick, samplers, type TrainSettings } from './settings.ts'
 
-const names = "names, or one regular expression over a layer's whole name"
+import { checkRules, shown } from '../schema/rules.ts'
+import { rulesOf } from '../schema/setting.ts'
+import { checkTaskOptions, tasks } from '../tasks/registry.ts'
+import { monitorOf, type TaskOptions } from '../tasks/task.ts'
+import { defaults, sameAs, settingRules } from './schema.ts'
+import { defined, pick, type TrainSettings } from './settings.ts'
 
-/** What the fields of PEFT's LoraConfig must be. */
-const loraRules: RulesOf<LoraConfig> = {
-  r: whole(1, 4096),
-  alpha: number('above 0', (v) => v > 0),
-  dropout: part,
-  targetModules: textOrList(names),
-  excludeModules: textOrList(names),
-  useDora: flag,
-  doraNormGradient: flag,
-  useRslora: flag,
-  bias: choice(['none', 'all', 'lora_only']),
-  loraBias: flag,
-  rankPattern: numbers('ranks by pattern'),
-  alphaPattern: numbers('alphas by pattern'),
-  layersToTransform: either(whole(0), wholes('a list of them')),
-  layersPattern: textOrList('names or patterns'),
-  modulesToSave: list('a list of names'),
-  initLoraWeights: either(flag, text('a name')),
-}
+type Short = keyof typeof sameAs
+const shorts = Object.keys(sameAs) as Short[]
 
-/** The most images of a batch, and batches of a step: more than anyone has, so that a slip is told from a wish. */
-export const MOST = 1_000_000
+/** Settings that a task may not know. */
+const taskOptions = [
+  'loss',
+  'labelSmoothing',
+  'threshold',
+  'positiveWeights',
+  'pathConsistency',
+  'decoding',
+] as const satisfies readonly (keyof TaskOptions & keyof TrainSettings)[]
 
-/** What any task has, each once. */
-const ofTasks = (names: (task: (typeof tasks)[keyof typeof tasks]) => readonly string[]) => [
-  ...new Set(Object.values(tasks).flatMap(names)),
-]
-
-/** What each setting must be. */
-export const settingRules: RulesOf<TrainSettings> = {
-  data: text('a folder of images'),
-  model: text('a model folder or name'),
-  peft: choice(methods),
-  out: text('a folder'),
-  val: text('a folder of class folders or a file of labels'),
-  task: choice(taskNames),
-  loss: choice(ofTasks(({ losses }) => losses)),
-  monitor: choice(ofTasks(({ monitors }) => Object.keys(monitors))),
-  threshold: either(
-    number('a number in (0, 1)', (v) => v > 0 && v < 1),
-    word('tune'),
-  ),
-  positiveWeights: either(weights('numbers above 0 by label'), word('balanced')),
-  pathConsistency: number('at least 0', (v) => v >= 0),
-  decoding: choice(decodings),
-  sampler: choice(samplers),
-  epochs: whole(1),
-  batchSize: whole(1, MOST),
-  lr: number('above 0', (v) => v > 0),
-  weightDecay: number('at least 0', (v) => v >= 0),
-  optimizer: choice(['adamw', 'sgd']),
-  schedule: choice(['constant', 'cosine', 'plateau']),
-  warmup: whole(0, Number.MAX_SAFE_INTEGER, 'a whole number of steps'),
-  clip: number('at least 0, where 0 clips nothing', (v) => v >= 0),
-  accumulate: whole(1, MOST),
-  microBatch: whole(1, MOST),
-  labelSmoothing: part,
-  patience: whole(0, Number.MAX_SAFE_INTEGER, 'a whole number of epochs'),
-  checkpointing: flag,
-  patchKeep: number('in (0, 1]', (v) => v > 0 && v <= 1),
-  dropout: part,
-  dropPath: part,
-  seed: whole(0, 2 ** 31 - 1),
-  device: choice(devices),
-  onDeviceLost: choice(onDeviceLost),
-  saveEvery: number('seconds from 0', (v) => v >= 0),
-  threads: whole(1, 64),
-  rank: loraRules.r,
-  alpha: loraRules.alpha,
-  targets: loraRules.targetModules,
-  loraDropout: loraRules.dropout,
-  rslora: loraRules.useRslora,
-  bias: loraRules.bias,
-  modulesToSave: loraRules.modulesToSave,
-  lora: object,
-  transformers: number('4 or 5', (v) => v === 4 || v === 5),
-  adapter: text('an adapter folder'),
-  inputSize: whole(1, 8192, 'a whole number of pixels'),
-  interpolation: choice(interpolations),
-  augment: flag,
-  shuffle: flag,
-  strict: flag,
-  allowNonFinite: flag,
-}
-
-/** Settings that say what a field of `lora` says. */
-const sameAs = {
-  rank: 'r',
-  alpha: 'alpha',
-  targets: 'targetModules',
-  loraDropout: 'dropout',
-  rslora: 'useRslora',
-  bias: 'bias',
-  modulesToSave: 'modulesToSave',
-} as const satisfies Partial<Record<keyof TrainSettings, keyof LoraConfig>>
+/** The adapter that these settings train, where their method trains one. */
+const adapterOf = ({ peft = defaults.peft }: Partial<TrainSettings>) => methodOf(peft).adapter
 
 /** LoRA's and DoRA's settings as one. */
-export function loraOf(s: Pick<Partial<TrainSettings>, keyof typeof sameAs | 'lora'>): Partial<LoraConfig> {
-  const short = Object.entries(sameAs).map(([name, field]) => [field, s[name as keyof typeof sameAs]])
+export function loraOf(s: Pick<Partial<TrainSettings>, Short | 'lora'>): Partial<LoraConfig> {
+  const short = shorts.map((name) => [sameAs[name], s[name]])
   return { ...defined(s.lora ?? {}), ...defined(Object.fromEntries(short)) }
 }
 
@@ -136,35 +38,36 @@ function checkAdapterSettings(s: Partial<TrainSettings>, where: string): void {
   const fail = (text: string): never => {
     throw new InputError(`${where}${text}`)
   }
-  const { peft, lora = {} } = s
+  const { peft = defaults.peft, lora = {} } = s
+  const kind = adapterOf(s)
   const fields = Object.keys(defined(lora)) as (keyof LoraConfig)[]
-  const given: string[] = (Object.keys(sameAs) as (keyof typeof sameAs)[]).filter((name) => s[name] !== undefined)
+  const given: string[] = shorts.filter((name) => s[name] !== undefined)
   if (fields.length > 0) given.push('lora')
   if (given.length > 0 && s.adapter !== undefined) {
     fail(`${given.join(', ')}: cannot be chosen together with adapter, which brings its own`)
   }
   if (s.transformers !== undefined) given.push('transformers')
-  if (given.length > 0 && peft !== undefined && !methodOf(peft).adapter) {
-    fail(`${given.join(', ')}: for peft ${adapterMethods} only, got ${peft}`)
+  if (!kind) {
+    if (given.length > 0) fail(`${given.join(', ')}: for peft ${adapterMethods} only, got ${peft}`)
+    return
   }
-  for (const [name, field] of Object.entries(sameAs) as [keyof typeof sameAs, keyof LoraConfig][]) {
+  for (const name of shorts) {
+    const field = sameAs[name]
     const [short, long] = [s[name], lora[field]]
     if (short === undefined || long === undefined || JSON.stringify(short) === JSON.stringify(long)) continue
     fail(`${name}: must be what lora.${field} is, got ${shown(short)} and ${shown(long)}; give one of them`)
   }
-  const method = peft ?? defaults.peft
   // Which adapter it is (DoRA, say) is the method's to tell.
-  const { adapter } = methodOf(method)
-  for (const field of adapter?.decided ?? []) {
-    const [asked, got] = [adapter!.configure({})[field as keyof LoraConfig], lora[field as keyof LoraConfig]]
+  for (const field of kind.decided ?? []) {
+    const [asked, got] = [kind.configure({})[field as keyof LoraConfig], lora[field as keyof LoraConfig]]
     if (got !== undefined && got !== asked) {
-      fail(`lora.${field}: must agree with peft, got ${got} with peft ${method}; choose peft ${adapterMethods}`)
+      fail(`lora.${field}: must agree with peft, got ${got} with peft ${peft}; choose peft ${adapterMethods}`)
     }
   }
   const isGiven = (field: string) => Boolean(lora[field as keyof LoraConfig])
   for (const other of methods) {
     const field = methodOf(other).adapter?.ownSettings?.find(isGiven)
-    if (field !== undefined && other !== method) fail(`lora.${field}: for peft ${other} only, got peft ${method}`)
+    if (field !== undefined && other !== peft) fail(`lora.${field}: for peft ${other} only, got peft ${peft}`)
   }
 }
 
@@ -172,8 +75,7 @@ function checkAdapterSettings(s: Partial<TrainSettings>, where: string): void {
 function checkTaskSettings(s: Partial<TrainSettings>, where: string): void {
   if (s.task !== undefined) {
     const kind = tasks[s.task]
-    const given = pick(s, 'loss', 'labelSmoothing', 'threshold', 'positiveWeights', 'pathConsistency', 'decoding')
-    checkTaskOptions(kind, given, where)
+    checkTaskOptions(kind, pick(s, ...taskOptions), where)
     monitorOf(kind, s.monitor, where)
   }
   if (s.sampler !== undefined && s.shuffle === false) {
@@ -194,11 +96,30 @@ export function checkAdapter(method: Method, lora: Partial<LoraConfig> = {}): vo
  */
 export function checkSettings(s: Partial<TrainSettings>, where = ''): void {
   checkRules(s, settingRules, where)
-  checkRules(s.lora ?? {}, loraRules, `${where}lora.`)
-  if (s.adapter !== undefined && s.peft !== undefined && !methodOf(s.peft).adapter) {
+  checkRules(s.lora ?? {}, rulesOf(loraFields), `${where}lora.`)
+  if (s.adapter !== undefined && !adapterOf(s)) {
     throw new InputError(`${where}adapter: goes with peft ${adapterMethods}, got ${s.peft}`)
   }
   checkTaskSettings(s, where)
   checkAdapterSettings(s, where)
-  methodOf(s.peft ?? defaults.peft).adapter?.configure(loraOf(s))
+  adapterOf(s)?.configure(loraOf(s))
+}
+
+/** These settings with the defaults of all others, but for what means nothing with these. */
+export function complete<S extends Partial<TrainSettings>>(given: S): S & Partial<TrainSettings> {
+  const s = defined(given) as S
+  const kind = adapterOf(s)
+  const idle = new Set<string>([
+    ...(kind && s.adapter === undefined ? [] : shorts),
+    // Whoever goes on with an adapter learns from its folder which method it is.
+    ...(s.adapter === undefined ? [] : ['peft']),
+    ...shorts.filter((name) => s.lora?.[sameAs[name]] !== undefined),
+    ...(kind ? [] : ['transformers']),
+    ...(s.shuffle === false ? ['sampler'] : []),
+    // What they mean is known with the labels.
+    ...taskOptions.filter((name) => s.task === undefined || !tasks[s.task].options.includes(name)),
+  ])
+  const others = Object.entries(defaults).filter(([name]) => !idle.has(name))
+  const lr = s.adapter === undefined ? { lr: methodOf(s.peft ?? defaults.peft).defaultRate } : {}
+  return { ...Object.fromEntries(others), ...lr, ...s }
 }

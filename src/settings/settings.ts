@@ -1,8 +1,8 @@
-// The settings of a run as plain JSON, and their defaults. Not here: what they must be (setting-rules.ts), where a run is
-// kept (run-folder.ts).
+// The settings of a run as plain JSON, as types. Not here: what they may be and what holds without them (schema.ts), where a
+// run is kept (run-folder.ts).
 import type { LoraConfig } from '../adapters/lora-config.ts'
 import type { Method } from '../adapters/methods.ts'
-import type { Device } from '../backend/create.ts'
+import type { Device } from '../backend/devices.ts'
 import { localFiles } from '../io/local-files.ts'
 import type { TaskName } from '../labels/labels.ts'
 import type { Interpolation } from '../models/vit/config.ts'
@@ -12,53 +12,55 @@ import type { Decoding } from '../tasks/task.ts'
 export const onDeviceLost = ['restart', 'fallback', 'throw'] as const
 export type OnDeviceLost = (typeof onDeviceLost)[number]
 
-/** What `sampler` may be. */
+/** What `sampler`, `optimizer` and `schedule` may be. */
 export const samplers = ['shuffle', 'balanced'] as const
+export const optimizers = ['adamw', 'sgd'] as const
+export const schedules = ['constant', 'cosine', 'plateau'] as const
 
-/** Options as plain JSON: what run.json keeps so that a run can be repeated. */
+/** Options as plain JSON: what run.json keeps so that a run can be repeated. What holds without them is in docs/settings.md. */
 export interface TrainSettings {
   /** A folder of images, class/*.jpg or train|val/class/*.jpg, or a file of labels (docs/data.md). */
   data: string
   /** A folder in Hugging Face layout, or a hub name ('facebook/dinov2-small'). */
   model: string
-  /** Default 'lora'. */
+  /** The fine-tuning method. */
   peft?: Method
   /** Where the run is kept; nothing is written without it. */
   out?: string
-  /** Labelled images to validate on; default: the one inside, or a fifth of each class. */
+  /** Labelled images to validate on, instead of those inside or a part of each class. */
   val?: string
-  /** What is learnt; default: what the labels of the data say. */
+  /** What is learnt, instead of what the labels of the data say. */
   task?: TaskName
-  /** One of the task's losses; default its first. */
+  /** One of the task's losses. */
   loss?: string
-  /** The metric that chooses the best epoch, ends training early and lowers the rate of `plateau`; default by task. */
+  /** The metric that chooses the best epoch, ends training early and lowers the rate of `plateau`. */
   monitor?: string
   /**
-   * From which score on a label is there, in tasks with thresholds: one for all, or `tune` (default), which takes for each
+   * From which score on a label is there, in tasks with thresholds: one for all, or `tune`, which takes for each
    * the one with the best F1 on the validation data.
    */
   threshold?: number | 'tune'
   /** By how much a label's presence counts more than its absence: numbers by label, or `balanced`, negatives / positives of the training labels. */
   positiveWeights?: 'balanced' | Record<string, number>
-  /** Weight of the loss that holds the levels of a tree together; default 0, none. */
+  /** Weight of the loss that holds the levels of a tree together; 0 is none. */
   pathConsistency?: number
-  /** Which labels of a tree are given together: those of the most probable whole (`path`, default), or the most probable of each level. */
+  /** Which labels of a tree are given together: those of the most probable whole (`path`), or the most probable of each level. */
   decoding?: Decoding
-  /** How images are drawn: `shuffle` (default) all in a new order, `balanced` all classes alike; without `shuffle`, in order. */
+  /** How images are drawn: `shuffle` all in a new order, `balanced` all classes alike; without `shuffle`, in order. */
   sampler?: (typeof samplers)[number]
   epochs?: number
   batchSize?: number
-  /** Default by method: full 1e-4, linear, lora and dora 1e-3. */
+  /** Without it, one that suits the method. */
   lr?: number
   weightDecay?: number
-  optimizer?: 'adamw' | 'sgd'
-  schedule?: 'constant' | 'cosine' | 'plateau'
+  optimizer?: (typeof optimizers)[number]
+  schedule?: (typeof schedules)[number]
   /** Steps. */
   warmup?: number
   /** Largest global gradient norm; none and 0 clip nothing. */
   clip?: number
   accumulate?: number
-  /** Most images computed at a time; default by device and input size. */
+  /** Most images computed at a time; without it, by device and input size. */
   microBatch?: number
   labelSmoothing?: number
   patience?: number
@@ -70,11 +72,11 @@ export interface TrainSettings {
   seed?: number
   device?: Device
   /**
-   * What to do when the device is lost: `restart` (default) continues from the last checkpoint on a new device and gives up
+   * What to do when the device is lost: `restart` continues from the last checkpoint on a new device and gives up
    * after three losses in a row, `fallback` continues on wasm after two or where there is no new device, `throw` ends.
    */
   onDeviceLost?: OnDeviceLost
-  /** Seconds after which a checkpoint is written within an epoch; default 120. */
+  /** Seconds after which a checkpoint is written within an epoch. */
   saveEvery?: number
   threads?: number
   /** LoRA and DoRA. */
@@ -87,7 +89,7 @@ export interface TrainSettings {
   modulesToSave?: string[]
   /** Further LoRA and DoRA settings. */
   lora?: Partial<LoraConfig>
-  /** Whose module names the adapter is written with: transformers 4's (default) or 5's. */
+  /** Whose module names the adapter is written with: transformers 4's or 5's. */
   transformers?: 4 | 5
   /** Start from this adapter folder instead of a new adapter. */
   adapter?: string
@@ -96,14 +98,12 @@ export interface TrainSettings {
   /** Input side in pixels. */
   inputSize?: number
   interpolation?: Interpolation
-  /** Random resized crop and mirroring; default true. */
+  /** Random resized crop and mirroring. */
   augment?: boolean
   shuffle?: boolean
   /** End at the first broken image instead of skipping it. */
   strict?: boolean
 }
-
-export const defaults = { peft: 'lora', epochs: 20, batchSize: 16, weightDecay: 0.05, seed: 0, saveEvery: 120 } as const
 
 /** Paths in full, so that run.json means the same from any folder. A model that is no folder here is a name. */
 export async function inFull(settings: TrainSettings): Promise<TrainSettings> {

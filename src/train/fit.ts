@@ -7,6 +7,7 @@ import { decayGroups, isVector, type Optimizer } from '../optim/optimizer.ts'
 import { Plateau, rateFactor } from '../optim/schedules.ts'
 import { sgd } from '../optim/sgd.ts'
 import { InputError, NotFiniteError } from '../platform/errors.ts'
+import { defaults } from '../settings/schema.ts'
 import { lossOf, monitorOf } from '../tasks/task.ts'
 import type { Parameter, Tensor } from '../tensor/tensor.ts'
 import { type Batch, type BatchSource, defaultMicroBatch } from './batch.ts'
@@ -24,9 +25,13 @@ import { Replay } from './replay.ts'
 import { createStepper } from './step.ts'
 
 function makeOptimizer(options: FitOptions, params: [string, Parameter][]): Optimizer {
-  const { optimizer = 'adamw', nesterov = false } = options
+  const { optimizer = defaults.optimizer, nesterov = false } = options
   if (typeof optimizer === 'function') return optimizer(params)
-  const groups = decayGroups(params, options.weightDecay ?? 0.05, options.decayVectors === false ? isVector : undefined)
+  const groups = decayGroups(
+    params,
+    options.weightDecay ?? defaults.weightDecay,
+    options.decayVectors === false ? isVector : undefined,
+  )
   return optimizer === 'sgd' ? sgd(groups, { nesterov }) : adamw(groups)
 }
 
@@ -36,7 +41,7 @@ function makeOptimizer(options: FitOptions, params: [string, Parameter][]): Opti
  */
 export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitResult> {
   checkOptions(options)
-  const { model, task, train, val, epochs, schedule = 'constant', warmup = 0, signal } = options
+  const { model, task, train, val, epochs, schedule = defaults.schedule, warmup = defaults.warmup, signal } = options
   const { patience = 0, resume } = options
   // More batches than an epoch has make one step of it.
   const accumulate = Math.max(1, Math.min(options.accumulate ?? 1, train.batches))

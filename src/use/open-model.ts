@@ -16,9 +16,11 @@ import { type AnyModel, loadModel } from '../models/registry.ts'
 import type { Interpolation } from '../models/vit/config.ts'
 import { disposeModule } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
-import { checkRules, flag, func, type RulesOf, string, text } from '../settings/rules.ts'
-import { settingRules } from '../settings/setting-rules.ts'
+
+import { anyText, checkRules, flag, func, type RulesOf, text } from '../schema/rules.ts'
+import { settingRules } from '../settings/schema.ts'
 import { labelsIn } from '../tasks/label-fields.ts'
+
 import { adapterFingerprint, type Fingerprint, fingerprint, hashed } from './fingerprint.ts'
 import { imagesOf } from './model-images.ts'
 import { otherBase } from './other-base.ts'
@@ -64,7 +66,7 @@ const rules: RulesOf<OpenModelOptions> = {
   hubUrl: text('an address'),
   cacheDir: text('a folder'),
   offline: flag,
-  token: string,
+  token: anyText,
   inputSize: settingRules.inputSize,
   interpolation: settingRules.interpolation,
   commit: text('a commit'),

@@ -5,10 +5,12 @@ import { evalTransform } from '../data/transforms.ts'
 import { multiclassLabels } from '../labels/labels.ts'
 import { InputError } from '../platform/errors.ts'
 import type { ImageSource } from '../platform/platform.ts'
-import { checkRules, flag, func, object, type RulesOf, someOf } from '../settings/rules.ts'
-import { settingRules } from '../settings/setting-rules.ts'
+
+import { checkRules, flag, func, object, type RulesOf, someOf } from '../schema/rules.ts'
+import { settingRules } from '../settings/schema.ts'
 import { createTask, taskNames } from '../tasks/registry.ts'
 import type { Decoding, Prediction, Task } from '../tasks/task.ts'
+
 import { logitsOf } from '../train/evaluate.ts'
 import type { OpenModel } from './open-model.ts'
 

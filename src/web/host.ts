@@ -1,5 +1,6 @@
 // The session's side in the worker: one handler a call, over the files of the browser and the library as it is in Node.
-import { createBackend, type Device, type DeviceReport, listDevices } from '../backend/create.ts'
+import { createBackend, type DeviceReport, listDevices } from '../backend/create.ts'
+import type { Device } from '../backend/devices.ts'
 import { localFiles } from '../io/local-files.ts'
 import { imageNotes, lackingForImages } from '../platform/browser-images.ts'
 import { InputError } from '../platform/errors.ts'
