@@ -7,6 +7,7 @@ import { listed } from '../platform/listed.ts'
 import { terminal } from '../platform/terminal-node.ts'
 import { type DoneEvent, type SkipEvent, type StartEvent, type TrainOptions, train } from '../run/train.ts'
 import { settings } from '../settings/schema.ts'
+import { configText, readConfig } from './config-file.ts'
 import { downloads } from './downloads.ts'
 import { bytes, count, duration, oneLine, percent, plural, quoted, table } from './format.ts'
 import { addOutput, addSettings, examples, typed } from './options.ts'
@@ -14,6 +15,7 @@ import { trainProgress } from './train-progress.ts'
 import { createUi, type Ui } from './ui.ts'
 
 type Runnable = TrainOptions & { out: string }
+type Typed = Partial<TrainOptions> & { config?: string; printConfig?: boolean }
 
 function check(options: Partial<TrainOptions>): asserts options is Runnable {
   if (options.out === undefined) throw new InputError('--out: is needed, the folder that keeps the run')
@@ -50,7 +52,9 @@ function listen(ui: Ui, training: () => boolean): { signal: AbortSignal; code():
 async function run(_: unknown, command: Command): Promise<void> {
   const { json = false, color = true } = command.opts<{ json?: boolean; color?: boolean }>()
   const ui = createUi({ colour: color })
-  const options: Partial<TrainOptions> = typed(command)
+  const { config, printConfig, ...flags } = typed(command) as Typed
+  const options = { ...(config === undefined ? {} : await readConfig(config)), ...flags }
+  if (printConfig) return ui.result(configText(options))
   check(options)
   let start: StartEvent | undefined
   let done: DoneEvent | undefined
@@ -138,6 +142,8 @@ export function trainCommand(): Command {
   addSettings(command, settings)
   command
     .optionsGroup('Input and output:')
+    .option('--config <file>', 'settings by their names, as YAML; flags win (- reads them from the standard input)')
+    .option('--print-config', 'print all settings with their defaults as YAML, for --config, and end')
     .option('--resume', 'continue the run in --out from its last checkpoint')
     .option('--accept-changes', 'resume although images, model or preprocessor changed; run.json keeps what')
   addOutput(command, 'print each event as one line of JSON')
@@ -148,6 +154,8 @@ export function trainCommand(): Command {
         'vitune train --data IMAGES --model facebook/dinov2-small --out RUN',
         'vitune train --data IMAGES --model MODEL --peft dora --rank 16 --epochs 10 --out RUN',
         "vitune train --data IMAGES --model MODEL --targets '.*attention.*' --schedule cosine --warmup 20 --out RUN",
+        'vitune train --data IMAGES --model MODEL --print-config > settings.yaml',
+        'vitune train --config settings.yaml --out RUN',
         'vitune train --resume --out RUN',
         'vitune train --resume --out RUN --epochs 40',
         'vitune train --resume --out RUN --accept-changes',

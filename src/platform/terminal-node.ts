@@ -16,6 +16,8 @@ export interface Terminal {
   readonly colour: { readonly out: boolean; readonly err: boolean }
   /** Width of standard error in characters. */
   columns(): number
+  /** All of standard input; undefined where it has more bytes than `most`. */
+  input(most: number): Promise<Uint8Array | undefined>
   out(text: string): void
   err(text: string): void
   /**
@@ -99,6 +101,16 @@ export const terminal: Terminal = {
   live: process.stderr.isTTY === true && process.env.TERM !== 'dumb',
   colour: { out: coloured(process.stdout), err: coloured(process.stderr) },
   columns: () => process.stderr.columns || 80,
+  async input(most) {
+    const chunks: Buffer[] = []
+    let size = 0
+    for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+      size += chunk.length
+      if (size > most) return undefined
+      chunks.push(chunk)
+    }
+    return Buffer.concat(chunks)
+  },
   out: (text) => write(process.stdout, text),
   err: (text) => write(process.stderr, text),
   onStop(listener) {
