@@ -2,7 +2,9 @@
 import { type Method, methodOf } from '../adapters/methods.ts'
 import type { Device } from '../backend/devices.ts'
 import type { TrainSettings } from '../run/train.ts'
-import { defaults } from '../settings/schema.ts'
+import { shapeOf } from '../schema/rules.ts'
+import type { Setting } from '../schema/setting.ts'
+import { defaults, settings } from '../settings/schema.ts'
 import { defined } from '../settings/settings.ts'
 import { type App, currentDataset, pictureCount, type State } from './app.ts'
 import { field, h } from './dom.ts'
@@ -29,6 +31,24 @@ export function defaultsFor(pictures: number): { epochs: number; batchSize: numb
   return { epochs, batchSize }
 }
 
+type Name = keyof typeof settings
+
+/** What the form calls a setting: `Batch size` for batchSize. */
+function titleOf(name: Name): string {
+  const { title }: Setting = settings[name]
+  const words = name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
+  return title ?? `${words[0]!.toUpperCase()}${words.slice(1)}`
+}
+
+/** Where a setting's number is typed, with its limits, and what holds without it as far as that is one number. */
+function numberOf(name: Name): HTMLInputElement {
+  const { value, default: otherwise }: Setting = settings[name]
+  const { least, most, whole } = shapeOf(value)
+  const limits = { ...(least !== undefined && { min: least }), ...(most !== undefined && { max: most }) }
+  const placeholder = otherwise === undefined ? '' : String(otherwise)
+  return h('input', { type: 'number', inputmode: 'decimal', ...limits, step: whole ? 1 : 'any', placeholder })
+}
+
 /** The form; `onDevice` is called when another device is wanted. */
 export function createSettings(app: App, onDevice: (device: Device) => void): SettingsForm {
   const radios = (Object.entries(hints) as [Method, string][]).map(([value, hint]) => {
@@ -50,15 +70,10 @@ export function createSettings(app: App, onDevice: (device: Device) => void): Se
   })
   const method = () => radios.find(({ input }) => input.checked)?.value ?? defaults.peft
 
-  const number = (min: number, step: number | 'any', extra: Record<string, unknown> = {}) =>
-    h('input', { type: 'number', inputmode: 'decimal', min, step, ...extra })
-  const epochs = number(1, 1)
-  const batch = number(1, 1)
-  const rate = number(0, 'any')
-  const rank = number(1, 1, { placeholder: '8' })
-  const seed = number(0, 1, { placeholder: '0' })
-  const augment = h('input', { type: 'checkbox', checked: true })
-  const rankField = field('Rank', rank, 'Size of the added matrices.')
+  const [epochs, batch, rate] = [numberOf('epochs'), numberOf('batchSize'), numberOf('lr')]
+  const [rank, seed] = [numberOf('rank'), numberOf('seed')]
+  const augment = h('input', { type: 'checkbox', checked: defaults.augment })
+  const rankField = field(titleOf('rank'), rank, 'Size of the added matrices.')
   const device = h(
     'select',
     { onchange: () => onDevice(device.value as Device) },
@@ -75,12 +90,12 @@ export function createSettings(app: App, onDevice: (device: Device) => void): Se
     h(
       'div',
       { class: 'grid' },
-      field('Epochs', epochs, 'Times that every picture is seen.'),
-      field('Batch size', batch, 'Pictures in one step.'),
-      field('Learning rate', rate),
+      field(titleOf('epochs'), epochs, 'Times that every picture is seen.'),
+      field(titleOf('batchSize'), batch, 'Pictures in one step.'),
+      field(titleOf('lr'), rate),
       rankField,
-      field('Seed', seed),
-      field('Device', device),
+      field(titleOf('seed'), seed),
+      field(titleOf('device'), device),
     ),
     h('label', { class: 'check' }, augment, h('span', {}, 'Vary the pictures: random crops and mirror images')),
   )
