@@ -17,6 +17,15 @@ export function demoFiles(root, to) {
     'icon.svg': source('icon.svg'),
     'samples/NOTICE.md': join(root, 'benchmarks/data/NOTICE.md'),
   }
+  for (const name of [
+    'emoji-noto.png',
+    'emoji-fluent.png',
+    'emoji-twemoji.png',
+    'emoji.json',
+    'LICENSE-Apache-2.0.txt',
+  ]) {
+    files[`samples/${name}`] = join(root, 'benchmarks/data', name)
+  }
   for (const name of ['config.json', 'preprocessor_config.json', 'model.safetensors']) {
     files[`models/vit-cifar100/${name}`] = join(root, 'benchmarks/vit-cifar100', name)
   }

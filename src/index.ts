@@ -18,6 +18,7 @@ export { type BackendOptions, createBackend, type DeviceReport, listDevices } fr
 export { type Device, devices } from './backend/devices.ts'
 
 // labels
+export type { Labelling } from './labels/labelling.ts'
 export {
   type ImageLabels,
   type LabelSpace,
@@ -87,6 +88,7 @@ export {
 } from './run/train.ts'
 
 // use
+export { decide, type Thresholds } from './use/decide.ts'
 export { type Explanation, explain } from './use/explain.ts'
 export type { SharedImage } from './use/image-changes.ts'
 export { type ImageList, type RunImage, readImageList } from './use/image-list.ts'
@@ -111,4 +113,11 @@ export { renderTable } from './report/table.ts'
 
 // web
 export { openSession, type Session, type SessionOptions } from './web/session.ts'
-export type { HistoryEntry, StoredDataset, StoredModel, StoredRun } from './web/types.ts'
+export type {
+  HistoryEntry,
+  Opened,
+  StoredDataset,
+  StoredImage,
+  StoredModel,
+  StoredRun,
+} from './web/types.ts'

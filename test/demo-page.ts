@@ -1,10 +1,13 @@
 // The page that trains in a real headless Chromium, for tests: opened, pictures dropped on it, and what it says of a run.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { BrowserContextOptions, Page } from 'playwright-core'
 import sharp from 'sharp'
 import * as assert from 'uvu/assert'
 import { openPage } from './chromium.mjs'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
 
 /** Writes ten small pictures of each of two classes, and a file that is none, below `folder`; the classes' folders. */
 export async function writePhotos(folder: string): Promise<[string, string]> {
@@ -72,3 +75,19 @@ export const steps = (page: Page, least: number) =>
 /** Waits until the run's state starts so. */
 export const until = (page: Page, start: string) =>
   page.waitForFunction((s) => document.querySelector('.run-state')?.textContent?.startsWith(s), start)
+
+/** No rule of WCAG 2.2 A and AA that axe can check is broken. */
+export async function checkAccess(page: Page, when: string): Promise<void> {
+  const there = await page.evaluate(() => 'axe' in globalThis)
+  if (!there) await page.addScriptTag({ path: join(root, 'node_modules/axe-core/axe.min.js') })
+  const found = await page.evaluate(async () => {
+    type Axe = {
+      run(
+        options: unknown,
+      ): Promise<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }>
+    }
+    const { violations } = await (globalThis as unknown as { axe: Axe }).axe.run({ resultTypes: ['violations'] })
+    return violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html} ${node.failureSummary}`))
+  })
+  assert.equal(found, [], when)
+}

@@ -10,7 +10,7 @@ import type { Download, Page } from 'playwright-core'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { openPage } from './chromium.mjs'
-import { drop, inDemo, state, steps, until, writePhotos } from './demo-page.ts'
+import { checkAccess, drop, inDemo, state, steps, until, writePhotos } from './demo-page.ts'
 import { keepDevices, loseDevice } from './gpu-loss.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -52,22 +52,6 @@ function equalLogits(got: Record<string, number>, want: Record<string, number>):
   assert.equal(Object.keys(got).sort(), Object.keys(want).sort())
   for (const [label, logit] of Object.entries(want))
     assert.ok(Math.abs(got[label]! - logit) < 1e-4, `${label}: ${got[label]} and ${logit}`)
-}
-
-/** No rule of WCAG 2.2 A and AA that axe can check is broken. */
-async function checkAccess(page: Page, when: string): Promise<void> {
-  const there = await page.evaluate(() => 'axe' in globalThis)
-  if (!there) await page.addScriptTag({ path: join(root, 'node_modules/axe-core/axe.min.js') })
-  const found = await page.evaluate(async () => {
-    type Axe = {
-      run(
-        options: unknown,
-      ): Promise<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }>
-    }
-    const { violations } = await (globalThis as unknown as { axe: Axe }).axe.run({ resultTypes: ['violations'] })
-    return violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html} ${node.failureSummary}`))
-  })
-  assert.equal(found, [], when)
 }
 
 const wide = { viewport: { width: 1440, height: 1000 }, acceptDownloads: true }

@@ -1,10 +1,15 @@
-// Files that a page was given, by class, under the rules that folders have on a disk: the first-level folder is the class,
-// whatever lies below belongs to it, whole first-level names are splits, content decides what is an image.
+// Files that a page was given, with their labels, under the rules that folders have on a disk: the first-level folder is the class,
+// what lies below belongs to it or is a kind of it, whole first-level names are splits, a table beside images has their labels,
+// content decides what is an image.
+import type { Labelling } from '../labels/labelling.ts'
+import { InputError } from '../platform/errors.ts'
 import { SNIFFED } from '../platform/image-formats.ts'
 import { listed } from '../platform/listed.ts'
 import { type Candidates, candidates, tellRest } from './candidates.ts'
 import { sameText } from './class-folders.ts'
 import { type Collector, collector, type PassedOver } from './passed-over.ts'
+import { kindsOf, namedAsKinds } from './sources/folders.ts'
+import { readTables } from './sources/page-tables.ts'
 import { splitOf } from './split-folders.ts'
 import { isHidden, placeOf } from './walk.ts'
 
@@ -14,15 +19,19 @@ export interface PlacedFile {
   readonly folders: readonly string[]
 }
 
-/** An image of a class as `addImages` takes it; its name has the folders below the class in it. */
+/** An image as `addImages` takes it, with a class, in a tree a path, or with any number of labels; its name has the folders that are no class in it. */
 export interface LabelledFile {
   readonly source: File
-  readonly class: string
+  readonly class?: string
+  readonly labels?: readonly string[]
+  readonly unknown?: readonly string[]
   readonly name: string
 }
 
 /** What files were found to be. */
 export interface LabelledFiles {
+  /** How they are labelled: as was asked for, or as they say themselves. */
+  readonly labelling: Labelling
   readonly images: readonly LabelledFile[]
   /** Images that lie in no folder. */
   readonly loose: readonly File[]
@@ -73,11 +82,61 @@ const headOf = async ({ file }: Placed): Promise<Uint8Array> =>
 export const pictureFiles = (files: readonly File[]): Promise<Candidates<Placed>> =>
   candidates(files.map(placed), headOf)
 
+/** Whether folders in the folders of classes are kinds of them, by their names; as `folderSource` tells. */
+function areKinds(images: readonly Placed[]): boolean {
+  const classes = new Map<string, Placed[]>()
+  for (const image of images) {
+    const [first = ''] = image.folders
+    classes.set(first, [...(classes.get(first) ?? []), image])
+  }
+  const kinds = kindsOf([...classes.values()])
+  return kinds !== undefined && namedAsKinds(kinds)
+}
+
+/** The labels of images from tables beside them. */
+function fromTables(
+  images: readonly Placed[],
+  rows: Awaited<ReturnType<typeof readTables>>,
+  over: Collector,
+  wanted: Labelling | undefined,
+): Pick<LabelledFiles, 'images' | 'labelling'> {
+  const found = rows.flatMap((row) => {
+    const image = row.find(images)
+    if (!image) over.add('images that are not there', row.file)
+    else if (row.toTest) over.add('files to test on', placeOf(image))
+    return image && !row.toTest ? [{ image, row }] : []
+  })
+  const named = new Set(rows.map((row) => row.find(images)))
+  for (const image of images) if (!named.has(image)) over.add('images without labels', placeOf(image))
+  const odd = found.find(({ row }) => row.names.length !== 1 || row.unknown)
+  const isPath = found.some(({ row }) => row.names[0]?.includes('/'))
+  const labelling = wanted ?? (odd ? 'labels' : isPath ? 'tree' : 'classes')
+  if (odd && labelling !== 'labels') {
+    const { at, names } = odd.row
+    throw new InputError(
+      `${at}: an image must have one class, got ${listed([...names]) || 'none'}; use a set with several labels`,
+    )
+  }
+  return {
+    labelling,
+    images: found.map(({ image: { file, name, folders }, row: { names, unknown } }) => ({
+      source: file,
+      ...(labelling === 'labels' ? { labels: names, ...(unknown && { unknown }) } : { class: names[0]! }),
+      name: [...folders.slice(1), name].join('-'),
+    })),
+  }
+}
+
 /**
- * Images among files of a folder picker (`<input webkitdirectory>`), or among placed files, by class. With `label` all of them
- * are of that class.
+ * Images among files of a folder picker (`<input webkitdirectory>`), or among placed files, with their labels. With `label` all of
+ * them have that one, in a tree with the folders below it. `labelling` says how they are to be labelled; without it a table beside
+ * them or their folders tell. Throws an InputError on a table that cannot be read.
  */
-export async function labelledFiles(items: Iterable<File | PlacedFile>, label?: string): Promise<LabelledFiles> {
+export async function labelledFiles(
+  items: Iterable<File | PlacedFile>,
+  label?: string,
+  labelling?: Labelling,
+): Promise<LabelledFiles> {
   const over = collector()
   const notes: string[] = []
   const seen = [...items].map(placed).filter((file) => {
@@ -85,22 +144,36 @@ export async function labelledFiles(items: Iterable<File | PlacedFile>, label?: 
     if (hidden) over.add('hidden entries', placeOf(file))
     return !hidden
   })
-  const files = label === undefined ? withoutSplits(belowRoot(seen), over, notes) : seen
+  const rows = label === undefined ? await readTables(seen) : []
+  const tables = new Set(rows.map(({ table }) => table))
+  const plain = label === undefined && rows.length === 0
+  const files = plain ? withoutSplits(belowRoot(seen), over, notes) : seen.filter((file) => !tables.has(file))
   const found = await candidates(files, headOf)
   tellRest(found, over, placeOf)
+  if (rows.length > 0) {
+    const tabled = fromTables(found.images, rows, over, labelling)
+    return { ...tabled, loose: [], passedOver: over.list(), notes }
+  }
+  const how = labelling ?? (label === undefined && areKinds(found.images) ? 'tree' : 'classes')
+  // One folder of pictures is a place where they lay, several are labels.
+  const one = new Set(found.images.map(({ folders }) => folders[0])).size === 1
   const spelled = new Map<string, Set<string>>()
   const loose: File[] = []
   const images: LabelledFile[] = []
   for (const { file, name, folders } of found.images) {
-    const [first, ...below] = label === undefined ? folders : [label, ...folders]
-    if (first === undefined) loose.push(file)
+    const all = label === undefined ? folders : [label, ...folders]
+    const [first, ...below] = all
+    if (how === 'labels') {
+      const labels = first === undefined || (label === undefined && one) ? [] : [sameText(first)]
+      images.push({ source: file, labels, name: [...below, name].join('-') })
+    } else if (first === undefined) loose.push(file)
     else {
-      const text = sameText(first)
-      spelled.set(text, (spelled.get(text) ?? new Set()).add(first))
-      images.push({ source: file, class: text, name: [...below, name].join('-') })
+      const text = sameText(how === 'tree' ? all.join('/') : first)
+      spelled.set(text, (spelled.get(text) ?? new Set()).add(how === 'tree' ? all.join('/') : first))
+      images.push({ source: file, class: text, name: how === 'tree' ? name : [...below, name].join('-') })
     }
   }
   const joined = [...spelled].filter(([, names]) => names.size > 1).map(([text]) => text)
   if (joined.length > 0) notes.push(`folders called ${listed(joined)}, spelled in other bytes, are one class`)
-  return { images, loose, passedOver: over.list(), notes }
+  return { labelling: how, images, loose, passedOver: over.list(), notes }
 }

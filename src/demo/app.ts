@@ -1,5 +1,6 @@
 // What the page knows, in one place: the session, what it keeps, what is chosen. Sections read it and are told of changes.
 import type { Device } from '../backend/devices.ts'
+import { type Labelling, taskOfLabelling } from '../labels/labelling.ts'
 import { openSession, type Session } from '../web/session.ts'
 import type { StoredDataset, StoredModel, StoredRun } from '../web/types.ts'
 import { createLeaving, type Leaving } from './leaving.ts'
@@ -12,6 +13,8 @@ export interface State {
   readonly runs: readonly StoredRun[]
   /** The set of pictures that is shown and trained on; it need not be stored yet. */
   readonly dataset: string
+  /** How its pictures are to be labelled, where that was chosen while it had none. */
+  readonly labelling: Labelling | undefined
   /** The run that the page trains, or none. */
   readonly training: string | undefined
 }
@@ -35,7 +38,14 @@ export const ownPictures = 'My pictures'
 export async function createApp(): Promise<App> {
   const session = await openSession()
   const listeners: ((state: State) => void)[] = []
-  let state: State = { datasets: [], models: [], runs: [], dataset: ownPictures, training: undefined }
+  let state: State = {
+    datasets: [],
+    models: [],
+    runs: [],
+    dataset: ownPictures,
+    labelling: undefined,
+    training: undefined,
+  }
   const stored = async () => {
     const [datasets, models, runs] = await Promise.all([session.datasets(), session.models(), session.runs()])
     return { datasets, models, runs }
@@ -47,7 +57,8 @@ export async function createApp(): Promise<App> {
       return state
     },
     set(changes) {
-      state = { ...state, ...changes }
+      const other = changes.dataset !== undefined && changes.dataset !== state.dataset
+      state = { ...state, ...(other ? { labelling: undefined } : {}), ...changes }
       if (changes.dataset !== undefined) remember(chosen, changes.dataset)
       for (const listener of listeners) listener(state)
     },
@@ -70,9 +81,8 @@ export async function createApp(): Promise<App> {
 }
 
 /** The chosen set of pictures as it is stored, or an empty one. */
-export function currentDataset({ datasets, dataset }: State): StoredDataset {
-  return datasets.find(({ name }) => name === dataset) ?? { name: dataset, classes: [], bytes: 0 }
+export function currentDataset({ datasets, dataset, labelling = 'classes' }: State): StoredDataset {
+  const stored = datasets.find(({ name }) => name === dataset)
+  const task = taskOfLabelling[labelling]
+  return stored ?? { name: dataset, labelling, task, classes: [], images: 0, bytes: 0 }
 }
-
-/** Pictures of a set. */
-export const pictureCount = (dataset: StoredDataset): number => dataset.classes.reduce((sum, c) => sum + c.images, 0)

@@ -22,6 +22,8 @@ export interface ChartOptions {
 
 export interface Chart {
   readonly element: HTMLElement
+  /** Names a series; one without a name has no legend. */
+  name(series: number, label: string | undefined): void
   /** Values by series at a step; undefined where a series has none. Later steps are forgotten: they come again. Drawn soon. */
   add(step: number, values: readonly (number | undefined)[]): void
   clear(): void
@@ -43,12 +45,13 @@ export function createChart({ title, series, height, show, range }: ChartOptions
   const canvas = h('div', { class: 'plot', role: 'img', 'aria-labelledby': id, style: `height: ${height}px` })
   const at = h('span', { class: 'plot-at' })
   const values = series.map(() => h('output', { 'aria-live': 'off' }))
+  const names = series.map(({ label }) => h('span', {}, `${label} `))
   const legend = series.map(({ label, colour, kind }, i) =>
     h(
       'span',
-      { class: 'legend', hidden: kind === 'faint' },
+      { class: 'legend', hidden: kind === 'faint' || label === '' },
       series.length > 1 && h('i', { class: kind, style: `--colour: var(${colour})` }),
-      series.length > 1 && `${label} `,
+      series.length > 1 && names[i],
       values[i],
     ),
   )
@@ -135,6 +138,10 @@ export function createChart({ title, series, height, show, range }: ChartOptions
 
   return {
     element,
+    name(i, label) {
+      setText(names[i]!, `${label ?? ''} `)
+      legend[i]!.hidden = label === undefined
+    },
     add(step, values) {
       const [steps] = data
       const kept = steps.findLastIndex((at) => at <= step) + 1

@@ -3,6 +3,7 @@ import { type App, currentDataset, type State } from './app.ts'
 import { button, fill, h, setText } from './dom.ts'
 import { acceptDrops, type PlacedFile } from './drop.ts'
 import { plural } from './format.ts'
+import { drawThumb } from './thumbs.ts'
 
 /** Pictures shown of a class. */
 const SHOWN = 5
@@ -79,30 +80,21 @@ export function createClassList({ app, onError, pick, drop, record }: ClassListO
     if (row.shown === key) return
     row.shown = key
     const files = images === 0 ? [] : await app.session.images(dataset, label, SHOWN)
-    const drawn = await Promise.all(
-      files.map(async (file) => {
-        const bitmap = await createImageBitmap(file).catch(() => undefined)
-        const canvas = h('canvas', { width: 80, height: 80 })
-        if (!bitmap) return canvas
-        const side = Math.min(bitmap.width, bitmap.height)
-        const context = canvas.getContext('2d')!
-        context.imageSmoothingQuality = 'high'
-        const [x, y] = [(bitmap.width - side) / 2, (bitmap.height - side) / 2]
-        context.drawImage(bitmap, x, y, side, side, 0, 0, 80, 80)
-        bitmap.close()
-        return canvas
-      }),
-    )
+    const drawn = await Promise.all(files.map((file) => drawThumb(file)))
     if (row.shown === key) fill(row.thumbs, ...drawn)
   }
 
   function render(state: State): void {
     if (dataset !== state.dataset) rows.clear()
     dataset = state.dataset
-    const stored = new Map(currentDataset(state).classes.map(({ name, images }) => [name, images]))
-    const labels = [...new Set([...stored.keys(), ...draftsOf(dataset)])].sort((a, b) =>
-      a.localeCompare(b, 'en', { numeric: true }),
-    )
+    const set = currentDataset(state)
+    const stored = new Map(set.classes.map(({ name, images }) => [name, images]))
+    const labels =
+      set.labelling !== 'classes'
+        ? []
+        : [...new Set([...stored.keys(), ...draftsOf(dataset)])].sort((a, b) =>
+            a.localeCompare(b, 'en', { numeric: true }),
+          )
     for (const label of rows.keys()) if (!labels.includes(label)) rows.delete(label)
     const shown = labels.map((label) => {
       const row = rows.get(label) ?? makeRow(label)
@@ -116,7 +108,7 @@ export function createClassList({ app, onError, pick, drop, record }: ClassListO
     if (shown.length !== element.children.length || shown.some((row, i) => row !== element.children[i])) {
       fill(element, ...shown)
     }
-    element.hidden = shown.length === 0
+    element.hidden = set.labelling !== 'classes' || shown.length === 0
   }
 
   return {

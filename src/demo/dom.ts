@@ -30,6 +30,7 @@ const paths = {
   play: 'M8 5l11 7-11 7z',
   stop: 'M7 7h10v10H7z',
   pictures: 'M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4M15.5 9.5h.01',
+  down: 'M7 10l5 5 5-5',
   chip: 'M7 7h10v10H7zM10 7V4M14 7V4M10 20v-3M14 20v-3M7 10H4M7 14H4M20 10h-3M20 14h-3',
 } as const
 export type IconName = keyof typeof paths

@@ -1,4 +1,5 @@
 // Which model to start from: the one that comes with the page, one kept from before, one by address, one in a folder.
+import type { Method } from '../adapters/methods.ts'
 import type { StoredModel } from '../web/types.ts'
 import type { App, State } from './app.ts'
 import { button, field, fill, h, setText } from './dom.ts'
@@ -12,6 +13,8 @@ interface Known {
   readonly title: string
   readonly source: string
   readonly hint: string
+  /** Learning rates that suit it better than those of the methods. */
+  readonly rates?: Partial<Record<Method, number>>
 }
 
 const hub = (repository: string) => `https://huggingface.co/${repository}/resolve/main/`
@@ -22,6 +25,8 @@ const known: readonly Known[] = [
     title: 'Small ViT, comes with this page',
     source: 'models/vit-cifar100/',
     hint: '1.2 million weights, looks at 32 x 32 pixels. Quick, good for a first try.',
+    // As `npm start` found them on sets such as the samples.
+    rates: { linear: 1e-2, lora: 5e-3, dora: 5e-3, full: 5e-4 },
   },
   {
     name: 'dinov2-small',
@@ -51,6 +56,8 @@ export interface ModelChoice {
   readonly element: HTMLElement
   /** Stores the chosen model where it is not yet, with a bar; resolves to its name. Rejects with one sentence. */
   ready(): Promise<string>
+  /** The learning rate that suits the chosen model; undefined where that is the method's. */
+  rate(method: Method): number | undefined
   setDisabled(disabled: boolean): void
 }
 
@@ -77,11 +84,20 @@ export function nameOfAddress(address: string): string {
 }
 
 /** The choice of a model. */
-export function createModelChoice(app: App, onError: (problem: unknown) => void): ModelChoice {
+export function createModelChoice(
+  app: App,
+  { onError, onChoice }: { onError(problem: unknown): void; onChoice(): void },
+): ModelChoice {
   let stop: AbortController | undefined
   const bar = createBar(() => stop?.abort())
   const hint = h('p', { class: 'hint', id: 'model-hint' })
-  const select = h('select', { 'aria-describedby': hint.id, onchange: () => show() })
+  const select = h('select', {
+    'aria-describedby': hint.id,
+    onchange: () => {
+      show()
+      onChoice()
+    },
+  })
   const address = h('input', {
     type: 'url',
     placeholder: hub('facebook/dinov2-base'),
@@ -188,6 +204,7 @@ export function createModelChoice(app: App, onError: (problem: unknown) => void)
         bar.hide()
       }
     },
+    rate: (method) => known.find(({ name }) => name === select.value)?.rates?.[method],
     setDisabled(disabled) {
       for (const control of [select, address, folderButton]) control.disabled = disabled
     },

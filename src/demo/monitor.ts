@@ -1,20 +1,31 @@
 // What a run does, live: a bar with the time left, numbers, three charts. It is fed the session's events.
 
 import { methodOf } from '../adapters/methods.ts'
+import type { TaskName } from '../labels/labels.ts'
 import type { DoneEvent, RestartEvent, StartEvent, TrainEvent } from '../run/train.ts'
 import type { EpochEvent, StepEvent } from '../train/fit-options.ts'
 import type { HistoryEntry } from '../web/types.ts'
 import { createChart } from './charts.ts'
 import { announce, h, newId, setText } from './dom.ts'
 import { bytes, duration, percent, plural, short } from './format.ts'
+import { metricTitle, metricValue, perPicture } from './metrics.ts'
+
+/** A run that is shown. */
+export interface Followed {
+  /** Its name here. */
+  readonly title: string
+  readonly loss: string | undefined
+  readonly batchSize: number
+  /** Of a run that goes on: its task, and what chooses its best epoch. */
+  readonly task?: TaskName
+  readonly monitor?: string
+}
 
 export interface Monitor {
   readonly element: HTMLElement
-  /** Forgets the last run; `title` names the next one. */
-  clear(title: string): void
+  /** Forgets the last run and shows another, with what it measured before it is continued. */
+  begin(run: Followed, past: readonly HistoryEntry[]): void
   event(event: TrainEvent): void
-  /** Draws what a run measured before it is continued. */
-  past(entries: readonly HistoryEntry[]): void
   /** What the run's state is now, when no event says it. */
   say(text: string): void
 }
@@ -22,9 +33,25 @@ export interface Monitor {
 /** How fast old values are forgotten, a step. */
 const SMOOTH = 0.9
 
-function stat(label: string): { element: HTMLElement; set(text: string): void } {
+interface Stat {
+  readonly element: HTMLElement
+  set(text: string): void
+  /** What it is of; without a name it is not shown. */
+  name(label: string | undefined): void
+}
+
+function stat(label?: string): Stat {
+  const term = h('dt', {}, label)
   const value = h('dd', {}, '–')
-  return { element: h('div', { class: 'stat' }, h('dt', {}, label), value), set: (text) => setText(value, text) }
+  const element = h('div', { class: 'stat', hidden: label === undefined }, term, value)
+  return {
+    element,
+    set: (text) => setText(value, text),
+    name(label) {
+      setText(term, label ?? '')
+      element.hidden = label === undefined
+    },
+  }
 }
 
 const where = ({ device, threads }: StartEvent | RestartEvent): string =>
@@ -38,6 +65,7 @@ export function createMonitor(): Monitor {
   const left = h('p', { class: 'quiet' })
   const stats = {
     accuracy: stat('Accuracy'),
+    chosen: stat(),
     loss: stat('Loss'),
     speed: stat('Images/s'),
     memory: stat('Memory'),
@@ -62,6 +90,7 @@ export function createMonitor(): Monitor {
     series: [
       { label: 'training', colour: training, kind: 'line' },
       { label: 'validation', colour: '--second', kind: 'dots' },
+      { label: '', colour: '--third', kind: 'dots' },
     ],
   })
   const speed = createChart({
@@ -71,7 +100,10 @@ export function createMonitor(): Monitor {
     series: [{ label: 'images a second', colour: '--soft', kind: 'line' }],
   })
 
+  let followed: Followed = { title: '', loss: undefined, batchSize: 1 }
   let start: StartEvent | undefined
+  /** What chooses the best epoch, where that is neither accuracy nor loss, which are shown anyway. */
+  let chosen: string | undefined
   let restarts = 0
   let last: StepEvent | undefined
   let epochs: EpochEvent[] = []
@@ -95,6 +127,8 @@ export function createMonitor(): Monitor {
     stats.loss.set(short(smooth))
     const val = epochs.at(-1)?.accuracy
     stats.accuracy.set(percent(val ?? last.accuracy))
+    const value = chosen === undefined ? undefined : epochs.at(-1)?.metrics?.[chosen]
+    if (value !== undefined) stats.chosen.set(metricValue(chosen!, value))
     stats.speed.set(short(last.count / last.seconds))
     stats.memory.set(bytes(last.peakBytes))
   }
@@ -108,7 +142,7 @@ export function createMonitor(): Monitor {
     if (before > 0) pace = [...pace.slice(-30), time - before]
     before = time
     last = event
-    smoothed(event.step, event.loss)
+    smoothed(event.step, event.loss * perPicture(start?.task ?? 'multiclass', followed.loss, event.count))
     accuracy.add(event.step, [event.accuracy])
     speed.add(event.step, [event.count / event.seconds])
     due ??= setTimeout(showStep, 100)
@@ -117,8 +151,10 @@ export function createMonitor(): Monitor {
     epochs.push(event)
     before = 0
     loss.add(event.step, [undefined, undefined, event.loss])
-    accuracy.add(event.step, [undefined, event.accuracy])
+    const value = chosen === undefined ? undefined : event.metrics?.[chosen]
+    accuracy.add(event.step, [undefined, event.accuracy, value])
     const words = [`loss ${short(event.trainLoss)}`]
+    if (value !== undefined) words.push(`${metricTitle(chosen!)} ${metricValue(chosen!, value)}`)
     if (event.accuracy !== undefined) words.push(`accuracy ${percent(event.accuracy)} on pictures set aside`)
     announce(`Epoch ${event.epoch} of ${event.epochs}: ${words.join(', ')}`)
     loss.describe(`Loss: from ${short(first)} at the first step to ${short(smooth)} at step ${event.step}`)
@@ -126,8 +162,16 @@ export function createMonitor(): Monitor {
     accuracy.describe(`Accuracy after each epoch: ${list.join(', ') || percent(event.trainAccuracy)}`)
     speed.describe(`Images a second: ${last ? short(last.count / last.seconds) : 'unknown'}`)
   }
+  /** Shows one metric more, where that is what chooses the best epoch. */
+  function choose(monitor: string): void {
+    chosen = monitor === 'accuracy' || monitor === 'loss' ? undefined : monitor
+    const title = chosen && metricTitle(chosen)
+    stats.chosen.name(title)
+    accuracy.name(2, title?.toLowerCase())
+  }
   function onStart(event: StartEvent): void {
     start = event
+    choose(event.monitor)
     const data = `${plural(event.train, 'picture')} to train on, ${event.val} set aside to check`
     const part = `${event.trainable.toLocaleString('en')} of ${event.total.toLocaleString('en')} weights`
     setText(state, `${methodOf(event.method).title} trains ${part}`)
@@ -153,8 +197,14 @@ export function createMonitor(): Monitor {
   function onDone(event: DoneEvent): void {
     setText(left, '')
     stats.memory.set(bytes(event.peakBytes))
+    const { monitor, metrics = {}, accuracy } = event
+    const value = metrics[monitor]
     const reached =
-      event.accuracy === undefined ? '' : `: ${percent(event.accuracy)} of the pictures set aside are right`
+      chosen !== undefined && value !== undefined
+        ? `: ${metricTitle(chosen)} ${metricValue(chosen, value)} on the pictures set aside`
+        : accuracy === undefined
+          ? ''
+          : `: ${percent(accuracy)} of the pictures set aside are right`
     const text =
       event.ended === 'signal'
         ? `Stopped at step ${event.step}. It can go on from here.`
@@ -177,7 +227,8 @@ export function createMonitor(): Monitor {
   )
   return {
     element,
-    clear(title) {
+    begin(run, past) {
+      followed = run
       element.classList.remove('waiting')
       start = undefined
       restarts = 0
@@ -187,12 +238,20 @@ export function createMonitor(): Monitor {
       pace = []
       before = 0
       bar.value = 0
-      setText(name, title)
+      choose(run.monitor ?? 'accuracy')
+      setText(name, run.title)
       setText(state, 'Getting ready')
       setText(left, '')
       setText(device, '')
       for (const s of Object.values(stats)) s.set('–')
       for (const chart of [loss, accuracy, speed]) chart.clear()
+      const scale = perPicture(run.task ?? 'multiclass', run.loss, run.batchSize)
+      for (const { step, loss: value, valLoss, valAccuracy, metrics } of past) {
+        if (value === undefined) {
+          loss.add(step, [undefined, undefined, valLoss])
+          accuracy.add(step, [undefined, valAccuracy, chosen === undefined ? undefined : metrics?.[chosen]])
+        } else smoothed(step, value * scale)
+      }
     },
     event(event) {
       if (event.kind === 'check') setText(state, `Comparing pictures, ${event.done} of ${event.total}`)
@@ -203,14 +262,6 @@ export function createMonitor(): Monitor {
       else if (event.kind === 'done') {
         showStep()
         onDone(event)
-      }
-    },
-    past(entries) {
-      for (const { step, loss: value, valLoss, valAccuracy } of entries) {
-        if (value === undefined) {
-          loss.add(step, [undefined, undefined, valLoss])
-          accuracy.add(step, [undefined, valAccuracy])
-        } else smoothed(step, value)
       }
     },
     say(text) {

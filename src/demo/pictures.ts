@@ -1,22 +1,34 @@
 // Section 1: pictures by class, from folders, loose files, the camera or the samples that come with the page.
 import { labelledFiles } from '../data/labelled-files.ts'
 import { passedOverText } from '../data/passed-over.ts'
+import type { Labelling } from '../labels/labelling.ts'
 import { listed } from '../platform/listed.ts'
-import { type App, currentDataset, ownPictures, pictureCount, type State } from './app.ts'
+import { type App, currentDataset, ownPictures, type State } from './app.ts'
 import { createClassList } from './class-list.ts'
+import { createClassTree } from './class-tree.ts'
 import { announce, button, createNote, field, fill, h, icon, setText } from './dom.ts'
 import { acceptDrops, type PlacedFile, pickFiles } from './drop.ts'
 import { bytes, plural } from './format.ts'
+import { createLabelBoard } from './label-board.ts'
+import { createLabellingChoice, labellingWords } from './labellings.ts'
 import { createBar } from './progress.ts'
 import { createRecorder } from './recorder.ts'
-import { type Sample, samples, trainingPictures } from './samples.ts'
+import { type Sample, samples } from './samples.ts'
 
 /** A picture on its way into the storage. */
 export interface NewPicture {
   source: Blob | ImageBitmap
-  class: string
+  class?: string
+  labels?: readonly string[]
+  unknown?: readonly string[]
   name?: string
 }
+
+/** What shows one class as pictures that may have several. */
+const fitting = (pictures: readonly NewPicture[], labelling: Labelling): readonly NewPicture[] =>
+  labelling !== 'labels'
+    ? pictures
+    : pictures.map(({ class: label, labels = label === undefined ? [] : [label], ...rest }) => ({ ...rest, labels }))
 
 const pictureTypes = 'image/*,.jfif,.bmp,.avif,.tif,.tiff'
 const another = '+'
@@ -39,7 +51,7 @@ export function createPictures(app: App): HTMLElement {
     const broken: string[] = []
     try {
       bar.show(`Adding ${plural(pictures.length, 'picture')}`, 0)
-      await app.session.addImages(dataset, pictures, {
+      await app.session.addImages(dataset, fitting(pictures, currentDataset(app.state).labelling), {
         onProgress: (done, total) => bar.show(`Adding ${plural(total, 'picture')}: ${done} done`, done / total),
         signal: stop.signal,
         onBroken: (file, reason) => broken.push(`${file} (${reason})`),
@@ -59,13 +71,17 @@ export function createPictures(app: App): HTMLElement {
 
   async function take(files: readonly PlacedFile[], label?: string): Promise<void> {
     if (files.length === 0) return
-    const { images, loose, passedOver, notes } = await labelledFiles(files, label)
+    const { labelling: own, images: already } = currentDataset(app.state)
+    const found = await labelledFiles(files, label, already > 0 ? own : app.state.labelling)
+    const { images, loose, passedOver, notes, labelling } = found
+    if (already === 0 && images.length > 0) app.set({ labelling })
     const said = [...notes, ...passedOver.map(passedOverText)].map((line) => line[0]!.toUpperCase() + line.slice(1))
     if (images.length + loose.length === 0) return note.show([`No pictures that can be read`, ...said].join('. '))
     if (images.length > 0) await add(images, undefined, said)
     else if (said.length > 0) note.show(said.join('. '))
     if (loose.length > 0) askClass(loose)
   }
+  const takeOrTell = (files: readonly PlacedFile[], label?: string) => take(files, label).catch(note.show)
 
   // Loose pictures belong to no folder: which class do they show?
   const looseName = h('input', { type: 'text', autocomplete: 'off', maxlength: 100, required: true })
@@ -102,20 +118,24 @@ export function createPictures(app: App): HTMLElement {
   }
 
   const recorder = createRecorder({ add, onError: note.show })
-  const list = createClassList({
+  const acts = {
     app,
     onError: note.show,
-    pick: async (label) => take(await pickFiles({ accept: pictureTypes }), label),
-    drop: (files, label) => void take(files, label),
-    record: (label) => void recorder.open(label),
-  })
+    pick: async (label: string) => takeOrTell(await pickFiles({ accept: pictureTypes }), label),
+    drop: (files: PlacedFile[], label: string) => void takeOrTell(files, label),
+    record: (label: string) => void recorder.open(label),
+  }
+  const list = createClassList(acts)
+  const tree = createClassTree(acts)
+  const board = createLabelBoard(app, note.show)
+  const kind = createLabellingChoice(app)
 
   async function useSample(sample: Sample): Promise<void> {
     if (app.state.datasets.some(({ name }) => name === sample.name)) return app.set({ dataset: sample.name })
     note.clear()
     try {
       bar.show('Reading the sample pictures')
-      const pictures = await trainingPictures(sample)
+      const pictures = await sample.cut('train')
       app.set({ dataset: sample.name })
       await add(pictures, sample.name)
     } catch (error) {
@@ -126,20 +146,21 @@ export function createPictures(app: App): HTMLElement {
   }
 
   const big = h('span', { class: 'drop-title' })
+  const hint = h('span', { class: 'drop-hint' })
   const zone = h(
     'button',
-    { type: 'button', class: 'drop', onclick: async () => take(await pickFiles({ folder: true })) },
+    { type: 'button', class: 'drop', onclick: async () => takeOrTell(await pickFiles({ folder: true })) },
     icon('pictures'),
     big,
-    h('span', { class: 'drop-hint' }, 'Each folder is a class, with all that is in it.'),
+    hint,
   )
   const sampleRow = h(
     'p',
     { class: 'samples' },
     'No pictures at hand? Try ',
     ...samples.flatMap((sample, i) => [
-      i > 0 && ' or ',
-      button(sample.title.toLowerCase(), () => void useSample(sample), { kind: 'link' }),
+      i > 0 && (i === samples.length - 1 ? ' or ' : ', '),
+      button(sample.title, () => void useSample(sample), { kind: 'link' }),
     ]),
     '.',
   )
@@ -183,7 +204,8 @@ export function createPictures(app: App): HTMLElement {
         const name = newClass.value.trim()
         if (name === '') return newClass.focus()
         newClass.value = ''
-        list.draft(name)
+        if (currentDataset(app.state).labelling === 'tree') tree.draft(name)
+        else list.draft(name)
       },
     },
     newClass,
@@ -200,11 +222,12 @@ export function createPictures(app: App): HTMLElement {
       sum,
     ),
     setRow,
+    kind.element,
     zone,
     h(
       'div',
       { class: 'row' },
-      button('Choose pictures', async () => take(await pickFiles({ accept: pictureTypes })), { icon: 'add' }),
+      button('Choose pictures', async () => takeOrTell(await pickFiles({ accept: pictureTypes })), { icon: 'add' }),
       button('Camera', () => void recorder.open(), { icon: 'camera' }),
     ),
     bar.element,
@@ -213,21 +236,25 @@ export function createPictures(app: App): HTMLElement {
     recorder.element,
     sampleRow,
     list.element,
+    tree.element,
+    board.element,
     addClass,
   )
-  acceptDrops(section, (files) => void take(files))
+  acceptDrops(section, (files) => void takeOrTell(files))
 
   function render(state: State): void {
     const dataset = currentDataset(state)
-    const count = pictureCount(dataset)
+    const { images: count, labelling } = dataset
+    const words = labellingWords[labelling]
     section.classList.toggle('empty', count === 0)
     setText(big, count === 0 ? 'Drop folders of pictures here, or choose one' : 'Drop more, or choose a folder')
-    setText(
-      sum,
-      count === 0
-        ? ''
-        : `${plural(count, 'picture')}, ${plural(dataset.classes.length, 'class', 'classes')}, ${bytes(dataset.bytes)}`,
-    )
+    setText(hint, words.hint)
+    const parts = [
+      plural(count, 'picture'),
+      `${plural(dataset.classes.length, words.one, words.many)}${words.where}`,
+      bytes(dataset.bytes),
+    ]
+    setText(sum, count === 0 ? '' : parts.join(', '))
     sampleRow.hidden = count > 0
     setRow.hidden = state.datasets.length === 0
     remove.hidden = !state.datasets.some(({ name }) => name === state.dataset)
@@ -239,7 +266,11 @@ export function createPictures(app: App): HTMLElement {
     )
     choice.value = state.dataset
     recorder.setClasses(dataset.classes.map(({ name }) => name))
+    addClass.hidden = labelling === 'labels'
+    kind.render(state)
     list.render(state)
+    tree.render(state)
+    board.render(state)
   }
   app.onChange(render)
   render(app.state)

@@ -1,73 +1,105 @@
-// Pictures for a first try: tiles of the two sheets that come with the page (where they are from: samples/NOTICE.md).
+// Pictures for a first try: tiles of the sheets that come with the page (where they are from: samples/NOTICE.md).
+import type { Labelling } from '../labels/labelling.ts'
 
-const SIZE = 28
-/** Of a sheet's columns the first are to train on, the rest to try. */
-const TRAIN = 30
+/** One tile and what it shows. */
+export interface SamplePicture {
+  source: ImageBitmap
+  class?: string
+  labels?: readonly string[]
+  name: string
+}
 
 /** A set of pictures that comes with the page. */
 export interface Sample {
   /** Its name as a dataset. */
   readonly name: string
   readonly title: string
-  readonly file: string
-  readonly classes: readonly string[]
+  readonly labelling: Labelling
+  /** Its pictures to train on, or those that training does not see. */
+  cut(part: 'train' | 'try'): Promise<SamplePicture[]>
 }
 
+async function fetched(file: string): Promise<Response> {
+  const answer = await fetch(new URL(`samples/${file}`, document.baseURI))
+  if (!answer.ok) throw new Error(`The sample pictures could not be read: ${answer.status} ${answer.statusText}`)
+  return answer
+}
+const sheetOf = async (file: string): Promise<ImageBitmap> => createImageBitmap(await (await fetched(file)).blob())
+
+/** A sheet with one row a class, of whose columns the first are to train on, the rest to try. */
+function rowsOf(file: string, classes: readonly string[]): Sample['cut'] {
+  const [size, train] = [28, 30]
+  return async (part) => {
+    const sheet = await sheetOf(file)
+    const columns = Math.floor(sheet.width / size)
+    const [from, to] = part === 'train' ? [0, train] : [train, columns]
+    const tiles = classes.flatMap((label, row) =>
+      Array.from({ length: to - from }, async (_, i): Promise<SamplePicture> => {
+        const name = `${String(from + i + 1).padStart(3, '0')}.png`
+        return { source: await createImageBitmap(sheet, (from + i) * size, row * size, size, size), class: label, name }
+      }),
+    )
+    const cut = await Promise.all(tiles)
+    sheet.close()
+    return cut
+  }
+}
+
+/** An emoji: its group and kind, and its tags; only some have both. */
+interface Emoji {
+  readonly name: string
+  readonly path?: readonly string[]
+  readonly tags?: readonly string[]
+}
+
+/** Emoji, of which two companies' drawings are to train on and a third's to try; `shows` says what one shows, if it is taken. */
+function emoji(shows: (one: Emoji) => Pick<SamplePicture, 'class' | 'labels'> | undefined): Sample['cut'] {
+  const [size, columns] = [32, 25]
+  return async (part) => {
+    const all = (await (await fetched('emoji.json')).json()) as Emoji[]
+    const drawings = part === 'train' ? ['noto', 'fluent'] : ['twemoji']
+    const sheets = await Promise.all(
+      drawings.map(async (drawing) => {
+        const sheet = await sheetOf(`emoji-${drawing}.png`)
+        const tiles = all.flatMap((one, i) => {
+          const shown = shows(one)
+          if (!shown) return []
+          const [x, y] = [(i % columns) * size, Math.floor(i / columns) * size]
+          const tile = createImageBitmap(sheet, x, y, size, size)
+          return [tile.then((source): SamplePicture => ({ source, ...shown, name: `${one.name} ${drawing}.png` }))]
+        })
+        const cut = await Promise.all(tiles)
+        sheet.close()
+        return cut
+      }),
+    )
+    return sheets.flat()
+  }
+}
+
+const clothes = ['t-shirt', 'trouser', 'pullover', 'dress', 'coat', 'sandal', 'shirt', 'sneaker', 'bag', 'ankle boot']
+const digits = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9']
+
 export const samples: readonly Sample[] = [
+  { name: 'Clothes', title: 'clothes', labelling: 'classes', cut: rowsOf('fashion.png', clothes) },
+  { name: 'Digits', title: 'handwritten digits', labelling: 'classes', cut: rowsOf('digits.png', digits) },
   {
-    name: 'Clothes',
-    title: 'Clothes',
-    file: 'fashion.png',
-    classes: ['t-shirt', 'trouser', 'pullover', 'dress', 'coat', 'sandal', 'shirt', 'sneaker', 'bag', 'ankle boot'],
+    name: 'Emoji with tags',
+    title: 'emoji with tags',
+    labelling: 'labels',
+    cut: emoji(({ tags }) => tags && { labels: tags }),
   },
   {
-    name: 'Digits',
-    title: 'Handwritten digits',
-    file: 'digits.png',
-    classes: ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'],
+    name: 'Emoji in a tree',
+    title: 'emoji in a tree',
+    labelling: 'tree',
+    cut: emoji(({ path }) => path && { class: path.join('/') }),
   },
 ]
 
-/** One tile and the class it shows. */
-export interface SamplePicture {
-  source: ImageBitmap
-  class: string
-  name: string
-}
-
-async function sheetOf(sample: Sample): Promise<ImageBitmap> {
-  const answer = await fetch(new URL(`samples/${sample.file}`, document.baseURI))
-  if (!answer.ok) throw new Error(`The sample pictures could not be read: ${answer.status} ${answer.statusText}`)
-  return createImageBitmap(await answer.blob())
-}
-
-async function cut(sample: Sample, from: number, to: (columns: number) => number): Promise<SamplePicture[]> {
-  const sheet = await sheetOf(sample)
-  const columns = Math.floor(sheet.width / SIZE)
-  const tiles: Promise<SamplePicture>[] = []
-  for (const [row, label] of sample.classes.entries()) {
-    for (let column = from; column < to(columns); column++) {
-      const name = `${String(column + 1).padStart(3, '0')}.png`
-      tiles.push(
-        createImageBitmap(sheet, column * SIZE, row * SIZE, SIZE, SIZE).then((source) => ({
-          source,
-          class: label,
-          name,
-        })),
-      )
-    }
-  }
-  const cutOut = await Promise.all(tiles)
-  sheet.close()
-  return cutOut
-}
-
-/** The pictures to train on. */
-export const trainingPictures = (sample: Sample): Promise<SamplePicture[]> => cut(sample, 0, () => TRAIN)
-
 /** Pictures that training has not seen, in a random order. */
 export async function unseenPictures(sample: Sample, count: number): Promise<SamplePicture[]> {
-  const all = await cut(sample, TRAIN, (columns) => columns)
+  const all = await sample.cut('try')
   const chosen = all
     .map((picture) => ({ picture, at: Math.random() }))
     .sort((a, b) => a.at - b.at)

@@ -6,8 +6,10 @@ import { shapeOf } from '../schema/rules.ts'
 import type { Setting } from '../schema/setting.ts'
 import { defaults, settings } from '../settings/schema.ts'
 import { defined } from '../settings/settings.ts'
-import { type App, currentDataset, pictureCount, type State } from './app.ts'
-import { field, h } from './dom.ts'
+import { tasks } from '../tasks/registry.ts'
+import { type App, currentDataset, type State } from './app.ts'
+import { field, fill, h } from './dom.ts'
+import { metricTitle } from './metrics.ts'
 
 /** What the page says of each, in its order. */
 const hints: Readonly<Record<Method, string>> = {
@@ -22,6 +24,8 @@ export interface SettingsForm {
   /** What was chosen; rejects by a sentence thrown where a number is out of range. */
   read(): Partial<TrainSettings> & { peft: Method; epochs: number; batchSize: number }
   setDisabled(disabled: boolean): void
+  /** Another model was chosen. */
+  refresh(): void
 }
 
 /** Epochs and batch size that give a few hundred steps at most. */
@@ -49,8 +53,26 @@ function numberOf(name: Name): HTMLInputElement {
   return h('input', { type: 'number', inputmode: 'decimal', ...limits, step: whole ? 1 : 'any', placeholder })
 }
 
-/** The form; `onDevice` is called when another device is wanted. */
-export function createSettings(app: App, onDevice: (device: Device) => void): SettingsForm {
+const lossTitles: Readonly<Record<string, string>> = {
+  aal: 'Angular (AAL)',
+  asl: 'Asymmetric (ASL)',
+  bce: 'Cross-entropy (BCE)',
+}
+
+/** Options of a select, the default first; another that was chosen stays where it is still one of them. */
+function choices(select: HTMLSelectElement, names: readonly string[], title: (name: string) => string): void {
+  if (select.dataset.names === names.join(' ')) return
+  select.dataset.names = names.join(' ')
+  const was = select.selectedIndex > 0 ? select.value : ''
+  fill(select, ...names.map((value) => h('option', { value }, title(value))))
+  select.value = names.includes(was) ? was : names[0]!
+}
+
+/** The form; `onDevice` is called when another device is wanted, `rateOf` says what suits the chosen model. */
+export function createSettings(
+  app: App,
+  { onDevice, rateOf }: { onDevice(device: Device): void; rateOf(method: Method): number | undefined },
+): SettingsForm {
   const radios = (Object.entries(hints) as [Method, string][]).map(([value, hint]) => {
     const input = h('input', {
       type: 'radio',
@@ -74,6 +96,11 @@ export function createSettings(app: App, onDevice: (device: Device) => void): Se
   const [rank, seed] = [numberOf('rank'), numberOf('seed')]
   const augment = h('input', { type: 'checkbox', checked: defaults.augment })
   const rankField = field(titleOf('rank'), rank, 'Size of the added matrices.')
+  const loss = h('select', {})
+  const monitor = h('select', {})
+  const balanced = h('input', { type: 'checkbox' })
+  const lossField = field(titleOf('loss'), loss)
+  const monitorField = field('Best epoch by', monitor, 'Measured on pictures set aside.')
   const device = h(
     'select',
     { onchange: () => onDevice(device.value as Device) },
@@ -94,10 +121,13 @@ export function createSettings(app: App, onDevice: (device: Device) => void): Se
       field(titleOf('batchSize'), batch, 'Pictures in one step.'),
       field(titleOf('lr'), rate),
       rankField,
+      lossField,
+      monitorField,
       field(titleOf('seed'), seed),
       field(titleOf('device'), device),
     ),
     h('label', { class: 'check' }, augment, h('span', {}, 'Vary the pictures: random crops and mirror images')),
+    h('label', { class: 'check' }, balanced, h('span', {}, 'Draw rare classes as often as others')),
   )
   const fieldset = h(
     'fieldset',
@@ -108,13 +138,17 @@ export function createSettings(app: App, onDevice: (device: Device) => void): Se
   )
 
   function showMethod(): void {
-    rate.placeholder = String(methodOf(method()).defaultRate)
+    rate.placeholder = String(rateOf(method()) ?? methodOf(method()).defaultRate)
     rankField.hidden = !methodOf(method()).adapter
   }
   function render(state: State): void {
-    const defaults = defaultsFor(pictureCount(currentDataset(state)))
+    const defaults = defaultsFor(currentDataset(state).images)
     epochs.placeholder = String(defaults.epochs)
     batch.placeholder = String(defaults.batchSize)
+    const { losses, monitors } = tasks[currentDataset(state).task]
+    choices(loss, losses, (name) => lossTitles[name] ?? name)
+    choices(monitor, Object.keys(monitors), metricTitle)
+    lossField.hidden = losses.length < 2
   }
   app.onChange(render)
   render(app.state)
@@ -122,6 +156,7 @@ export function createSettings(app: App, onDevice: (device: Device) => void): Se
 
   return {
     element: fieldset,
+    refresh: showMethod,
     read() {
       for (const input of [epochs, batch, rate, rank, seed]) {
         if (input.checkValidity()) continue
@@ -130,7 +165,7 @@ export function createSettings(app: App, onDevice: (device: Device) => void): Se
         throw new Error(`${input.labels?.[0]?.textContent}: ${input.validationMessage}`)
       }
       const given = (input: HTMLInputElement) => (input.value === '' ? undefined : Number(input.value))
-      const defaults = defaultsFor(pictureCount(currentDataset(app.state)))
+      const defaults = defaultsFor(currentDataset(app.state).images)
       const chosen = method()
       const adapts = methodOf(chosen).adapter !== undefined
       return {
@@ -138,7 +173,10 @@ export function createSettings(app: App, onDevice: (device: Device) => void): Se
         epochs: given(epochs) ?? defaults.epochs,
         batchSize: given(batch) ?? defaults.batchSize,
         augment: augment.checked,
-        ...defined({ lr: given(rate), seed: given(seed), rank: adapts ? given(rank) : undefined }),
+        ...(balanced.checked ? { sampler: 'balanced' as const } : {}),
+        ...(loss.selectedIndex > 0 ? { loss: loss.value } : {}),
+        ...(monitor.selectedIndex > 0 ? { monitor: monitor.value } : {}),
+        ...defined({ lr: given(rate) ?? rateOf(chosen), seed: given(seed), rank: adapts ? given(rank) : undefined }),
       }
     },
     setDisabled(disabled) {

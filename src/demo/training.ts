@@ -1,20 +1,48 @@
 // Section 2: choose a model and a method, train, watch, stop and go on, also after the page was closed.
 
 import { methodOf } from '../adapters/methods.ts'
+import type { Labelling } from '../labels/labelling.ts'
 import { ChangedError } from '../platform/errors.ts'
 import type { DuplicatesEvent, TrainEvent } from '../run/train.ts'
-import type { HistoryEntry, StoredRun } from '../web/types.ts'
+import type { HistoryEntry, StoredDataset, StoredRun } from '../web/types.ts'
 import { downloadLabel, saveAdapter } from './adapter-files.ts'
 import { type App, currentDataset, type State } from './app.ts'
 import { announce, button, createNote, fill, h, setText } from './dom.ts'
-import { percent, plural } from './format.ts'
+import { plural } from './format.ts'
+import { metricTitle, reached } from './metrics.ts'
 import { createModelChoice, modelTitle } from './models.ts'
-import { createMonitor } from './monitor.ts'
-import { createSettings } from './settings.ts'
+import { createMonitor, type Followed } from './monitor.ts'
+import { createSettings, type SettingsForm } from './settings.ts'
 
 /** A run in one line: `LoRA on Small ViT, Clothes`. */
 export const runTitle = (run: Pick<StoredRun, 'method' | 'model' | 'dataset'>): string =>
   `${methodOf(run.method).title} on ${modelTitle(run.model)}, ${run.dataset}`
+
+const withPictures = ({ classes }: StoredDataset) => classes.filter(({ images }) => images > 0)
+const parentOf = (path: string) => path.slice(0, Math.max(0, path.lastIndexOf('/')))
+
+/** What a set lacks to be trained on, in a sentence; empty where it lacks nothing. */
+const lacking: Readonly<Record<Labelling, (dataset: StoredDataset) => string>> = {
+  classes(dataset) {
+    const classes = withPictures(dataset)
+    const few = classes.find(({ images }) => images < 2)
+    if (classes.length < 2) return 'Training needs pictures of at least two classes.'
+    return few ? `“${few.name}” needs at least two pictures.` : ''
+  },
+  labels(dataset) {
+    const some = withPictures(dataset).some(({ images }) => images > 1 && images < dataset.images)
+    return some ? '' : 'Training needs a label that two pictures have and another has not.'
+  },
+  tree(dataset) {
+    const classes = withPictures(dataset)
+    const beside = classes.some((one) =>
+      classes.some((other) => other !== one && parentOf(other.name) === parentOf(one.name)),
+    )
+    if (!beside) return 'Training needs pictures of two classes beside each other.'
+    const few = classes.find(({ images }) => images < 2)
+    return few ? `“${few.name}” needs at least two pictures.` : ''
+  },
+}
 
 /** What is not as it was, without what a command line would do about it. */
 const changedText = ({ message }: ChangedError): string => message.replace(/^resume: s/, 'S').replace(/;[^;]*$/, '')
@@ -22,10 +50,13 @@ const changedText = ({ message }: ChangedError): string => message.replace(/^res
 /** The section's content. `onTrained` is told of every run that can be tried. */
 export function createTraining(app: App, onTrained: (run: string) => void): HTMLElement {
   const note = createNote()
-  const models = createModelChoice(app, note.show)
-  const settings = createSettings(app, async (device) => {
-    note.clear()
-    await app.setDevice(device).catch(note.show)
+  const models = createModelChoice(app, { onError: note.show, onChoice: () => settings.refresh() })
+  const settings: SettingsForm = createSettings(app, {
+    rateOf: models.rate,
+    async onDevice(device) {
+      note.clear()
+      await app.setDevice(device).catch(note.show)
+    },
   })
   const monitor = createMonitor()
   let stopping = false
@@ -35,15 +66,14 @@ export function createTraining(app: App, onTrained: (run: string) => void): HTML
   /** Feeds a run's events to the monitor until it ends or is stopped. */
   async function follow(
     run: string,
-    title: string,
+    followed: Followed,
     events: () => AsyncGenerator<TrainEvent>,
     past: readonly HistoryEntry[] = [],
   ) {
     note.clear()
     stopping = false
     shown = run
-    monitor.clear(title)
-    monitor.past(past)
+    monitor.begin(followed, past)
     app.set({ training: run })
     app.leaving.trained(run)
     stop.focus()
@@ -93,7 +123,9 @@ export function createTraining(app: App, onTrained: (run: string) => void): HTML
       while (taken.has(`${dataset.name} ${chosen.peft} ${n}`)) n++
       const run = `${dataset.name} ${chosen.peft} ${n}`
       const title = runTitle({ method: chosen.peft, model, dataset: dataset.name })
-      await follow(run, title, () => app.session.train({ run, model, dataset: dataset.name, ...chosen }))
+      await follow(run, { title, loss: chosen.loss, batchSize: chosen.batchSize }, () =>
+        app.session.train({ run, model, dataset: dataset.name, ...chosen }),
+      )
     } catch (error) {
       if ((error as Error).name !== 'AbortError') note.show(error)
     } finally {
@@ -109,7 +141,8 @@ export function createTraining(app: App, onTrained: (run: string) => void): HTML
   async function resume(run: StoredRun, acceptChanges = false): Promise<void> {
     const entries = await app.session.history(run.name).catch(() => [])
     const before = entries.filter(({ step }) => step <= run.step)
-    await follow(run.name, runTitle(run), () => app.session.resume(run.name, { acceptChanges }), before)
+    const go = () => app.session.resume(run.name, { acceptChanges })
+    await follow(run.name, { title: runTitle(run), ...run }, go, before)
   }
 
   const why = h('p', { class: 'hint', id: 'train-why' })
@@ -142,6 +175,11 @@ export function createTraining(app: App, onTrained: (run: string) => void): HTML
   )
 
   const offer = h('div', { class: 'offer', hidden: true })
+  function soFar(run: StoredRun): string {
+    const value = reached(run)
+    if (value === undefined) return ''
+    return run.monitor === 'accuracy' ? `, ${value} right so far` : `, ${metricTitle(run.monitor)} ${value} so far`
+  }
   /** Runs that ended before their time, on the last visit or on this one. */
   function renderOffer(state: State): void {
     const open = state.runs.filter(({ name, finished }) => !finished && name !== shown)
@@ -159,7 +197,7 @@ export function createTraining(app: App, onTrained: (run: string) => void): HTML
             'p',
             {},
             h('strong', {}, 'Not finished: '),
-            `${runTitle(run)}, step ${run.step} of ${run.steps}${run.accuracy === undefined ? '' : `, ${percent(run.accuracy)} right so far`}.`,
+            `${runTitle(run)}, step ${run.step} of ${run.steps}${soFar(run)}.`,
           ),
           h(
             'div',
@@ -192,15 +230,8 @@ export function createTraining(app: App, onTrained: (run: string) => void): HTML
 
   function render(state: State): void {
     const dataset = currentDataset(state)
-    const withPictures = dataset.classes.filter(({ images }) => images > 0)
     const running = state.training !== undefined
-    const few = withPictures.find(({ images }) => images < 2)
-    const reason =
-      withPictures.length < 2
-        ? 'Training needs pictures of at least two classes.'
-        : few
-          ? `“${few.name}” needs at least two pictures.`
-          : ''
+    const reason = lacking[dataset.labelling](dataset)
     setText(why, running ? '' : reason)
     why.hidden = why.textContent === ''
     const run = state.runs.find(({ name }) => name === shown)

@@ -1,4 +1,4 @@
-// Section 3: a trained run, the model as it is or a loaded adapter on pictures or the camera, with scores and a heat map.
+// Section 3: a trained run, the model as it is or a loaded adapter on pictures or the camera, with scores, thresholds and a heat map.
 
 import { pictureFiles } from '../data/labelled-files.ts'
 import { checkPicture } from '../platform/image-header.ts'
@@ -7,10 +7,11 @@ import type { App, State } from './app.ts'
 import { type Camera, openCamera } from './camera.ts'
 import { announce, button, createNote, field, fill, h, icon, setText } from './dom.ts'
 import { acceptDrops, type PlacedFile, pickFiles } from './drop.ts'
-import { percent } from './format.ts'
 import { heatLayer, whereIn } from './heat.ts'
+import { reached } from './metrics.ts'
 import { embedded, modelTitle, storeKnown } from './models.ts'
 import { createBar } from './progress.ts'
+import { createReading, type Reading } from './reading.ts'
 import { samples, unseenPictures } from './samples.ts'
 import { createScores } from './scores.ts'
 import { runTitle } from './training.ts'
@@ -25,9 +26,12 @@ interface LoadedAdapter {
 }
 interface Tried {
   source: Blob | ImageBitmap
-  /** The class that it is known to show. */
-  truth?: string
+  /** The labels that it is known to have. */
+  truth?: readonly string[]
   thumb: HTMLButtonElement
+  caption: HTMLElement
+  /** Its outputs, and of which model. */
+  logits?: { readonly of: Reading; readonly values: readonly number[] }
 }
 
 export interface Trying {
@@ -40,9 +44,16 @@ export interface Trying {
 export function createTrying(app: App): Trying {
   const note = createNote()
   const bar = createBar()
-  const scores = createScores()
+  const scores = createScores((label, value) => {
+    reading?.move(label, value)
+    tellAgain()
+  })
   let adapter: LoadedAdapter | undefined
-  let classes: string[] = []
+  /** How outputs of what is open are read. */
+  let reading: Reading | undefined
+  /** The outputs that are shown. */
+  let logits: readonly number[] = []
+  let truthShown: readonly string[] | undefined
   /** What the session has open: the value of the choice. */
   let opened = ''
   let tried: Tried[] = []
@@ -50,7 +61,20 @@ export function createTrying(app: App): Trying {
   let camera: Camera | undefined
 
   const target = h('select', { onchange: () => void changed() })
-  const title = h('p', { class: 'verdict' })
+  const title = h('div', { class: 'verdict' })
+  const tuned = button(
+    'Back to the thresholds as trained',
+    () => {
+      reading?.reset()
+      tellAgain()
+    },
+    { kind: 'link' },
+  )
+  const thresholdHint = h(
+    'p',
+    { class: 'hint' },
+    'A label is there from its handle on. Move a handle: all pictures here follow.',
+  )
   const where = h('p', { class: 'hint' })
   const stage = h('div', { class: 'stage' })
   const strip = h('div', { class: 'strip', role: 'group', 'aria-label': 'Pictures tried' })
@@ -72,6 +96,8 @@ export function createTrying(app: App): Trying {
     scale,
     where,
     scores.element,
+    thresholdHint,
+    tuned,
     strip,
   )
 
@@ -94,29 +120,74 @@ export function createTrying(app: App): Trying {
             ? { run: value.slice('run:'.length) }
             : { model: await storeKnown(app, value.slice('model:'.length)) }
       const model = await app.session.open(what)
-      classes = model.classes
+      reading = createReading(model)
       opened = value
       if (model.notes.length > 0) note.show(`Opened. Note: ${model.notes.join('; ')}`)
     } finally {
       bar.hide()
     }
   }
-  /** Predicts one picture and shows it; says so when asked. */
-  async function predict(source: Blob | ImageBitmap, picture: HTMLElement, truth?: string): Promise<void> {
+  /** Predicts one picture and shows it. */
+  async function predict(
+    source: Blob | ImageBitmap,
+    picture: HTMLElement,
+    truth?: readonly string[],
+  ): Promise<readonly number[]> {
     await ensureOpen()
     const [prediction] = await app.session.predict([source])
-    if (!prediction) throw new Error('This picture could not be read')
+    if (!prediction || !reading) throw new Error('This picture could not be read')
     const map = looked.checked ? await app.session.explain(source) : undefined
     fill(stage, h('div', { class: 'frame' }, picture, map && heatLayer(map)))
-    setText(title, prediction.label)
-    title.append(
-      h('span', {}, ` ${percent(prediction.score)}`),
-      truth !== undefined && truth !== prediction.label ? h('small', {}, `It shows: ${truth}`) : '',
-    )
+    logits = prediction.logits
+    truthShown = truth
     setText(where, map ? `It looked most at ${whereIn(map)}.` : '')
     scale.hidden = !map
-    scores.show(classes, prediction.scores, prediction.logits)
+    scores.show(reading.scores(logits))
+    tell()
     result.hidden = false
+    return logits
+  }
+  /** What the outputs that are shown say. */
+  function tell(): void {
+    if (!reading) return
+    fill(title, ...reading.verdict(logits, truthShown))
+    thresholdHint.hidden = !reading.hasThresholds
+    tuned.hidden = !reading.moved
+  }
+  /** The same with other thresholds, of all pictures at once. */
+  function tellAgain(): void {
+    if (!reading) return
+    scores.update(reading.scores(logits))
+    tell()
+    for (const one of tried) caption(one)
+  }
+  /** What a picture was found to show, under it. */
+  function caption(one: Tried): void {
+    const known = reading && one.logits?.of === reading ? one.logits.values : undefined
+    const text = known && reading!.text(known)
+    setText(one.caption, known ? reading!.short(known) : '')
+    const number = tried.indexOf(one) + 1
+    const words = [
+      `Picture ${number}`,
+      one.truth && `it shows ${one.truth.join(', ') || 'nothing'}`,
+      text && `found: ${text}`,
+    ]
+    one.thumb.setAttribute('aria-label', words.filter(Boolean).join(', '))
+    one.thumb.title = text ?? ''
+  }
+  /** Predicts the other pictures too, for what stands under them. */
+  async function predictRest(): Promise<void> {
+    const open = reading
+    for (const one of tried) {
+      if (!open || reading !== open) return
+      if (one.logits?.of === open) continue
+      await inTurn(async () => {
+        if (reading !== open) return
+        const [prediction] = await app.session.predict([one.source])
+        if (prediction) one.logits = { of: open, values: prediction.logits }
+      })
+      caption(one)
+    }
   }
   async function show(one: Tried): Promise<void> {
     note.clear()
@@ -128,10 +199,13 @@ export function createTrying(app: App): Trying {
         const drawn = await draw(one.source, 640)
         drawn.setAttribute('role', 'img')
         drawn.setAttribute('aria-label', 'The picture that was tried')
-        await predict(one.source, drawn, one.truth)
+        const values = await predict(one.source, drawn, one.truth)
+        one.logits = { of: reading!, values }
         return drawn
       })
-      if (picture) announce(`${title.textContent}. ${where.textContent}`)
+      if (picture) announce(`${reading!.told(logits)}. ${where.textContent}`)
+      caption(one)
+      void predictRest().catch(note.show)
     } catch (error) {
       note.show(error)
     } finally {
@@ -157,7 +231,7 @@ export function createTrying(app: App): Trying {
     if (source instanceof Blob) bitmap.close()
     return canvas
   }
-  async function add(pictures: readonly { source: Blob | ImageBitmap; truth?: string }[]): Promise<void> {
+  async function add(pictures: readonly { source: Blob | ImageBitmap; truth?: readonly string[] }[]): Promise<void> {
     const fresh: Tried[] = []
     for (const { source, truth } of pictures.slice(0, KEPT)) {
       let small: HTMLCanvasElement
@@ -170,14 +244,15 @@ export function createTrying(app: App): Trying {
         continue
       }
       const thumb = button('', () => void show(one), { class: 'thumb' })
-      thumb.append(small)
-      thumb.setAttribute('aria-label', `Picture ${fresh.length + 1}${truth === undefined ? '' : `, ${truth}`}`)
-      const one: Tried = { source, thumb, ...(truth === undefined ? {} : { truth }) }
+      const text = h('span', { class: 'caption' })
+      thumb.append(small, text)
+      const one: Tried = { source, thumb, caption: text, ...(truth === undefined ? {} : { truth }) }
       fresh.push(one)
     }
     if (fresh.length === 0) return
     tried = [...fresh, ...tried].slice(0, KEPT)
     fill(strip, ...tried.map(({ thumb }) => thumb))
+    for (const one of tried) caption(one)
     strip.hidden = tried.length < 2
     await show(fresh[0]!)
   }
@@ -261,7 +336,7 @@ export function createTrying(app: App): Trying {
     const sample = samples.find(({ name }) => name === app.state.dataset) ?? samples[0]!
     try {
       const pictures = await unseenPictures(sample, 6)
-      await add(pictures.map(({ source, class: truth }) => ({ source, truth })))
+      await add(pictures.map(({ source, class: one, labels }) => ({ source, truth: labels ?? [one!] })))
     } catch (error) {
       note.show(error)
     }
@@ -310,10 +385,7 @@ export function createTrying(app: App): Trying {
       ...[...runs]
         .reverse()
         .map((run) =>
-          option(
-            `run:${run.name}`,
-            `${runTitle(run)}${run.accuracy === undefined ? '' : ` (${percent(run.accuracy)})`}`,
-          ),
+          option(`run:${run.name}`, `${runTitle(run)}${reached(run) === undefined ? '' : ` (${reached(run)})`}`),
         ),
       adapter ? option('adapter', `Loaded: ${adapter.name}`) : undefined,
       option(`model:${embedded}`, `${modelTitle(embedded)}, untrained on your pictures`),

@@ -5,7 +5,20 @@ import { localFiles } from '../io/local-files.ts'
 import { imageNotes, lackingForImages } from '../platform/browser-images.ts'
 import { InputError } from '../platform/errors.ts'
 import { defined, type OnDeviceLost } from '../settings/settings.ts'
-import { addImages, describeImages, type SentExample, type SentImage } from './images.ts'
+import type { Thresholds } from '../use/decide.ts'
+import {
+  describeDataset,
+  listDatasets,
+  listImages,
+  readClass,
+  readImages,
+  removeClass,
+  removeImages,
+  renameClass,
+  setLabels,
+} from './datasets.ts'
+import { addImages, type SentExample, type SentImage } from './images.ts'
+import type { ImageLabelNames } from './label-list.ts'
 import { addModel, listModels, sweepModels } from './models.ts'
 import type { CallContext } from './rpc.ts'
 import {
@@ -19,7 +32,7 @@ import {
   type SessionTrainOptions,
   startRun,
 } from './runs.ts'
-import { inMemory, listDatasets, readImages, removeClass, removeStored } from './store.ts'
+import { inMemory, removeStored } from './store.ts'
 import { createTryout, type Target } from './tryout.ts'
 
 /** What the page is told of a session that has started. */
@@ -85,14 +98,23 @@ export function createHost(memory: string | undefined) {
     devices: () => listDevices({ threads: options.threads }),
 
     datasets: () => listDatasets(files),
-    dataset: (name: string, _context: CallContext) => describeImages(files, name),
+    dataset: (name: string, _context: CallContext) => describeDataset(files, name),
     addImages: (input: { dataset: string; examples: readonly SentExample[] }, _context: CallContext) =>
       addImages(files, input),
     removeDataset: (name: string, _context: CallContext) => removeStored(files, 'images', name),
 
     images: (input: { dataset: string; class: string; count: number }, _context: CallContext) =>
+      readClass(files, input),
+    listImages: (name: string, _context: CallContext) => listImages(files, name),
+    imageFiles: (input: { dataset: string; images: readonly string[] }, _context: CallContext) =>
       readImages(files, input),
+    removeImages: (input: { dataset: string; images: readonly string[] }, _context: CallContext) =>
+      removeImages(files, input),
+    setLabels: (input: { dataset: string; image: string } & ImageLabelNames, _context: CallContext) =>
+      setLabels(files, input),
     removeClass: (input: { dataset: string; class: string }, _context: CallContext) => removeClass(files, input),
+    renameClass: (input: { dataset: string; class: string; to: string }, _context: CallContext) =>
+      renameClass(files, input),
 
     models: () => listModels(files),
     addModel: (input: { name: string; source: string | readonly File[] }, context: CallContext) =>
@@ -114,7 +136,10 @@ export function createHost(memory: string | undefined) {
     runFiles: (name: string, _context: CallContext) => runFiles(files, name),
 
     open: (target: Target, _context: CallContext) => tryout.open(target),
-    predict: (images: readonly SentImage[], _context: CallContext) => tryout.predict(images),
+    predict: (
+      { images, thresholds }: { images: readonly SentImage[]; thresholds?: Thresholds | undefined },
+      _context: CallContext,
+    ) => tryout.predict(images, thresholds),
     explain: (image: SentImage, _context: CallContext) => tryout.explain(image),
 
     /** Saves what is being trained, then lets go of everything. */

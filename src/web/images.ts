@@ -1,23 +1,27 @@
-// Images that a session keeps, as files in class folders: JPEG, PNG, WebP, GIF and BMP as they came, all else as PNG.
+// Images on their way into a session: JPEG, PNG, WebP, GIF and BMP are kept as they came, all else as PNG, in the folder of
+// their class or with a list of labels (datasets.ts).
 import { isImageName } from '../data/candidates.ts'
-import { sameText } from '../data/class-folders.ts'
 import { BrokenImage, decodeSource, nameOf } from '../data/dataset.ts'
+import type { Labelling } from '../labels/labelling.ts'
 import { bitmapOf, encodePng, fetchImage, fileOfElement } from '../platform/browser-images.ts'
-import { inTurn } from '../platform/browser-locks.ts'
 import { InputError } from '../platform/errors.ts'
 import { checkPixels, withBytes } from '../platform/image-budget.ts'
 import type { ImageFormat } from '../platform/image-formats.ts'
 import { headerOf } from '../platform/image-header.ts'
 import type { Files, ImageObject, ImageSource, RgbImage } from '../platform/platform.ts'
-import { checkName, describeDataset, foldersIn, places } from './store.ts'
-import type { StoredDataset } from './types.ts'
+import { alone, classFolder, folderOf, labellingOf } from './datasets.ts'
+import { checkLabels, type LabelList, readLabelList, writeLabelList } from './label-list.ts'
 
 /** An image as it travels to the worker: addresses as text, image elements as their files, other elements and frames as bitmaps. */
 export type SentImage = string | Blob | ImageBitmap | ImageData | RgbImage
 
 export interface SentExample {
   readonly source: SentImage
-  readonly class: string
+  /** Its class, in a tree a path. */
+  readonly class?: string | undefined
+  /** Or its labels, of which there may be any number. */
+  readonly labels?: readonly string[] | undefined
+  readonly unknown?: readonly string[] | undefined
   readonly name: string | undefined
 }
 
@@ -81,12 +85,8 @@ async function fileOf(source: SentImage): Promise<{ bytes: Uint8Array; ending: s
 /** Names that some file systems take for one: those of other accents' bytes or other case. */
 const keyOf = (name: string): string => name.normalize('NFC').toLowerCase()
 
-/** The images of a class so far by their keys, and the next free number among them. */
-async function classFolder(files: Files, dataset: string, label: string) {
-  const above = files.join(places.images, checkName('dataset', dataset))
-  // One text is one class, however its accents are stored.
-  const same = (await foldersIn(files, above)).find((name) => sameText(name) === sameText(label))
-  const folder = files.join(above, same ?? checkName('class', label))
+/** The images of a folder so far by their keys, and the next free number among them. */
+async function imageFolder(files: Files, folder: string) {
   await files.makeFolder(folder)
   const names = new Map((await files.list(folder)).filter(isImageName).map((name) => [keyOf(name), name]))
   let count = names.size
@@ -98,6 +98,7 @@ async function classFolder(files: Files, dataset: string, label: string) {
   }
   return { folder, names, free }
 }
+type ImageFolder = Awaited<ReturnType<typeof imageFolder>>
 
 /** As many letters as a file system takes: 100, and 150 bytes. */
 function shortened(name: string): string {
@@ -129,13 +130,13 @@ async function holds(files: Files, path: string, bytes: Uint8Array): Promise<boo
   return there.every((byte, i) => byte === bytes[i])
 }
 
-/** Keeps one image under a name of its own; one that is there under its name already is not kept twice. */
+/** Keeps one image under a name of its own, which is the answer; one that is there under its name already is not kept twice. */
 async function keepImage(
   files: Files,
-  { folder, names, free }: Awaited<ReturnType<typeof classFolder>>,
+  { folder, names, free }: ImageFolder,
   given: string,
   { bytes, ending }: { bytes: Uint8Array; ending: string },
-): Promise<void> {
+): Promise<string> {
   const plain = plainName(given) || free()
   for (let n = 1; ; n++) {
     const name = `${n === 1 ? plain : `${plain}-${shortHash(bytes)}${n === 2 ? '' : `-${n}`}`}.${ending}`
@@ -143,37 +144,69 @@ async function keepImage(
     if (there === undefined) {
       await files.writeAtomic(files.join(folder, name), bytes)
       names.set(keyOf(name), name)
-      return
+      return name
     }
-    if (await holds(files, files.join(folder, there), bytes)) return
+    if (await holds(files, files.join(folder, there), bytes)) return there
   }
 }
 
+/** Throws an InputError on an example that a set labelled this way cannot take. */
+function checkExample({ class: label, labels, unknown }: SentExample, labelling: Labelling, dataset: string): void {
+  const given = Number(label !== undefined) + Number(labels !== undefined)
+  if (given !== 1) throw new InputError(`image: must have a class or labels, got ${given === 0 ? 'neither' : 'both'}`)
+  if (labelling === 'labels') checkLabels(labels ?? [label!], unknown)
+  if (labels === undefined && unknown !== undefined) throw new InputError('unknown: goes with labels, got a class')
+  if (labels !== undefined && labelling !== 'labels') {
+    throw new InputError(
+      `labels: the images of ${dataset} have one class each, got ${JSON.stringify(labels)}; use another set`,
+    )
+  }
+}
+
+/** Adds what is said of an image to what is known of it, as further rows of a table do. */
+function addLabels(list: LabelList, image: string, { class: label, labels, unknown = [] }: SentExample): void {
+  const before = list.get(image) ?? { labels: [] }
+  const now = labels ?? [label!]
+  const left = [...(before.unknown ?? []), ...unknown]
+  list.set(image, checkLabels([...before.labels, ...now], left))
+}
+
 /**
- * Keeps images. Different ones of the same class and name are all kept, told apart by what they hold; the same one of the
- * same name is kept once. Answers with what could not be decoded and was left out.
+ * Keeps images. Different ones of the same place and name are all kept, told apart by what they hold; the same one of the
+ * same name is kept once, with all labels that were said of it. Answers with what could not be decoded and was left out.
  */
 export const addImages = (
   files: Files,
   { dataset, examples }: { dataset: string; examples: readonly SentExample[] },
 ): Promise<{ file: string; reason: string }[]> =>
   // Two at once would take the same name for free.
-  inTurn(`${places.images}/${dataset}`, async () => {
-    const folders = new Map<string, Awaited<ReturnType<typeof classFolder>>>()
+  alone(dataset, async () => {
+    const some = examples.some(({ labels }) => labels !== undefined) ? 'labels' : 'classes'
+    const labelling = (await labellingOf(files, dataset)) ?? some
+    for (const example of examples) checkExample(example, labelling, dataset)
+    const top = folderOf(files, dataset)
+    const list: LabelList | undefined =
+      labelling === 'labels' ? ((await readLabelList(files, top)) ?? new Map()) : undefined
+    const folders = new Map<string, ImageFolder>()
     const broken: { file: string; reason: string }[] = []
-    for (const { source, class: label, name } of examples) {
-      const to = folders.get(label) ?? (await classFolder(files, dataset, label))
-      folders.set(label, to)
-      const given = name ?? (source instanceof File ? source.name : '')
-      try {
-        await keepImage(files, to, given, await fileOf(source))
-      } catch (error) {
-        if (!(error instanceof BrokenImage)) throw error
-        broken.push({ file: given || error.file, reason: error.reason })
+    try {
+      for (const example of examples) {
+        const { source, name } = example
+        const label = list ? '' : example.class!
+        const to =
+          folders.get(label) ?? (await imageFolder(files, list ? top : await classFolder(files, dataset, label)))
+        folders.set(label, to)
+        const given = name ?? (source instanceof File ? source.name : '')
+        try {
+          const image = await keepImage(files, to, given, await fileOf(source))
+          if (list) addLabels(list, image, example)
+        } catch (error) {
+          if (!(error instanceof BrokenImage)) throw error
+          broken.push({ file: given || error.file, reason: error.reason })
+        }
       }
+    } finally {
+      if (list && list.size > 0) await writeLabelList(files, top, list)
     }
     return broken
   })
-
-export const describeImages = (files: Files, dataset: string): Promise<StoredDataset> =>
-  describeDataset(files, checkName('dataset', dataset))

@@ -9,8 +9,11 @@ import type { Files } from '../platform/platform.ts'
 import { parseNumbers } from '../run/checkpoint-file.ts'
 import { runFolder } from '../run/run-folder.ts'
 import { type DoneEvent, type TrainEvent, type TrainOptions, type TrainSettings, train } from '../run/train.ts'
+import { tasks } from '../tasks/registry.ts'
+import { monitorOf } from '../tasks/task.ts'
 import type { FitState } from '../train/fit-options.ts'
-import { readRun } from '../use/run-file.ts'
+import { findRun, readRun, runLabels } from '../use/run-file.ts'
+import { alone, taskOfSet } from './datasets.ts'
 import { originOf } from './models.ts'
 import { checkName, foldersIn, places } from './store.ts'
 import type { HistoryEntry, StoredRun } from './types.ts'
@@ -46,6 +49,7 @@ async function describeRun(files: Files, name: string): Promise<StoredRun> {
   const folder = files.join(places.runs, name)
   const run = await readRun(folder)
   const settings = run.settings as TrainSettings
+  const { task } = runLabels(run, folder).space
   const images = run.images as { train: number }
   const { epochs = 0, batchSize = 1, accumulate = 1 } = settings
   const at = await savedAt(files, folder)
@@ -54,12 +58,18 @@ async function describeRun(files: Files, name: string): Promise<StoredRun> {
     model: files.baseName(run.model),
     dataset: files.baseName(settings.data),
     method: run.method as Method,
+    task,
     classes: run.classes,
     step: at?.step ?? 0,
     steps: epochs * Math.ceil(Math.ceil(images.train / batchSize) / accumulate),
     epoch: at?.epoch ?? 0,
     epochs,
-    ...(at?.bestMetrics.accuracy === undefined ? {} : { accuracy: at.bestMetrics.accuracy }),
+    loss: settings.loss ?? tasks[task].losses[0]!,
+    batchSize: batchSize * accumulate,
+    monitor: monitorOf(tasks[task], settings.monitor).name,
+    ...(at?.bestMetrics.accuracy === undefined
+      ? {}
+      : { accuracy: at.bestMetrics.accuracy, metrics: { ...at.bestMetrics } }),
     finished: run.finished === true,
   }
 }
@@ -81,24 +91,30 @@ async function takeRun(name: string): Promise<() => void> {
   return release
 }
 
+/** An image's place in its set, of its path. */
+const placeInSet = (path: string): string =>
+  path.startsWith(`${places.images}/`) ? path.slice(places.images.length + 1).replace(/^[^/]*\//, '') : path
+
 /** Names where `train` has paths. */
 function named(event: TrainEvent, run: string): TrainEvent {
-  const last = (path: string, parts: number) => path.split('/').slice(-parts).join('/')
-  if (event.kind === 'start') return { ...event, model: last(event.model, 1) }
-  if (event.kind === 'skip') return { ...event, file: last(event.file, 2) }
+  if (event.kind === 'start') return { ...event, model: event.model.split('/').at(-1)! }
+  if (event.kind === 'skip') return { ...event, file: placeInSet(event.file) }
   return event.kind === 'done' ? { ...event, out: run } : event
 }
 
 /** Seconds of training that a tab which is closed may lose. */
 const SAVE_EVERY = 5
 
-async function stream(name: string, options: TrainOptions): Promise<RunStream> {
+async function stream(name: string, options: TrainOptions, dataset: string): Promise<RunStream> {
   const release = await takeRun(name)
   const events = train({ saveEvery: SAVE_EVERY, ...options })
+  let started = false
   return {
     async next() {
       try {
-        const result = await events.next()
+        // Images are looked for before the first event: nothing of the set changes meanwhile.
+        const result = started ? await events.next() : await alone(dataset, () => events.next())
+        started = true
         if (!result.done) return { value: named(result.value, name) }
         release()
         return result
@@ -130,6 +146,7 @@ export async function startRun(files: Files, options: SessionTrainOptions): Prom
   const { run, model, dataset, ...settings } = options
   const out = files.join(places.runs, checkName('run', run))
   const full = {
+    task: await taskOfSet(files, dataset),
     ...settings,
     model: await stored(files, 'models', 'model', model),
     data: await stored(files, 'images', 'dataset', dataset),
@@ -138,10 +155,18 @@ export async function startRun(files: Files, options: SessionTrainOptions): Prom
   if ((await files.kind(files.join(out, runFolder.run))) !== undefined) {
     throw new InputError(`run: ${run} is kept already; resume it, remove it or choose another name`)
   }
-  return stream(run, full)
+  return stream(run, full, dataset)
 }
 
 type Line = Record<'step' | 'epoch' | 'train_accuracy' | 'val_loss' | 'val_accuracy', number> & { loss?: number }
+
+/** What an epoch's line measured on the validation data, by name. */
+const measured = (line: Line): Record<string, number> =>
+  Object.fromEntries(
+    Object.entries(line).flatMap(([key, value]) =>
+      key.startsWith('val_') && typeof value === 'number' ? [[key.slice('val_'.length), value]] : [],
+    ),
+  )
 
 /** A line as the object that it is; undefined where the last one was not written whole. */
 function lineOf(line: string): Line | undefined {
@@ -163,7 +188,8 @@ export async function runHistory(files: Files, name: string): Promise<HistoryEnt
     if (!entry) return []
     const { step, epoch, loss, train_accuracy, val_loss, val_accuracy } = entry
     if (loss !== undefined) return [{ step, epoch, loss }]
-    return [{ step, epoch, trainAccuracy: train_accuracy, valLoss: val_loss, valAccuracy: val_accuracy }]
+    const metrics = measured(entry)
+    return [{ step, epoch, trainAccuracy: train_accuracy, valLoss: val_loss, valAccuracy: val_accuracy, metrics }]
   })
 }
 
@@ -178,7 +204,9 @@ export async function resumeRun(
       `run: nothing is kept under ${run}; this browser keeps no files, so a run cannot go on after the tab was closed or reloaded`,
     )
   }
-  return stream(run, { ...more, out, resume: true } as TrainOptions)
+  const before = await findRun(out)
+  const { data } = (before?.settings ?? {}) as Partial<TrainSettings>
+  return stream(run, { ...more, out, resume: true } as TrainOptions, data === undefined ? run : files.baseName(data))
 }
 
 /** Removes a run that nothing trains. */

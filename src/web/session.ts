@@ -11,6 +11,7 @@ import { InputError } from '../platform/errors.ts'
 import type { ImageSource } from '../platform/platform.ts'
 import type { TrainEvent } from '../run/train.ts'
 import type { OnDeviceLost } from '../settings/settings.ts'
+import type { Thresholds } from '../use/decide.ts'
 import type { Explanation } from '../use/explain.ts'
 import type { ImagePrediction } from '../use/predict.ts'
 import type { Host, Started } from './host.ts'
@@ -18,7 +19,7 @@ import { type SentExample, type SentImage, toSent, transfersOf } from './images.
 import { type Caller, connect } from './rpc.ts'
 import type { ResumeOptions, SessionTrainOptions } from './runs.ts'
 import type { Target } from './tryout.ts'
-import type { HistoryEntry, StoredDataset, StoredModel, StoredRun } from './types.ts'
+import type { HistoryEntry, Opened, StoredDataset, StoredImage, StoredModel, StoredRun } from './types.ts'
 
 export interface SessionOptions {
   /** Default 'auto'. */
@@ -29,11 +30,21 @@ export interface SessionOptions {
   onDeviceLost?: OnDeviceLost
 }
 
-/** An image to keep, its class, and a name; default the file's, or a number. */
+/** An image to keep, and a name; default the file's, or a number. It has a class or labels. */
 export interface Example {
   readonly source: ImageSource
-  readonly class: string
+  /** Its one class. A path makes a tree: a picture of `animal/dog` is one of `animal` too. */
+  readonly class?: string
+  /** Any number of labels, none too, instead of a class. All images of a set have classes, or all have labels. */
+  readonly labels?: readonly string[]
+  /** Labels that nobody looked for: they count neither as there nor as absent. */
+  readonly unknown?: readonly string[]
   readonly name?: string
+}
+
+export interface SessionPredictOptions {
+  /** From which score on a label is there: one for all, or one a label in the order of the classes. Default: as it was trained. */
+  readonly thresholds?: Thresholds
 }
 
 export interface AddImagesOptions {
@@ -72,14 +83,23 @@ export interface Session {
   datasets(): Promise<StoredDataset[]>
   /**
    * Keeps images under a dataset's name. Different images of one class and name are all kept, told apart by an addition to
-   * the name; the same image of the same name is kept once. Classes whose names show the same text are one.
+   * the name; the same image of the same name is kept once, with all labels that were given. Classes whose names show the
+   * same text are one.
    */
   addImages(dataset: string, images: Iterable<Example>, options?: AddImagesOptions): Promise<StoredDataset>
   removeDataset(name: string): Promise<void>
-  /** The first `count` images of a class as they are kept. */
+  /** The first `count` images of a class as they are kept, in a tree also of those below it; or of those with a label. */
   images(dataset: string, label: string, count: number): Promise<File[]>
-  /** Removes a class with its images. */
+  /** Every image of a dataset with its labels; `imageFiles` has what they show. */
+  listImages(dataset: string): Promise<StoredImage[]>
+  imageFiles(dataset: string, images: readonly string[]): Promise<File[]>
+  removeImages(dataset: string, images: readonly string[]): Promise<void>
+  /** Gives an image these labels instead of its own. Where images have one class each it moves to that one. */
+  setLabels(dataset: string, image: string, labels: readonly string[], unknown?: readonly string[]): Promise<void>
+  /** Removes a class with its images and what is below it; where images have any number of labels, the label from all of them. */
   removeClass(dataset: string, label: string): Promise<void>
+  /** Gives a class or label another name; in a tree a path, so that it moves with all below it. Two of one name become one. */
+  renameClass(dataset: string, label: string, to: string): Promise<void>
 
   models(): Promise<StoredModel[]>
   /** Keeps a model: a folder in Hugging Face layout by its address (`.../resolve/main/`), or the files of a dropped one. */
@@ -97,9 +117,10 @@ export interface Session {
   /** PEFT's two files of the best epoch (a model folder's for full and linear), and run.json, which names the classes. */
   adapterFiles(run: string): Promise<File[]>
 
-  /** Opens a run's model, or a kept model with perhaps an adapter, for `predict` and `explain`; notes say what its files hold. */
-  open(target: Target): Promise<{ classes: string[]; notes: string[] }>
-  predict(images: readonly ImageSource[]): Promise<ImagePrediction[]>
+  /** Opens a run's model, or a kept model with perhaps an adapter, for `predict` and `explain`. */
+  open(target: Target): Promise<Opened>
+  /** Labels and scores; `decide` reads the same outputs with other thresholds, without the model. */
+  predict(images: readonly ImageSource[], options?: SessionPredictOptions): Promise<ImagePrediction[]>
   /** Which patches counted, by attention rollout. */
   explain(image: ImageSource): Promise<Explanation>
 
@@ -121,7 +142,13 @@ async function sendImages(
     signal?.throwIfAborted()
     const part = all.slice(at, at + AT_ONCE)
     const examples: SentExample[] = await Promise.all(
-      part.map(async ({ source, class: label, name }) => ({ source: await toSent(source), class: label, name })),
+      part.map(async ({ source, class: label, labels, unknown, name }) => ({
+        source: await toSent(source),
+        class: label,
+        labels,
+        unknown,
+        name,
+      })),
     )
     const broken = await call(
       'addImages',
@@ -211,7 +238,13 @@ export async function openSession(options: SessionOptions = {}): Promise<Session
     addImages: (dataset, images, more = {}) => sendImages(caller, dataset, images, more),
     removeDataset: (name) => call('removeDataset', name),
     images: (dataset, label, count) => call('images', { dataset, class: label, count }),
+    listImages: (dataset) => call('listImages', dataset),
+    imageFiles: (dataset, images) => call('imageFiles', { dataset, images }),
+    removeImages: (dataset, images) => call('removeImages', { dataset, images }),
+    setLabels: (dataset, image, labels, unknown) =>
+      call('setLabels', { dataset, image, labels, ...(unknown && { unknown }) }),
     removeClass: (dataset, label) => call('removeClass', { dataset, class: label }),
+    renameClass: (dataset, label, to) => call('renameClass', { dataset, class: label, to }),
     models: () => call('models', undefined),
     addModel: (name, source, { onProgress, signal } = {}) => {
       const from = typeof source === 'string' || source instanceof URL ? new URL(source, document.baseURI).href : source
@@ -225,7 +258,8 @@ export async function openSession(options: SessionOptions = {}): Promise<Session
     removeRun: (name) => call('removeRun', name),
     adapterFiles: (run) => call('runFiles', run),
     open: (target) => call('open', target),
-    predict: (images) => send(images, (sent, transfer) => call('predict', sent, { transfer })),
+    predict: (images, { thresholds } = {}) =>
+      send(images, (sent, transfer) => call('predict', { images: sent, thresholds }, { transfer })),
     explain: (image) => send([image], ([sent], transfer) => call('explain', sent!, { transfer })),
     async close() {
       try {

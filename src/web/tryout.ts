@@ -2,16 +2,19 @@
 import type { Backend } from '../backend/backend.ts'
 import { type BackendOptions, createBackend } from '../backend/create.ts'
 import { bringAdapter, fileSource } from '../io/model-files.ts'
+import { labelFacts } from '../labels/facts.ts'
 import { disposeModule } from '../nn/module.ts'
 import { randomId } from '../platform/browser-paths.ts'
 import { InputError } from '../platform/errors.ts'
 import type { Files } from '../platform/platform.ts'
+import { type Thresholds, withThresholds } from '../use/decide.ts'
 import { type Explanation, explain } from '../use/explain.ts'
 import { type OpenModel, openModel, openRun } from '../use/open-model.ts'
-import { type ImagePrediction, predict } from '../use/predict.ts'
+import { type ImagePrediction, predict, taskOf } from '../use/predict.ts'
 import { findRun } from '../use/run-file.ts'
 import type { SentImage } from './images.ts'
 import { checkName, places } from './store.ts'
+import type { Opened } from './types.ts'
 
 /** What to open: a run's model as trained so far, or a stored model, perhaps with an adapter's files. */
 export type Target = { run: string } | { model: string; adapter?: readonly File[] | undefined }
@@ -44,7 +47,7 @@ export function createTryout(files: Files, options: () => BackendOptions) {
   }
 
   return {
-    async open(target: Target): Promise<{ classes: string[]; notes: string[] }> {
+    async open(target: Target): Promise<Opened> {
       closeModel()
       backend ??= await createBackend(options())
       if ('run' in target) opened = await openRun(backend, files.join(places.runs, checkName('run', target.run)))
@@ -54,9 +57,14 @@ export function createTryout(files: Files, options: () => BackendOptions) {
           ? await openAdapted(files, backend, folder, target.adapter)
           : await openModel(backend, folder)
       }
-      return { classes: [...opened.model.config.classes], notes: [...opened.notes] }
+      const { labels, notes, model } = opened
+      return { classes: [...model.config.classes], labels: labels && labelFacts(labels), notes: [...notes] }
     },
-    predict: (images: readonly SentImage[]): Promise<ImagePrediction[]> => predict(current(), images, { strict: true }),
+    predict(images: readonly SentImage[], thresholds?: Thresholds): Promise<ImagePrediction[]> {
+      const opened = current()
+      const task = thresholds === undefined ? undefined : withThresholds(taskOf(opened), thresholds)
+      return predict(opened, images, { strict: true, ...(task && { task }) })
+    },
     explain: (image: SentImage): Promise<Explanation> => explain(current(), image),
     async close(): Promise<void> {
       closeModel()

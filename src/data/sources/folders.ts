@@ -2,7 +2,7 @@
 // makes a tree of labels.
 import { InputError } from '../../platform/errors.ts'
 import { listed } from '../../platform/listed.ts'
-import { type ClassFolders, findClasses, sameText } from '../class-folders.ts'
+import { findClasses, sameText } from '../class-folders.ts'
 import { type PassedOver, passedOverText } from '../passed-over.ts'
 import type { Split } from '../split-folders.ts'
 import type { WalkedFile } from '../walk.ts'
@@ -23,15 +23,15 @@ const alsoThere = ([first]: readonly PassedOver[]): string => (first ? `; ${pass
 /** Names that count or date things: what is in such folders is a part, not a kind. */
 const counts = /^([\W_\d]+|[a-z]{1,12}[\W_]*\d+|\d+[\W_]*[a-z]{1,3})$/i
 
-/** The folders below each class, where all images lie in such and each class has two or more. */
-function kindsOf({ images }: ClassFolders): string[][] | undefined {
+/** The folders below each class, of the images of each; undefined where not all lie in such, or a class has only one. */
+export function kindsOf(images: readonly (readonly Pick<WalkedFile, 'folders'>[])[]): string[][] | undefined {
   const all = images.map((list) => [...new Set(list.map(({ folders }) => folders[1]))])
   const whole = images.length > 1 && all.every((names) => names.length > 1 && !names.includes(undefined))
   return whole ? (all as string[][]) : undefined
 }
 
 /** Whether folders in class folders are named as kinds are: not counted or dated, nor the same everywhere. */
-function namedAsKinds(kinds: readonly (readonly string[])[]): boolean {
+export function namedAsKinds(kinds: readonly (readonly string[])[]): boolean {
   const names = kinds.flat()
   const same = new Set(kinds.map((list) => [...list].sort().join('\0'))).size === 1
   return !same && names.filter((name) => counts.test(name)).length * 2 < names.length
@@ -61,7 +61,7 @@ export async function folderSource(
         split === 'val' || split === 'test' ? 'class folders with images' : `images in class folders, ${layout}`
       throw new InputError(`${folder}: has no ${what}${alsoThere(over.list())}`)
     }
-    const kinds = kindsOf(found)
+    const kinds = kindsOf(found.images)
     const shown = kinds?.slice(0, 2).map((list, i) => `${found.classes[i]}/${list[0]}`)
     if (isTree === undefined && shown) {
       isTree = namedAsKinds(kinds!)
