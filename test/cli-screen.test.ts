@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert'
 import type { EpochEvent, StartEvent, StepEvent } from 'vitune'
 import { downloads } from '../src/cli/downloads.ts'
 import { bytes, count, duration, oneLine, percent, plural, quoted, table } from '../src/cli/format.ts'
+import { labelTable } from '../src/cli/label-table.ts'
 import { trainProgress } from '../src/cli/train-progress.ts'
 import { bar, createUi } from '../src/cli/ui.ts'
 import { type Terminal, terminal } from '../src/platform/terminal-node.ts'
@@ -42,6 +43,7 @@ function shown(text: string): string[] {
 const started: StartEvent = {
   kind: 'start',
   task: 'multiclass',
+  recognised: 'each image has one label',
   monitor: 'accuracy',
   method: 'lora',
   model: 'some/model',
@@ -113,11 +115,12 @@ test('a step shows epoch, loss, accuracy, images a second and the time left on o
   )
   assert.equal(before.slice(0, -1), [
     'lora on some/model: 2 classes',
+    'task multiclass, since each image has one label',
     '160 images to train, 40 images to validate (set aside from each class)',
     'trains 100.0 k of 22.1 M parameters (0.5 %), lr 0.001, wasm with 2 threads',
     'note: a note',
   ])
-  assert.equal(after.slice(4), [
+  assert.equal(after.slice(5), [
     'epoch 1/3  loss 0.6000  accuracy 80.0 %  val loss 0.4000  val accuracy 90.0 %  12 s  best so far',
     '',
   ])
@@ -207,6 +210,21 @@ test('numbers read well', () => {
   assert.is(duration(Number.POSITIVE_INFINITY), 'unknown')
   assert.equal([0, 0.0005, 0.875, 1].map(percent), ['0.0 %', '0.05 %', '87.5 %', '100.0 %'])
   assert.equal([plural(1, 'image'), plural(3, 'image'), plural(2, 'class')], ['1 image', '3 images', '2 classes'])
+})
+
+test('test tells the worst of many labels, and how many have no image', () => {
+  const row = (i: number) => ({
+    label: `label ${i}${i === 7 ? ' of a name that is far too long for any table in a terminal' : ''}`,
+    ...{ positives: i % 5, known: 20, precision: 1, recall: i / 100, f1: i / 100, ap: i / 100, threshold: 0.5 },
+  })
+  const rows = Array.from({ length: 100 }, (_, i) => row(i))
+  const space = { parents: rows.map(() => -1) }
+  const lines = labelTable(rows, space).split('\n')
+  assert.is(lines[0], 'The 12 of 100 with the lowest F1; 20 labels have no image here (all: --json)')
+  assert.is(lines.length, 14)
+  assert.match(lines[2]!, /^label 1 +1 +100\.0 % +1\.0 % +1\.0 % +1\.0 % +0\.50$/)
+  assert.match(lines[7]!, /^….{39} +2 /)
+  assert.ok(lines.every((line) => line.length <= 100))
 })
 
 test('tables are aligned, arguments quoted, control characters taken out', () => {

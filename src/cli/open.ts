@@ -9,13 +9,14 @@ import { disposeModule } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import { only } from '../schema/setting.ts'
 import { settings } from '../settings/schema.ts'
-import type { Task } from '../tasks/task.ts'
+import { createTask } from '../tasks/registry.ts'
+import type { Decoding, Task } from '../tasks/task.ts'
 import { type OpenModel, openModel, openRun } from '../use/open-model.ts'
 import { taskOf } from '../use/predict.ts'
 import { findRun, readRun, runLabels } from '../use/run-file.ts'
 import { downloads } from './downloads.ts'
 import { oneLine } from './format.ts'
-import { addSettings } from './options.ts'
+import { addSettings, numberOption } from './options.ts'
 import type { Ui } from './ui.ts'
 
 export interface ModelFlags {
@@ -23,6 +24,7 @@ export interface ModelFlags {
   model?: string
   adapter?: string
   labels?: string
+  threshold?: number
   allowNonFinite?: boolean
   device?: Device
   threads?: number
@@ -45,6 +47,18 @@ export function addModel(command: Command): Command {
     .option('--adapter <dir>', 'an adapter folder (PEFT format) to put on --model')
     .option('--labels <file>', 'names of its classes: one a line, or JSON, where the model has none')
   return addSettings(command, only(settings, 'allowNonFinite'))
+}
+
+/** What decides which labels are there, in place of what the model brings. */
+export const thresholdOption = () =>
+  numberOption('--threshold <x>', "score from which a label is there, in (0, 1) (default: the model's own, else 0.5)")
+
+/** What the model predicts; with a threshold that was given in place of its own. */
+function taskWith(opened: OpenModel, threshold: number | undefined): Task {
+  const task = taskOf(opened)
+  if (threshold === undefined) return task
+  if (!(threshold > 0 && threshold < 1)) throw new InputError(`threshold: must be in (0, 1), got ${threshold}`)
+  return createTask(task.labels, { threshold, decoding: opened.labels?.decoding as Decoding | undefined })
 }
 
 /** Checks which model is meant. Throws an InputError on too many or too few of the three flags. */
@@ -98,7 +112,7 @@ export async function withModel<T>(flags: ModelFlags, ui: Ui, use: (opened: Open
       opened.labels = runLabels(run, `${folder}/run.json`)
     }
     const notes = labels === undefined ? unnamed(run?.classes ?? classes) : await nameClasses(opened, labels)
-    const result = await use({ backend, opened, task: taskOf(opened), run })
+    const result = await use({ backend, opened, task: taskWith(opened, flags.threshold), run })
     for (const note of [...opened.notes, ...notes]) ui.note(`note: ${oneLine(note)}`)
     return result
   } finally {

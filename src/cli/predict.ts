@@ -8,7 +8,7 @@ import { isOneOfAll } from '../labels/labels.ts'
 import { InputError, sentence } from '../platform/errors.ts'
 import { type ImagePrediction, predict } from '../use/predict.ts'
 import { oneLine, percent, plural, table } from './format.ts'
-import { addModel, checkModel, type ModelFlags, withModel } from './open.ts'
+import { addModel, checkModel, type ModelFlags, thresholdOption, withModel } from './open.ts'
 import { addDevice, addOutput, examples, numberOption } from './options.ts'
 import { bar, createUi } from './ui.ts'
 
@@ -111,6 +111,7 @@ export function predictCommand(): Command {
     .argument('<files...>', 'images, and folders whose images are taken')
   addModel(command)
     .optionsGroup('Options:')
+    .addOption(thresholdOption())
     .option('--logits', 'also print the raw outputs, in the order of the classes')
     .addOption(numberOption('--top <n>', 'print the n best classes (default: 1)'))
     .addOption(numberOption('--batch-size <n>', 'images computed at once (default: 16)'))

@@ -13,7 +13,8 @@ import type { BatchSource } from '../train/batch.ts'
 import { type Evaluation, evaluate } from '../train/evaluate.ts'
 import { seenImages, type Tested, type TestImages, testedOf } from '../use/seen-images.ts'
 import { oneLine, percent, plural, table } from './format.ts'
-import { addModel, type ModelFlags, type Opened, withModel } from './open.ts'
+import { labelName, labelRows, labelTable } from './label-table.ts'
+import { addModel, type ModelFlags, type Opened, thresholdOption, withModel } from './open.ts'
 import { addDevice, addOutput, examples, numberOption } from './options.ts'
 import { bar, createUi, type Ui } from './ui.ts'
 
@@ -159,12 +160,14 @@ function ofOneClass(result: Evaluation, { classes }: Task, notes: string[][], ui
     ['loss', result.loss.toFixed(4)],
     ...notes,
   ])
-  const rows = each.map((c) => [
-    oneLine(c.class),
+  const { heading, rows } = labelRows(each, (c) => c.accuracy ?? undefined, 'accuracy')
+  const lines = rows.map((c) => [
+    labelName(c.class),
     c.accuracy === null ? 'no images' : percent(c.accuracy),
     `${c.correct}/${c.images}`,
   ])
-  return `${head}\n\n${table([['class', 'accuracy', 'right'], ...rows], [1, 2])}\n\n${confusionText(confusion, classes)}`
+  const own = table([['class', 'accuracy', 'right'], ...lines], [1, 2])
+  return `${head}\n\n${heading}${own}\n\n${confusionText(confusion, classes)}`
 }
 
 /** Any labels an image: every metric, and how each label did. */
@@ -179,20 +182,12 @@ function ofLabels({ metrics, loss, count, byLabel }: Evaluation, task: Task, not
     ['images', String(count)],
     ...notes,
   ])
-  const columns = ['label', 'images', 'precision', 'recall', 'F1']
-  const more = [
-    ...(byLabel.some(({ ap }) => ap !== undefined) ? ['average precision'] : []),
-    ...(byLabel.some(({ threshold }) => threshold !== undefined) ? ['threshold'] : []),
-  ]
-  const rows = byLabel.map(({ label, positives, precision, recall, f1, ap, threshold }) => [
-    oneLine(label),
-    String(positives),
-    ...(positives > 0 ? [precision, recall, f1].map(percent) : ['', '', '']),
-    ...(more.includes('average precision') ? [ap === undefined || positives === 0 ? '' : percent(ap)] : []),
-    ...(more.includes('threshold') ? [threshold === undefined ? '' : threshold.toFixed(2)] : []),
-  ])
-  return `${head}\n\n${table([[...columns, ...more], ...rows], [1, 2, 3, 4, 5, 6])}`
+  return `${head}\n\n${labelTable(byLabel, task.labels)}`
 }
+
+/** Whether the run was told from which score on a label is there. */
+const isGiven = (run: Opened['run']) =>
+  typeof (run?.settings as Partial<TrainSettings> | undefined)?.threshold === 'number'
 
 async function run(flags: Flags): Promise<void> {
   const ui = createUi({ colour: flags.color ?? true })
@@ -201,7 +196,7 @@ async function run(flags: Flags): Promise<void> {
     throw new InputError(`--batch-size: must be a whole number from 1, got ${batchSize}`)
   }
   const skipped = new Map<string, string>()
-  const { result, task, about, tested } = await withModel(flags, ui, async ({ opened, task, run }) => {
+  const { result, task, about, tested, chosen } = await withModel(flags, ui, async ({ opened, task, run }) => {
     const images = await openImages(flags, run, task.labels, ui)
     const whole = joined(images.map(({ dataset }) => dataset))
     const tested = await choose(flags, run, images, ui)
@@ -230,7 +225,9 @@ async function run(flags: Flags): Promise<void> {
       },
     }
     const result = await evaluate(opened.model, task, shown)
-    return { result, task, about: run && testedText(tested, dataset.length), tested }
+    const tuned = flags.threshold === undefined && opened.labels?.thresholds !== undefined && !isGiven(run)
+    const chosen = tuned ? 'the best epoch and the thresholds' : 'the best epoch'
+    return { result, task, about: run && testedText(tested, dataset.length), tested, chosen }
   })
   ui.clear()
   if (flags.json) ui.json(asJson(result, task, tested, skipped))
@@ -238,7 +235,7 @@ async function run(flags: Flags): Promise<void> {
     const notes = [
       ...(about === undefined ? [] : [['tested', about]]),
       ...(tested && tested.validatedOn > 0
-        ? [['note', 'the held out images also chose the best epoch: expect a little less on new ones']]
+        ? [['note', `the held out images also chose ${chosen}: expect a little less on new ones`]]
         : []),
     ]
     ui.result((isOneOfAll(task.labels) ? ofOneClass : ofLabels)(result, task, notes, ui))
@@ -258,6 +255,7 @@ export function testCommand(): Command {
       'images: CLASS/*.jpg, or with train/ beside test/ (or val/), which is used then (default: those of --run)',
     )
     .option('--all', 'test on every image, also on those that were trained on')
+    .addOption(thresholdOption())
     .addOption(numberOption('--batch-size <n>', 'images computed at once (default: 16)'))
     .option('--strict', 'end at the first broken image with code 2 instead of skipping it')
   addDevice(command)

@@ -2,6 +2,7 @@
 import { passedOverText } from '../data/passed-over.ts'
 import { sentence } from '../platform/errors.ts'
 import type { CheckEvent, DuplicatesEvent, SkipEvent, StartEvent } from '../run/train.ts'
+import { tasks } from '../tasks/registry.ts'
 import type { EpochEvent, StepEvent } from '../train/fit-options.ts'
 import { count, duration, oneLine, percent, plural } from './format.ts'
 import { bar, type Ui } from './ui.ts'
@@ -60,9 +61,10 @@ export function trainProgress(ui: Ui, clock: () => number = () => performance.no
       validates = e.val > 0
       monitor = e.monitor
       recent.push({ at: began, images: 0 })
-      const from = { folder: 'from its folder', split: 'set aside from each class', none: '' }[e.valSource]
+      const from = { folder: 'as the data say', split: 'set aside from each class', none: '' }[e.valSource]
       const val = e.val > 0 ? `${plural(e.val, 'image')} to validate (${from})` : 'none to validate'
-      ui.note(`${ui.err('bold', e.method)} on ${oneLine(e.model)}: ${plural(e.classes.length, 'class')}`)
+      ui.note(`${ui.err('bold', e.method)} on ${oneLine(e.model)}: ${plural(e.classes.length, tasks[e.task].noun)}`)
+      ui.note(`task ${e.task}, since ${oneLine(e.recognised)}`)
       ui.note(`${plural(e.train, 'image')} to train, ${val}`)
       const share = percent(e.trainable / e.total)
       const threads = e.threads === 1 ? '1 thread' : `${e.threads} threads`
@@ -86,8 +88,12 @@ export function trainProgress(ui: Ui, clock: () => number = () => performance.no
         `loss ${e.trainLoss.toFixed(4)}`,
         `accuracy ${percent(e.trainAccuracy)}`,
         ...(e.loss === undefined ? [] : [`val loss ${e.loss.toFixed(4)}`]),
-        ...(e.accuracy === undefined ? [] : [`val accuracy ${percent(e.accuracy)}`]),
-        ...(monitor === 'accuracy' || chosen === undefined ? [] : [`val ${monitor} ${percent(chosen)}`]),
+        // The one that chooses; where that is the loss, accuracy beside it.
+        ...(chosen !== undefined
+          ? [`val ${monitor} ${percent(chosen)}`]
+          : e.accuracy === undefined
+            ? []
+            : [`val accuracy ${percent(e.accuracy)}`]),
         duration(e.seconds),
         ...(e.dataSeconds > SLOW_DATA * e.seconds ? [`waited for images ${percent(e.dataSeconds / e.seconds)}`] : []),
         ...(e.best && e.accuracy !== undefined ? [ui.err('green', 'best so far')] : []),

@@ -104,13 +104,19 @@ function skippedText(skipped: readonly SkipEvent[]): string {
   return `skipped ${plural(skipped.length, 'image')} that could not be read: ${names}${rest}`
 }
 
+/** From which scores on labels are there, and that they were not yet while the best epoch was measured. */
+function thresholdsText(thresholds: readonly number[]): string {
+  const [least, most] = [Math.min(...thresholds), Math.max(...thresholds)].map((value) => value.toFixed(2))
+  return least === most ? `${least} for each label` : `${least} to ${most}, tuned by label; epochs are measured at 0.5`
+}
+
 /** What was reached, what it cost, what was written, what to do next. */
 async function summary(start: StartEvent, done: DoneEvent, out: string, ui: Ui): Promise<string> {
   const files = (await localFiles(out).list(out)).filter((name) => !name.startsWith('.'))
   const adapter = methodOf(start.method).saves === 'adapter'
   const stopped =
     done.ended === 'patience' ? `, ended early after ${plural(done.epochs, 'epoch')}` : ` of ${done.epochs}`
-  const { monitor, metrics } = done
+  const { monitor, metrics, thresholds } = done
   const reached = metrics?.[monitor]
   const shown = reached === undefined ? 'not measured' : monitor === 'loss' ? reached.toFixed(4) : percent(reached)
   const best = reached === undefined ? shown : ui.out('bold', shown)
@@ -118,6 +124,7 @@ async function summary(start: StartEvent, done: DoneEvent, out: string, ui: Ui):
     ['method', `${start.method} on ${oneLine(start.model)}`],
     [`best ${monitor}`, `${best}${reached === undefined ? '' : ` in epoch ${done.bestEpoch}${stopped}`}`],
     ...(reached === undefined || monitor === 'accuracy' ? [] : [['accuracy then', percent(done.accuracy!)]]),
+    ...(thresholds ? [['thresholds', thresholdsText(thresholds)]] : []),
     [
       'trained',
       `${count(done.trainable)} of ${count(done.total)} parameters (${percent(done.trainable / done.total)})`,

@@ -13,8 +13,8 @@ import { InputError } from '../platform/errors.ts'
 import { defaults } from '../settings/schema.ts'
 import { loraOf } from '../settings/setting-rules.ts'
 import { pick, type TrainSettings } from '../settings/settings.ts'
-import { createTask } from '../tasks/registry.ts'
-import type { Task } from '../tasks/task.ts'
+import { checkTaskOptions, createTask, tasks } from '../tasks/registry.ts'
+import { monitorOf, type Task } from '../tasks/task.ts'
 import type { BatchSource } from '../train/batch.ts'
 import type { FitOptions } from '../train/fit-options.ts'
 import { labelWeights } from './label-weights.ts'
@@ -79,8 +79,12 @@ export function plan(settings: PlanSettings, { model, preprocess, labels, train,
   const { seed = defaults.seed, batchSize = defaults.batchSize, augment = true } = settings
   const method = methodIn(settings, adapter)
   const { threshold, positiveWeights } = settings
+  const chosen = pick(settings, 'loss', 'labelSmoothing', 'pathConsistency', 'decoding')
+  // Also those that are no option of the task itself: thresholds to be tuned, and the metric that chooses.
+  checkTaskOptions(tasks[labels.task], { ...chosen, threshold, positiveWeights })
+  monitorOf(tasks[labels.task], settings.monitor)
   const task = createTask(labels, {
-    ...pick(settings, 'loss', 'labelSmoothing', 'pathConsistency', 'decoding'),
+    ...chosen,
     ...(typeof threshold === 'number' ? { threshold } : {}),
     ...(positiveWeights === undefined ? {} : { positiveWeights: labelWeights(positiveWeights, labels, train) }),
   })

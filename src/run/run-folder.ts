@@ -8,6 +8,7 @@ import { localFiles } from '../io/local-files.ts'
 import { labelFacts } from '../labels/facts.ts'
 import type { LabelSpace } from '../labels/labels.ts'
 import { InputError } from '../platform/errors.ts'
+import { listed } from '../platform/listed.ts'
 import type { Setting } from '../schema/setting.ts'
 import { settings } from '../settings/schema.ts'
 import type { TrainSettings } from '../settings/settings.ts'
@@ -97,7 +98,7 @@ export async function checkLabels(out: string, space: LabelSpace): Promise<void>
     )
   }
   throw new InputError(
-    `resume: the run in ${out} has the classes ${before.join(', ')}, got ${classes.join(', ')}; restore the images or start a new run`,
+    `resume: the run in ${out} has the classes ${listed(before, 10)}, got ${listed(classes, 10)}; restore the images or start a new run`,
   )
 }
 

@@ -14,7 +14,7 @@ import {
   readImageList,
   wholeOf,
 } from '../use/image-list.ts'
-import { readRun } from '../use/run-file.ts'
+import { readRun, runLabels } from '../use/run-file.ts'
 import { checkLabels, runFolder } from './run-folder.ts'
 
 /** Before a run goes on its images are read, to see that they are the same; told now and then, where that takes long. */
@@ -62,7 +62,9 @@ async function movedPlaces(out: string, settings: TrainSettings): Promise<Change
  */
 export async function* openRunImages(settings: TrainSettings, resume: boolean): AsyncGenerator<CheckEvent, RunImages> {
   const { data, val, out, task, seed = defaults.seed } = settings
-  const folder = await openData(data, { seed, task, val })
+  // A run goes on with its own task, even where what is left of the data would be taken for another.
+  const own = resume && out !== undefined ? runLabels(await readRun(out), `${out}/run.json`).space.task : undefined
+  const folder = await openData(data, { seed, task: task ?? own, val })
   const none = { changes: [], newValidation: false, begun: false, notes: [] }
   if (!resume || out === undefined) {
     return { ...none, folder, list: keepList(await listImages(folder), folder, out) }

@@ -12,6 +12,8 @@ export type { CheckEvent, EpochEvent, StepEvent }
 export interface StartEvent {
   kind: 'start'
   task: TaskName
+  /** Why it is that, as the end of a sentence: 'each image has one label'. */
+  recognised: string
   /** What chooses the best epoch. */
   monitor: string
   method: Method
@@ -60,6 +62,8 @@ export interface DoneEvent {
   monitor: string
   accuracy?: number
   metrics?: Record<string, number>
+  /** From which score on each label is there, in tasks with thresholds: as it was given, or tuned on the validation data. */
+  thresholds?: readonly number[]
   skipped: number
   trainable: number
   total: number

@@ -13,6 +13,7 @@ import { monitorOf } from '../tasks/task.ts'
 import { fit } from '../train/fit.ts'
 import type { EpochEvent, FitState } from '../train/fit-options.ts'
 import { describeChanges } from '../use/image-changes.ts'
+import { findDigests, wholeOf } from '../use/image-list.ts'
 import { preprocessorJson } from '../use/model-images.ts'
 import type { SavedState } from './checkpoints.ts'
 import { trainingNotes } from './prepare.ts'
@@ -74,6 +75,7 @@ export async function* trainOn(
       run.changes = [...run.changes, { step: state?.numbers.step ?? 0, what: describeChanges(changes) }]
     }
 
+    const whole = wholeOf(folder)
     const hooks = { onBroken: (file: string, reason: string) => noteBroken(run, file, reason) }
     const train = ready.plan.source(folder.train, true, hooks)
     const val = folder.val && ready.plan.source(folder.val, false, hooks)
@@ -112,6 +114,7 @@ export async function* trainOn(
       yield {
         kind: 'start',
         task: task.name,
+        recognised: folder.recognised,
         monitor: monitorOf(task, settings.monitor).name,
         method,
         model: options.model ?? settings.model,
@@ -138,7 +141,12 @@ export async function* trainOn(
       saveEvery: settings.saveEvery ?? defaults.saveEvery,
       // The line comes before the checkpoint, which knows of it: a line that no checkpoint knows is cut off again.
       save: async (s: FitState, epoch?: EpochEvent) => {
-        if (epoch) await metrics?.add(epoch)
+        if (epoch) {
+          // A balanced order leaves some images out for long: their digests are known from the first epoch on all the same.
+          for await (const _ of findDigests(whole)) {
+          }
+          await metrics?.add(epoch)
+        }
         await metrics?.flush()
         await list.save()
         await checkpoints.save({ ...s, ...(metrics ? { metrics: metrics.bytes, skipped: [...past.skipped] } : {}) })
@@ -177,7 +185,13 @@ export async function* trainOn(
     const resident = platform.peakResident()
     const memory = resident === undefined ? {} : { peakResidentBytes: resident }
     await record.write({ finished: ended !== 'signal', ...summary, ...memory })
-    const last: DoneEvent = { kind: 'done', ...summary, ...(out === undefined ? {} : { out }) }
+    const { thresholds } = run
+    const last: DoneEvent = {
+      kind: 'done',
+      ...summary,
+      ...(thresholds && { thresholds }),
+      ...(out === undefined ? {} : { out }),
+    }
     yield last
     return last
   } finally {

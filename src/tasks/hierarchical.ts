@@ -128,6 +128,7 @@ function create(
 export const hierarchicalTask: TaskKind = {
   name: 'hierarchical',
   says: 'labels of a tree',
+  noun: 'label',
   losses: Object.keys(labelLosses),
   options: ['loss', 'labelSmoothing', 'threshold', 'pathConsistency', 'decoding'],
   monitors,

@@ -91,6 +91,7 @@ function create(labels: LabelSpace, { labelSmoothing = 0 }: TaskOptions = {}): T
 export const multiclassTask: TaskKind = {
   name: 'multiclass',
   says: 'one class an image',
+  noun: 'class',
   problemType: 'single_label_classification',
   losses: ['ce'],
   options: ['loss', 'labelSmoothing'],

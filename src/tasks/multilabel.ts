@@ -76,6 +76,7 @@ function create(labels: LabelSpace, { loss = 'aal', threshold = 0.5, positiveWei
 export const multilabelTask: TaskKind = {
   name: 'multilabel',
   says: 'any number of labels',
+  noun: 'label',
   problemType: 'multi_label_classification',
   losses: Object.keys(labelLosses),
   options: ['loss', 'threshold', 'positiveWeights'],

@@ -105,6 +105,8 @@ export interface TaskKind {
   readonly name: TaskName
   /** In a sentence: 'one class an image'. */
   readonly says: string
+  /** What one of its labels is called. */
+  readonly noun: 'class' | 'label'
   /** What Hugging Face's config.json calls it in problem_type, where it does. */
   readonly problemType?: string
   /** Names of its losses, the default first. */

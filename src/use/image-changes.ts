@@ -49,6 +49,7 @@ export function compareImages(before: ImageList, now: ImageList): Comparison {
   const known = byDigest(before.images)
   const names = { added: [] as string[], removed: [] as string[], renamed: [] as string[], changed: [] as string[] }
   const moved: string[] = []
+  const relabelled: string[] = []
   const newFolder = now.validation === 'folder' && before.validation !== 'folder'
   const placed = new Map(before.images.map(({ file }, i) => [file, i]))
 
@@ -74,7 +75,7 @@ export function compareImages(before: ImageList, now: ImageList): Comparison {
     const same = old.get(image.file)
     const pair = pairs.get(image.file)
     const from = same ?? pair
-    if (from && from.class !== image.class) moved.push(image.file)
+    if (from && from.class !== image.class) (same ? relabelled : moved).push(image.file)
     else if (pair) names.renamed.push(image.file)
     else if (!same) {
       if (!(newFolder && image.part === 'val')) names.added.push(image.file)
@@ -100,6 +101,7 @@ export function compareImages(before: ImageList, now: ImageList): Comparison {
   if (newFolder) changes.push({ what: `a validation folder (${count(now.images)} images) was added`, names: [] })
   for (const [what, list] of Object.entries(names))
     if (list.length > 0) changes.push({ what: counted(list.length, what), names: list })
+  if (relabelled.length > 0) changes.push({ what: counted(relabelled.length, 'labelled otherwise'), names: relabelled })
   if (moved.length > 0) changes.push({ what: counted(moved.length, 'moved to another class'), names: moved })
 
   rows.sort((a, b) =>

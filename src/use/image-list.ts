@@ -48,12 +48,11 @@ export function listedNames(dataset: Dataset, root: string, mark = ''): string[]
   return Array.from({ length: dataset.length }, (_, i) => mark + below(files, root, dataset.file(i)))
 }
 
-/** The labels of an image in one text: its class, or several with semicolons between. */
-const labelsText = (dataset: Dataset, i: number): string =>
-  dataset
-    .labels(i)
-    .present.map((label) => dataset.classes[label]!)
-    .join(';')
+/** The labels of an image in one text: its class, or several with semicolons between; unknown ones have a question mark. */
+function labelsText({ classes, labels }: Dataset, i: number): string {
+  const { present, unknown = [] } = labels(i)
+  return [...present.map((label) => classes[label]!), ...unknown.map((label) => `${classes[label]!}?`)].join(';')
+}
 
 /** Bytes of each file of a data set. */
 export function sizesOf(dataset: Dataset): Promise<number[]> {
