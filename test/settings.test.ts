@@ -76,7 +76,7 @@ const refused: [Loose<TrainOptions>, RegExp][] = [
   [{ lora: [] }, /^lora: must be an object, got \[\]$/],
   [{ lora: { rankPattern: { query: '4' } } }, /^lora\.rankPattern: must be ranks by pattern/],
   [{ lora: { layersToTransform: ['1'], targetModules: ['query'] } }, /^lora\.layersToTransform/],
-  [{ data: 7 }, /^data: must be a folder of images, got 7$/],
+  [{ data: 7 }, /^data: must be a folder of images or a file of labels, got 7$/],
   [{ model: '' }, /^model: must be a model folder or name, got ""$/],
   [{ out: '' }, /^out: must be a folder, got ""$/],
   [{ val: {} }, /^val/],

@@ -145,7 +145,7 @@ async function summary(start: StartEvent, done: DoneEvent, out: string, ui: Ui):
 
 /** The verb. */
 export function trainCommand(): Command {
-  const command = new Command('train').description('fine-tune a model on a folder of images')
+  const command = new Command('train').description('fine-tune a model on labelled images')
   addSettings(command, settings)
   command
     .optionsGroup('Input and output:')

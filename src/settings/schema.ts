@@ -54,7 +54,7 @@ const dropoutOfModel = "as in the model's config.json"
 
 export const settings = {
   data: {
-    value: text('a folder of images'),
+    value: text('a folder of images or a file of labels'),
     group: 'Input and output',
     flag: '--data <path>',
     description:
