@@ -1,5 +1,5 @@
 // What a checkpoint holds is used, or named, or refused: every tensor, every shape, and what no shape can tell.
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -312,6 +312,17 @@ check(
     assert.equal((await tried(backend, again)).logits, found.logits)
   },
 )
+
+check('a saved configuration has floats where transformers 5 takes nothing else', async ({ folder, backend }) => {
+  const out = join(folder, 'saved')
+  const { model } = await loadVit(backend, await openCheckpoint(`${fixtures}checkpoints/dinov2`))
+  await saveVit(model, out)
+  disposeModule(model)
+  const text = readFileSync(join(out, 'config.json'), 'utf8')
+  for (const name of ['layerscale_value', 'layer_norm_eps']) {
+    assert.match(text, new RegExp(`\n {2}"${name}": \\d+\\.\\d+,?\n`))
+  }
+})
 
 check("DeiT's two classifiers are both read, whatever architectures says", async ({ folder, backend }) => {
   const stored = await tried(backend, `${fixtures}checkpoints/deit-distilled`)

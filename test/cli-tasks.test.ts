@@ -138,7 +138,11 @@ test('predict gives the labels that are there by the thresholds of the run, as t
         .trimEnd()
         .split('\n')
         .map((line) => line.replace(/^\S+ +/, '').replace(/ [\d.]+ %/g, '')),
-      found.map((p: { labels: { label: string }[] }) => p.labels.map(({ label }) => label).join(', ') || 'no label'),
+      found.map((p: { labels: { label: string; score: number }[] }) => {
+        // The surest first; in a tree from the root down.
+        const order = task === 'multilabel' ? p.labels.toSorted((a, b) => b.score - a.score) : p.labels
+        return order.map(({ label }) => label).join(', ') || 'no label'
+      }),
     )
     // The base with the adapter, and the merged folder, decide alike.
     const adapted = await output('predict', '--model', model, '--adapter', run, ...args)

@@ -632,7 +632,7 @@ test('options that mean nothing, or are out of range, are refused', () => {
   const refused: [TaskOptions, string][] = [
     [
       { positiveWeights: [1] },
-      'positiveWeights: means nothing where an image has labels of a tree (task hierarchical); leave it out',
+      'positiveWeights: means nothing to task hierarchical (labels of a tree); leave it out',
     ],
     [{ loss: 'ce' }, 'loss: must be one of aal, bce, asl for task hierarchical, got ce'],
     [{ threshold: 2 }, 'threshold: must be in [0, 1], got 2'],

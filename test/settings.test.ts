@@ -108,11 +108,11 @@ const refused: [Loose<TrainOptions>, RegExp][] = [
   [{ positiveWeights: 2 }, /^positiveWeights/],
   [{ pathConsistency: -1 }, /^pathConsistency: must be at least 0, got -1$/],
   [{ decoding: 'best' }, /^decoding: must be one of path, threshold, got best$/],
-  [{ task: 'multilabel', decoding: 'path' }, /^decoding: means nothing where an image has any number of labels/],
+  [{ task: 'multilabel', decoding: 'path' }, /^decoding: means nothing to task multilabel \(any number of labels\)/],
   [{ sampler: 'sequential' }, /^sampler: must be one of shuffle, balanced, got sequential$/],
   // One against another.
   [{ sampler: 'balanced', shuffle: false }, /^sampler: must be left out where shuffle is false, got balanced/],
-  [{ task: 'multiclass', threshold: 0.5 }, /^threshold: means nothing where an image has one class an image/],
+  [{ task: 'multiclass', threshold: 0.5 }, /^threshold: means nothing to task multiclass \(one class an image\)/],
   [{ peft: 'lora', lora: { useDora: true } }, /^lora\.useDora: must agree with peft, got true with peft lora; /],
   [{ lora: { useDora: true } }, /^lora\.useDora: must agree with peft, got true with peft lora; choose peft/],
   [{ peft: 'dora', lora: { useDora: false } }, /^lora\.useDora: must agree with peft, got false with peft dora/],

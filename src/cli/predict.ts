@@ -52,9 +52,17 @@ function best(prediction: ImagePrediction, classes: readonly string[], n: number
     .slice(0, n)
 }
 
-/** Labels that are there, each with its score. */
-const labelsText = (found: readonly { label: string; score: number }[]): string =>
-  found.length === 0 ? 'no label' : found.map(({ label, score }) => `${oneLine(label)} ${percent(score)}`).join(', ')
+/** So many labels of an image are shown; --json has all. */
+const most = 10
+
+/** Labels that are there, each with its score: in a tree from the root down, else the surest first. */
+function labelsText(found: readonly { label: string; score: number }[], isTree: boolean): string {
+  if (found.length === 0) return 'no label'
+  const sorted = isTree ? found : found.toSorted((a, b) => b.score - a.score)
+  const shown = sorted.slice(0, most).map(({ label, score }) => `${oneLine(label)} ${percent(score)}`)
+  const more = found.length - shown.length
+  return `${shown.join(', ')}${more > 0 ? ` and ${more} more (all: --json)` : ''}`
+}
 
 async function run(paths: string[], flags: Flags): Promise<void> {
   const ui = createUi({ colour: flags.color ?? true })
@@ -63,9 +71,10 @@ async function run(paths: string[], flags: Flags): Promise<void> {
   checkModel(flags)
   const files = await expand(paths, (note) => ui.note(oneLine(note)))
   let skipped = 0
-  const { predictions, classes, single } = await withModel(flags, ui, async ({ opened, task }) => ({
+  const { predictions, classes, single, isTree } = await withModel(flags, ui, async ({ opened, task }) => ({
     classes: task.classes,
     single: isOneOfAll(task.labels),
+    isTree: task.labels.parents.some((parent) => parent >= 0),
     predictions: await predict(opened, files, {
       task,
       strict,
@@ -96,7 +105,7 @@ async function run(paths: string[], flags: Flags): Promise<void> {
       oneLine(p.file),
       ...(single || top > 1
         ? ranked(p).flatMap(({ label, score }) => [oneLine(label), percent(score)])
-        : [labelsText(found(p))]),
+        : [labelsText(found(p), isTree)]),
       ...(logits ? [p.logits.map((z) => z.toFixed(4)).join(' ')] : []),
     ])
     ui.result(table(rows))

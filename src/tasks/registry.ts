@@ -19,7 +19,7 @@ export function checkTaskOptions(kind: TaskKind, options: Readonly<Record<string
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined || kind.options.includes(name as keyof TaskOptions)) continue
     throw new InputError(
-      `${where}${name}: means nothing where an image has ${kind.says} (task ${kind.name}); leave it out`,
+      `${where}${name}: means nothing to task ${kind.name} (${kind.says}); leave it out`,
     )
   }
   if (options.loss !== undefined && !kind.losses.includes(options.loss as string)) {

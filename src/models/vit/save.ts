@@ -155,9 +155,11 @@ export async function saveVit(
   const config = { ...own, ...extra.labels }
   const at = (name: string, data: Data) => [files.join(folder, name), data] as const
   const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`
+  // transformers 5 takes no whole number where it has a float.
+  const configText = json(config).replace(/^( *"layerscale_value": -?\d+)(?=,?$)/m, '$1.0')
   // The weights take their name last: where they are, the rest is.
   await files.writeTogether([
-    at(checkpointFiles.config, json(config)),
+    at(checkpointFiles.config, configText),
     ...(extra.preprocessor ? [at(checkpointFiles.preprocessor, json(extra.preprocessor))] : []),
     at(checkpointFiles.weights, safetensorsParts(await exportTensors(model, dialect))),
   ])
