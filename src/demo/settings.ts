@@ -145,10 +145,12 @@ export function createSettings(
     const defaults = defaultsFor(currentDataset(state).images)
     epochs.placeholder = String(defaults.epochs)
     batch.placeholder = String(defaults.batchSize)
-    const { losses, monitors } = tasks[currentDataset(state).task]
+    const { labelling, task } = currentDataset(state)
+    const { losses, monitors } = tasks[task]
     choices(loss, losses, (name) => lossTitles[name] ?? name)
     choices(monitor, Object.keys(monitors), metricTitle)
-    lossField.hidden = losses.length < 2
+    // In a tree of folders it would be that of classes without any beside them.
+    lossField.hidden = labelling !== 'labels'
   }
   app.onChange(render)
   render(app.state)
@@ -174,7 +176,7 @@ export function createSettings(
         batchSize: given(batch) ?? defaults.batchSize,
         augment: augment.checked,
         ...(balanced.checked ? { sampler: 'balanced' as const } : {}),
-        ...(loss.selectedIndex > 0 ? { loss: loss.value } : {}),
+        ...(loss.selectedIndex > 0 && !lossField.hidden ? { loss: loss.value } : {}),
         ...(monitor.selectedIndex > 0 ? { monitor: monitor.value } : {}),
         ...defined({ lr: given(rate) ?? rateOf(chosen), seed: given(seed), rank: adapts ? given(rank) : undefined }),
       }
