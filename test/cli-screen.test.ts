@@ -83,6 +83,7 @@ const epoch: EpochEvent = {
   trainAccuracy: 0.8,
   loss: 0.4,
   accuracy: 0.9,
+  metrics: { accuracy: 0.9, f1: 0.9 },
   best: true,
   lr: 1e-3,
   seconds: 12,
@@ -145,6 +146,28 @@ test('where there is no terminal there are whole lines only', async () => {
   ui.clear()
   assert.not.ok(['\r', '\x1b'].some((c) => kept.err.includes(c)))
   assert.is(kept.err.match(/^epoch 1\/3 .*$/gm)?.length, 1)
+})
+
+test('an epoch shows the metric that chooses, and where the loss does, that of the task', () => {
+  const metrics = { accuracy: 0.9, f1: 0.5, map: 0.25 }
+  const said = (monitor: string) => {
+    const kept = screen(80, false)
+    const progress = trainProgress(createUi({}, kept.terminal))
+    progress.start({ ...started, task: 'multilabel', recognised: 'a.csv, line 2 has several labels', monitor })
+    progress.epoch({ ...epoch, metrics })
+    return kept.err.split('\n')
+  }
+  assert.equal(said('map').slice(0, 3), [
+    'lora on some/model: 2 labels',
+    'task multilabel, since a.csv, line 2 has several labels',
+    '160 images to train, 40 images to validate (set aside from each label)',
+  ])
+  const line = (shown: string) =>
+    `epoch 1/3  loss 0.6000  accuracy 80.0 %  val loss 0.4000  val ${shown} %  12 s  best so far`
+  assert.equal(
+    ['map', 'f1', 'loss'].map((monitor) => said(monitor).at(-2)),
+    [line('map 25.0'), line('f1 50.0'), line('map 25.0')],
+  )
 })
 
 test('a note or a result goes above the progress line, which stays', () => {

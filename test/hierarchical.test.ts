@@ -630,10 +630,7 @@ test('two labels of one group in an image are refused by name', () => {
 test('options that mean nothing, or are out of range, are refused', () => {
   const space = spaceOf('shapes')
   const refused: [TaskOptions, string][] = [
-    [
-      { positiveWeights: [1] },
-      'positiveWeights: means nothing to task hierarchical (labels of a tree); leave it out',
-    ],
+    [{ positiveWeights: [1] }, 'positiveWeights: means nothing to task hierarchical (labels of a tree); leave it out'],
     [{ loss: 'ce' }, 'loss: must be one of aal, bce, asl for task hierarchical, got ce'],
     [{ threshold: 2 }, 'threshold: must be in [0, 1], got 2'],
     [{ threshold: [0.5] }, 'threshold: must be one for each of 8 labels, got 1'],

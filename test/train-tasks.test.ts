@@ -411,6 +411,32 @@ test('a base that chose one class is trained on for any number of labels, which 
   )
 })
 
+/** Datumaro's JSON of a few pictures with a tree of labels; the same names whoever is whose parent. */
+async function annotatedTree(place: string, parents: Record<string, string>): Promise<string> {
+  const names = ['angular', 'round', 'square', 'oval']
+  if (!existsSync(place)) await labelledTable(place, 8)
+  const item = (i: number) => ({
+    id: `${i}`,
+    annotations: [{ id: 0, type: 'label', attributes: {}, group: 0, label_id: 2 + (i % 2) }],
+    image: { path: `images/0${i}.png` },
+  })
+  const group = (name: string, labels: string[]) => ({ name, group_type: 'exclusive', labels })
+  const file = join(place, 'tree.json')
+  const label = {
+    labels: names.map((name) => ({ name, parent: parents[name] ?? '', attributes: [] })),
+    label_groups: [group('shape', ['angular', 'round']), group('kind', ['oval', 'square'])],
+    attributes: [],
+  }
+  const all = {
+    dm_format_version: '1.0',
+    infos: {},
+    categories: { label },
+    items: Array.from({ length: 8 }, (_, i) => item(i)),
+  }
+  writeFileSync(file, JSON.stringify(all))
+  return file
+}
+
 test('a run goes on only with the labels that it began with, those of each image too', async () => {
   const folders = await labelledTree(join(folder, 'moving'))
   const out = fresh()
@@ -418,6 +444,15 @@ test('a run goes on only with the labels that it began with, those of each image
   renameSync(join(folders, 'warm/sun'), join(folders, 'cold/sun'))
   const refused = await errorOf(collect({ resume: true, out, epochs: 2 }))
   assert.match(refused.message, /^resume: the run in \S+ has the classes cold, warm, .* got .*cold\/sun.*; restore/)
+
+  const annotated = await annotatedTree(join(folder, 'annotated'), { square: 'angular', oval: 'round' })
+  const third = fresh()
+  await collect({ data: annotated, epochs: 1, out: third })
+  await annotatedTree(join(folder, 'annotated'), { square: 'round', oval: 'angular' })
+  assert.match(
+    (await errorOf(collect({ resume: true, out: third, epochs: 2 }))).message,
+    /^resume: in the run in \S+ oval, square stood elsewhere in the tree of labels than in the data now; restore the data/,
+  )
 
   const csv = await labelledColumns(join(folder, 'marks'))
   const other = fresh()

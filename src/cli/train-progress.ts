@@ -28,7 +28,8 @@ export function trainProgress(ui: Ui, clock: () => number = () => performance.no
   let began = 0
   let firstStep = 0
   let validates = false
-  let monitor = ''
+  /** What a line of an epoch may show, the first that it has: what chooses, else the task's own. */
+  let metrics: string[] = []
   const recent: { at: number; images: number }[] = []
 
   const speed = (): number => {
@@ -59,11 +60,12 @@ export function trainProgress(ui: Ui, clock: () => number = () => performance.no
       began = clock()
       firstStep = e.step
       validates = e.val > 0
-      monitor = e.monitor
+      const { noun, monitors } = tasks[e.task]
+      metrics = [e.monitor, ...Object.keys(monitors)]
       recent.push({ at: began, images: 0 })
-      const from = { folder: 'as the data say', split: 'set aside from each class', none: '' }[e.valSource]
+      const from = { folder: 'as given', split: `set aside from each ${noun}`, none: '' }[e.valSource]
       const val = e.val > 0 ? `${plural(e.val, 'image')} to validate (${from})` : 'none to validate'
-      ui.note(`${ui.err('bold', e.method)} on ${oneLine(e.model)}: ${plural(e.classes.length, tasks[e.task].noun)}`)
+      ui.note(`${ui.err('bold', e.method)} on ${oneLine(e.model)}: ${plural(e.classes.length, noun)}`)
       ui.note(`task ${e.task}, since ${oneLine(e.recognised)}`)
       ui.note(`${plural(e.train, 'image')} to train, ${val}`)
       const share = percent(e.trainable / e.total)
@@ -82,18 +84,14 @@ export function trainProgress(ui: Ui, clock: () => number = () => performance.no
       ui.progress((columns) => stepLine(e, columns))
     },
     epoch(e) {
-      const chosen = e.metrics?.[monitor]
+      // Where the loss chooses, the task's own metric stands beside it.
+      const shown = metrics.find((name) => e.metrics?.[name] !== undefined)
       const parts = [
         `epoch ${String(e.epoch).padStart(String(e.epochs).length)}/${e.epochs}`,
         `loss ${e.trainLoss.toFixed(4)}`,
         `accuracy ${percent(e.trainAccuracy)}`,
         ...(e.loss === undefined ? [] : [`val loss ${e.loss.toFixed(4)}`]),
-        // The one that chooses; where that is the loss, accuracy beside it.
-        ...(chosen !== undefined
-          ? [`val ${monitor} ${percent(chosen)}`]
-          : e.accuracy === undefined
-            ? []
-            : [`val accuracy ${percent(e.accuracy)}`]),
+        ...(shown === undefined ? [] : [`val ${shown} ${percent(e.metrics![shown]!)}`]),
         duration(e.seconds),
         ...(e.dataSeconds > SLOW_DATA * e.seconds ? [`waited for images ${percent(e.dataSeconds / e.seconds)}`] : []),
         ...(e.best && e.accuracy !== undefined ? [ui.err('green', 'best so far')] : []),

@@ -7,6 +7,7 @@ import { listed } from '../platform/listed.ts'
 import { terminal } from '../platform/terminal-node.ts'
 import { type DoneEvent, type SkipEvent, type StartEvent, type TrainOptions, train } from '../run/train.ts'
 import { settings } from '../settings/schema.ts'
+import { tasks } from '../tasks/registry.ts'
 import { configText, readConfig } from './config-file.ts'
 import { downloads } from './downloads.ts'
 import { bytes, count, duration, oneLine, percent, plural, quoted, table } from './format.ts'
@@ -120,10 +121,13 @@ async function summary(start: StartEvent, done: DoneEvent, out: string, ui: Ui):
   const reached = metrics?.[monitor]
   const shown = reached === undefined ? 'not measured' : monitor === 'loss' ? reached.toFixed(4) : percent(reached)
   const best = reached === undefined ? shown : ui.out('bold', shown)
+  // The task's own metric where another chose, and accuracy where that did.
+  const [own] = Object.keys(tasks[start.task].monitors)
+  const beside = [own!, 'accuracy'].find((name) => name !== monitor && metrics?.[name] !== undefined)
   const rows = [
     ['method', `${start.method} on ${oneLine(start.model)}`],
     [`best ${monitor}`, `${best}${reached === undefined ? '' : ` in epoch ${done.bestEpoch}${stopped}`}`],
-    ...(reached === undefined || monitor === 'accuracy' ? [] : [['accuracy then', percent(done.accuracy!)]]),
+    ...(beside === undefined ? [] : [[`${beside} then`, percent(metrics![beside]!)]]),
     ...(thresholds ? [['thresholds', thresholdsText(thresholds)]] : []),
     [
       'trained',

@@ -5,7 +5,6 @@ import { type Method, methodOf } from '../adapters/methods.ts'
 import type { LabelledData } from '../data/open-data.ts'
 import { adapterFiles, checkpointFiles } from '../io/checkpoint.ts'
 import { localFiles } from '../io/local-files.ts'
-import { labelFacts } from '../labels/facts.ts'
 import type { LabelSpace } from '../labels/labels.ts'
 import { InputError } from '../platform/errors.ts'
 import { listed } from '../platform/listed.ts'
@@ -83,22 +82,25 @@ export async function hasRun(out: string): Promise<boolean> {
   return (await disk.kind(disk.join(out, runFolder.run))) === 'file'
 }
 
+/** Where a label stands: below which other one, and among which only one is there at most. */
+const standing = ({ names, groups, parents }: LabelSpace, label: number) =>
+  JSON.stringify([names[parents[label]!], groups.find((group) => group.includes(label))])
+
 /** Refuses to continue a run on other labels: its head would not fit, or mean something else. */
 export async function checkLabels(out: string, space: LabelSpace): Promise<void> {
-  const run = await readRun(out)
-  const { classes: before } = run
-  const classes = space.names
-  if (JSON.stringify(before) === JSON.stringify(classes)) {
-    const facts = [runLabels(run, `${out}/run.json`).space, space].map((labels) =>
-      JSON.stringify(labelFacts({ space: labels })),
-    )
-    if (facts[0] === facts[1]) return
-    throw new InputError(
-      `resume: the labels in ${out} belong together in another way, ${facts[0]!.slice(0, 80)}, than those of the data, ${facts[1]!.slice(0, 80)}; restore the data or start a new run`,
-    )
+  const before = runLabels(await readRun(out), `${out}/run.json`).space
+  const remedy = 'restore the data or start a new run'
+  if (JSON.stringify(before.names) !== JSON.stringify(space.names)) {
+    const [had, got] = [before, space].map(({ names }) => listed(names, 10))
+    throw new InputError(`resume: the run in ${out} has the classes ${had}, got ${got}; ${remedy}`)
   }
+  if (before.task !== space.task) {
+    throw new InputError(`resume: the run in ${out} is of task ${before.task}, got data of ${space.task}; ${remedy}`)
+  }
+  const moved = space.names.filter((_, label) => standing(before, label) !== standing(space, label))
+  if (moved.length === 0) return
   throw new InputError(
-    `resume: the run in ${out} has the classes ${listed(before, 10)}, got ${listed(classes, 10)}; restore the images or start a new run`,
+    `resume: in the run in ${out} ${listed(moved)} stood elsewhere in the tree of labels than in the data now; ${remedy}`,
   )
 }
 

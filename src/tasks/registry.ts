@@ -18,9 +18,7 @@ export const taskNames = Object.keys(tasks) as TaskName[]
 export function checkTaskOptions(kind: TaskKind, options: Readonly<Record<string, unknown>>, where = ''): void {
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined || kind.options.includes(name as keyof TaskOptions)) continue
-    throw new InputError(
-      `${where}${name}: means nothing to task ${kind.name} (${kind.says}); leave it out`,
-    )
+    throw new InputError(`${where}${name}: means nothing to task ${kind.name} (${kind.says}); leave it out`)
   }
   if (options.loss !== undefined && !kind.losses.includes(options.loss as string)) {
     throw new InputError(
