@@ -35,12 +35,12 @@ const kinds = [['red'], ['green'], ['blue'], ['red', 'green'], ['blue', 'red'], 
 const tagged = join(folder, 'tagged')
 const tree = join(folder, 'tree')
 test.before(async () => {
-  const rows = ['file_name,labels']
+  const rows = ['file_name,labels,unknown']
   for (let i = 0; i < 30; i++) {
     const names = kinds[i % kinds.length]!
     const file = `${String(i).padStart(2, '0')}.png`
     await paint(join(tagged, file), names, i)
-    rows.push(`${file},${names.join(';')}`)
+    rows.push(`${file},${names.join(';')},${i === 5 ? 'blue;red' : ''}`)
   }
   writeFileSync(join(tagged, 'metadata.csv'), rows.join('\n'))
   for (const [path, name] of [
@@ -106,6 +106,15 @@ test('a dropped table labels pictures, labels are changed as chips, and threshol
     await page.keyboard.press('Enter')
     await button(page, 'blue 10 pictures').waitFor()
     assert.equal(await labelsOf(page, '04'), ['red', 'blue'])
+    // What nobody looked for stays so until that is changed.
+    assert.equal(await labelsOf(page, '05'), ['blue ?', 'red ?'])
+    await page.getByLabel('Add a label to 05').fill('blue')
+    await page.keyboard.press('Enter')
+    await button(page, 'blue 11 pictures').waitFor()
+    assert.equal(await labelsOf(page, '05'), ['blue', 'red ?'])
+    await button(page, 'Remove blue from 05').click()
+    await button(page, 'blue 10 pictures').waitFor()
+    assert.equal(await labelsOf(page, '05'), ['red ?'])
     await checkAccess(page, 'with chips')
 
     await train(page, 8)

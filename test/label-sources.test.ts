@@ -99,6 +99,15 @@ test('JSON lines say the same', async ({ folder }) => {
   const data = await whole(write(join(folder, 'l.jsonl'), text))
   assert.equal(shown(data.train, folder), ['a.png: x, y', 'b.png: x'])
   assert.equal(shown(data.test, folder), ['c.png: '])
+  // Labels that nobody looked for, as a list beside the others; what another row says is there is known.
+  const rows = [
+    '{"file_name":"a.png","labels":["x"],"unknown":["y","x"]}',
+    '{"file_name":"b.png","labels":[],"unknown":["x","y"]}',
+  ]
+  const unknown = await whole(
+    write(join(folder, 'u.jsonl'), [...rows, '{"file_name":"b.png","labels":["y"]}'].join('\n')),
+  )
+  assert.equal(shown(unknown.train, folder), ['a.png: x, ?y', 'b.png: y, ?x'])
   const marks = '{"image":"a.png","p":1,"q":false}\n{"image":"b.png","p":true,"q":1}\n{"image":"c.png","q":0}\n'
   const columns = await whole(write(join(folder, 'm.jsonl'), marks))
   assert.equal(shown(columns.train, folder), ['a.png: p', 'b.png: p, q', 'c.png: ?p'])

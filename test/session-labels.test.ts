@@ -55,7 +55,8 @@ async function trainColours({ run, most, resume }: { run: string; most: number; 
   const epochs: Record<string, number>[] = []
   const said: string[] = []
   for await (const event of resume ? session.resume(run) : session.train(settings)) {
-    if (event.kind === 'start') said.push(event.task, event.monitor)
+    if (event.kind === 'start')
+      said.push(event.task, event.monitor, ...event.notes.filter((note) => /metadata/.test(note)))
     if (event.kind === 'epoch') epochs.push(event.metrics ?? {})
     if (event.kind === 'step') losses.push(event.loss)
     if (losses.length === most) break

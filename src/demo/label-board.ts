@@ -45,11 +45,13 @@ export function createLabelBoard(app: App, onError: (problem: unknown) => void):
     filter === 'all' || (filter === 'none' ? labels.length === 0 : labels.includes(filter.label))
 
   /** Gives a picture other labels, at once here and then in the storage. */
-  async function change(image: string, labels: readonly string[], said: string): Promise<void> {
-    images = images.map((one) => (one.image === image ? { image, labels } : one))
-    rows.get(image)?.render(images.find((one) => one.image === image)!)
+  async function change({ image, labels, unknown = [] }: StoredImage, said: string): Promise<void> {
+    const left = unknown.filter((label) => !labels.includes(label))
+    const now: StoredImage = { image, labels, ...(left.length > 0 && { unknown: left }) }
+    images = images.map((one) => (one.image === image ? now : one))
+    rows.get(image)?.render(now)
     announce(said)
-    await app.session.setLabels(dataset, image, labels).catch(onError)
+    await app.session.setLabels(dataset, image, labels, left).catch(onError)
     await app.refresh().catch(onError)
   }
 
@@ -66,13 +68,14 @@ export function createLabelBoard(app: App, onError: (problem: unknown) => void):
       autocomplete: 'off',
       maxlength: 100,
     })
-    const labelsNow = () => images.find((one) => one.image === image)!.labels
+    const now = () => images.find((one) => one.image === image)!
     const add = (event: Event) => {
       event.preventDefault()
       const label = input.value.trim()
       if (label === '') return
       input.value = ''
-      if (!labelsNow().includes(label)) void change(image, [...labelsNow(), label], `${label} added to ${name}`)
+      const { labels } = now()
+      if (!labels.includes(label)) void change({ ...now(), labels: [...labels, label] }, `${label} added to ${name}`)
     }
     const remove = button(`Remove picture ${name}`, () => void removePicture(image), { kind: 'icon', icon: 'remove' })
     void app.session
@@ -83,30 +86,31 @@ export function createLabelBoard(app: App, onError: (problem: unknown) => void):
     const row = h('li', {}, picture, h('div', { class: 'labelled-words' }, chips, form), remove)
     return {
       element: row,
-      render({ labels }) {
-        const made = labels.map((label) =>
+      render({ labels, unknown = [] }) {
+        const chip = (text: string, kind: string, says: string, onclick: () => void) =>
           h(
             'li',
             {},
-            h(
-              'button',
-              {
-                type: 'button',
-                class: 'chip',
-                'aria-label': `Remove ${label} from ${name}`,
-                onclick: () => {
-                  input.focus()
-                  const rest = labelsNow().filter((own) => own !== label)
-                  void change(image, rest, `${label} removed from ${name}`)
-                },
-              },
-              label,
-              icon('close'),
-            ),
+            h('button', { type: 'button', class: `chip ${kind}`, 'aria-label': says, onclick }, text, icon('close')),
+          )
+        const takeOff = (label: string) => () => {
+          input.focus()
+          const rest = now().labels.filter((own) => own !== label)
+          void change({ ...now(), labels: rest }, `${label} removed from ${name}`)
+        }
+        const markAbsent = (label: string) => () => {
+          input.focus()
+          const rest = (now().unknown ?? []).filter((own) => own !== label)
+          void change({ ...now(), unknown: rest }, `${label} is absent from ${name}`)
+        }
+        fill(
+          chips,
+          ...labels.map((label) => chip(label, '', `Remove ${label} from ${name}`, takeOff(label))),
+          ...unknown.map((label) =>
+            chip(`${label} ?`, 'unknown', `${label} ? Not known of ${name}: mark it absent`, markAbsent(label)),
           ),
         )
-        fill(chips, ...made)
-        chips.hidden = labels.length === 0
+        chips.hidden = labels.length + unknown.length === 0
       },
     }
   }

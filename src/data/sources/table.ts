@@ -33,6 +33,7 @@ export interface TableLabels {
 
 const pathColumns = ['path', 'file', 'file_name', 'filename', 'image']
 const labelColumns = ['label', 'labels', 'class', 'category']
+const unknownColumns = ['unknown']
 const splitColumns = ['split', 'subset']
 
 const isText = (cell: unknown): cell is string | number => typeof cell === 'string' || typeof cell === 'number'
@@ -124,7 +125,13 @@ function joinedByPath(items: readonly TableItem[], sameRows: boolean): TableItem
     if (sameRows && JSON.stringify([before.names, before.unknown]) !== JSON.stringify([item.names, item.unknown])) {
       throw new InputError(`${item.at}: ${item.file} must have the same labels in each of its rows; keep one row`)
     }
-    byPath.set(key, { ...before, names: [...new Set([...before.names, ...item.names])] })
+    const names = new Set([...before.names, ...item.names])
+    // What one row says is there is known.
+    const unknown = [...new Set([...(before.unknown ?? []), ...(item.unknown ?? [])])].filter(
+      (name) => !names.has(name),
+    )
+    const { unknown: _, ...rest } = before
+    byPath.set(key, { ...rest, names: [...names], ...(unknown.length > 0 && { unknown }) })
   }
   return [...byPath.values()]
 }
@@ -145,13 +152,19 @@ export function tableLabels(table: Table): TableLabels {
   const declared = byLabel?.labels.map((column) => labelName(columns[column]!))
   const twice = declared?.find((name, i) => declared.indexOf(name) !== i)
   if (twice !== undefined) throw new InputError(`${name}: one column a label is wanted, got two called ${twice}`)
-  const rest = byLabel?.rest ?? [...columns.keys()].filter((column) => ![path, label, split].includes(column))
+  // Beside a column of labels, what nobody looked for may have one.
+  const unlooked = byLabel ? -1 : columnOf(columns, unknownColumns)
+  const rest = byLabel?.rest ?? [...columns.keys()].filter((column) => ![path, label, split, unlooked].includes(column))
   const items = rows.map(({ at, cells }): TableItem => {
     const file = textOf(cells[path])
     if (file === '') throw new InputError(`${at}: must have a path in column ${columns[path]}, got none`)
     const of = splitIn(cells[split], at)
     const said = { file, at, ...(of && { split: of }) }
-    if (!byLabel || !declared) return { ...said, names: [...new Set(namesIn(cells[label], at))] }
+    if (!byLabel || !declared) {
+      const names = [...new Set(namesIn(cells[label], at))]
+      const unknown = [...new Set(namesIn(cells[unlooked], at))].filter((name) => !names.includes(name))
+      return { ...said, names, ...(unknown.length > 0 && { unknown }) }
+    }
     const marked = (mark: Mark) => declared.filter((_, i) => markOf(cells[byLabel.labels[i]!]) === mark)
     const unknown = marked('unknown')
     return { ...said, names: marked('there'), ...(unknown.length > 0 && { unknown }) }
