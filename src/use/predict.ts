@@ -9,9 +9,10 @@ import type { ImageSource } from '../platform/platform.ts'
 import { checkRules, flag, func, object, type RulesOf, someOf } from '../schema/rules.ts'
 import { settingRules } from '../settings/schema.ts'
 import { createTask, taskNames } from '../tasks/registry.ts'
-import type { Decoding, Prediction, Task } from '../tasks/task.ts'
+import type { Prediction, Task } from '../tasks/task.ts'
 
 import { logitsOf } from '../train/evaluate.ts'
+import { taskWith } from './decide.ts'
 import type { OpenModel } from './open-model.ts'
 
 /** A prediction and the file, or the made-up name, of its image. */
@@ -58,8 +59,7 @@ export function taskOf({ model, source, labels, otherwise }: Omit<Predictor, 'pr
   // A classifier may have been put on since the files were read.
   const own = labels?.space.names.every((name, i) => name === classes[i]) ? labels : undefined
   if (own?.space.names.length !== classes.length) return createTask(multiclassLabels(classes))
-  const { space, thresholds, decoding } = own
-  return createTask(space, { threshold: thresholds, decoding: decoding as Decoding | undefined })
+  return taskWith(own)
 }
 
 /**

@@ -7,7 +7,7 @@ import { disposeModule } from '../nn/module.ts'
 import { randomId } from '../platform/browser-paths.ts'
 import { InputError } from '../platform/errors.ts'
 import type { Files } from '../platform/platform.ts'
-import { type Thresholds, withThresholds } from '../use/decide.ts'
+import { type Thresholds, taskWith } from '../use/decide.ts'
 import { type Explanation, explain } from '../use/explain.ts'
 import { type OpenModel, openModel, openRun } from '../use/open-model.ts'
 import { type ImagePrediction, predict, taskOf } from '../use/predict.ts'
@@ -62,8 +62,9 @@ export function createTryout(files: Files, options: () => BackendOptions) {
     },
     predict(images: readonly SentImage[], thresholds?: Thresholds): Promise<ImagePrediction[]> {
       const opened = current()
-      const task = thresholds === undefined ? undefined : withThresholds(taskOf(opened), thresholds)
-      return predict(opened, images, { strict: true, ...(task && { task }) })
+      const { labels: space } = taskOf(opened)
+      const task = taskWith({ ...opened.labels, space }, thresholds)
+      return predict(opened, images, { strict: true, task })
     },
     explain: (image: SentImage): Promise<Explanation> => explain(current(), image),
     async close(): Promise<void> {
