@@ -180,9 +180,10 @@ test('splits are whole names of first-level folders in any case, and what is not
     [found.train, found.val, found.test].map((part) => part!.length),
     [2, 1, 1],
   )
-  assert.is(found.notes.length, 2)
-  assert.is(found.notes[0], 'Train, VALID, Test are taken for splits of the data')
-  assert.match(found.notes[1]!, /^dev, extra, test_tube beside Train: not read; splits are called train, val/)
+  assert.is(found.notes.length, 3)
+  assert.match(found.notes[0]!, /labels\.csv: not read, since it has no labels$/)
+  assert.is(found.notes[1], 'Train, VALID, Test are taken for splits of the data')
+  assert.match(found.notes[2]!, /^dev, extra, test_tube beside Train: not read; splits are called train, val/)
   assert.equal(saidOf(found), ['1 images beside the splits: cover.jpg', '1 files ending in .csv: labels.csv'])
   const given = await open(folder, { val: join(folder, 'dev') })
   assert.match(given.notes.at(-1)!, /VALID in the data is not read, since another folder is given/)
