@@ -326,6 +326,15 @@ check(
       [{ task: 'multilabel', thresholds: [2, 0] }, /thresholds must be 2 numbers in \[0, 1\]/],
       [{ task: 'hierarchical', groups: [['two', 'one']] }, /groups must name the 2 labels in the order of the outputs/],
       [{ task: 'hierarchical', groups: [['one', 'two']], parents: { one: 'two', two: 'one' } }, /no circle/],
+      [
+        { task: 'hierarchical', groups: [['one', 'one']] },
+        /run\.json: labels: "one" must be in one group only, got two$/,
+      ],
+      [
+        { task: 'hierarchical', decoding: 'best' },
+        /run\.json: labels: decoding: must be one of path, threshold, got best$/,
+      ],
+      [{ task: 'multiclass', thresholds: [0.5, 0.5] }, /run\.json: labels: threshold: means nothing to task multiclass/],
     ] as const) {
       assert.match(await refusal(taskWith({ labels })), said)
     }

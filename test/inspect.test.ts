@@ -56,6 +56,21 @@ test('classes are counted by part, and images that are broken, double or of two 
   assert.not.match(text, '\x1b')
 })
 
+test('labels that cannot be trained on are refused as in training', async ({ folder }) => {
+  for (const i of [0, 1]) await picture('red', i).toFile(join(folder, `${i}.png`))
+  const labels = [
+    { name: 'a', parent: 'b' },
+    { name: 'b', parent: '' },
+  ]
+  const label_groups = [{ name: 'g', group_type: 'exclusive', labels: ['a', 'b'] }]
+  const items = [0, 1].map((i) => {
+    return { id: `${i}`, annotations: [{ type: 'label', label_id: 0 }], image: { path: `${i}.png` } }
+  })
+  const data = join(folder, 'train.json')
+  writeFileSync(data, JSON.stringify({ categories: { label: { labels, label_groups } }, items }))
+  assert.match(await refusal('inspect', data), /groups must not hold parents of each other's labels in a circle/)
+})
+
 test('many labels an image, from CSV: unknown labels, images without any, and the task that is asked for', async ({
   folder,
 }) => {

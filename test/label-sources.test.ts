@@ -165,6 +165,78 @@ test('what contradicts the task is one sentence that names the line', async ({ f
   assert.match(await refusal(whole(join(folder, 'latin.csv'))), 'must be text in UTF-8')
 })
 
+test('labels of which nothing can be learnt, too long ones, and levels without a name are refused', async ({
+  folder,
+}) => {
+  fill(folder, '1.png', '2.png', '3.png')
+  const open = (text: string, options?: DataOptions) => refusal(whole(write(join(folder, 'l.csv'), text), options))
+  assert.match(
+    await open('path,a,b\n1.png,-1,\n2.png,,-1\n3.png,,\n'),
+    /l\.csv: must have a label that is known in an image to train on, got none$/,
+  )
+  const long = await open(`path,label\n1.png,${'x'.repeat(1001)}\n2.png,b\n`)
+  assert.match(long, /l\.csv: a label may have 1000 characters, got 1001, x{40}\.\.\.$/)
+  const tree = (label: string) => open(`path,label\n1.png,${label}\n2.png,a/b\n3.png,c\n`, { task: 'hierarchical' })
+  assert.is(await tree('a/'), 'labels: each level of a tree must have a name, got "a/"')
+  assert.is(await tree('/a'), 'labels: each level of a tree must have a name, got "/a"')
+  assert.match(await tree(`${'x/'.repeat(100)}y`), /^labels: a tree may have 100 levels, got 101 in x\/x/)
+})
+
+test('a column without a name is no label, and a file that ends in the name of a property no list', async ({
+  folder,
+}) => {
+  fill(folder, '1.png', '2.png')
+  const text = ',path,dog,cat\n0,1.png,1,0\n1,2.png,1,1\n'
+  const data = await whole(write(join(folder, 'l.csv'), text))
+  assert.equal(data.classes, ['dog', 'cat'])
+  assert.match(data.notes[0]!, /l\.csv: a column without a name not read$/)
+  const odd = write(join(folder, 'l.constructor'), text)
+  assert.match(await refusal(whole(odd)), /l\.constructor: must be a folder of images, or a file of labels/)
+})
+
+test('a list may have 200,000 rows, and an image 20,000 of them', async ({ folder }) => {
+  fill(folder, '1.png', '2.png')
+  const missing = Array.from({ length: 200_000 }, (_, i) => `no${i}.png,a\n`).join('')
+  const rows = Array.from({ length: 20_000 }, (_, i) => `1.png,l${i}\n`).join('')
+  const data = await whole(write(join(folder, 'l.csv'), `path,label\n2.png,a\n${missing}${rows}`))
+  assert.is(data.classes.length, 20_001)
+  assert.is(data.ignored.find(({ kind }) => kind === 'images that are not there')?.count, 200_000)
+})
+
+test('labels that a list to validate or test on has no column for are unknown there, which is said', async ({
+  folder,
+}) => {
+  fill(folder, '1.png', '2.png', 'more/3.png', 'more/4.png')
+  const data = write(join(folder, 'l.csv'), 'path,dog,cat,sofa\n1.png,1,1,0\n2.png,0,0,1\n')
+  const other = write(join(folder, 'more/l.csv'), 'path,cat\n3.png,1\n5.png,0\n')
+  const { val, labelSpace, notes, ignored: over } = await whole(data, { val: other })
+  assert.equal(shown(val, join(folder, 'more')), ['3.png: cat, ?dog, ?sofa'])
+  assert.match(notes.join('\n'), /more\/l\.csv: says nothing of dog, sofa, unknown in all its images$/)
+  // With the folder that they are looked for in.
+  assert.equal(
+    over.flatMap(({ names }) => names).sort(),
+    ['4.png', '5.png'].map((name) => join(folder, 'more', name)),
+  )
+  const told: string[] = []
+  const test = await openTestData(other, { labelSpace, onNote: (note) => told.push(note) })
+  assert.equal(shown(test.dataset, join(folder, 'more')), ['3.png: cat, ?dog, ?sofa'])
+  assert.match(told.join('\n'), /says nothing of dog, sofa/)
+})
+
+test('metadata of splits must have the same columns, and a split without any is told', async ({ folder }) => {
+  fill(folder, 'train/1.png', 'train/2.png', 'validation/3.png', 'test/4.png')
+  write(join(folder, 'train/metadata.csv'), 'file_name,a,b\n1.png,1,0\n2.png,1,1\n')
+  const data = await whole(folder)
+  assert.match(data.notes.join('\n'), /^test, validation in .*: not read, since no file of labels is there$/)
+  write(join(folder, 'validation/metadata.csv'), 'file_name,b,a\n3.png,1,0\n')
+  assert.equal(shown((await whole(folder)).val, folder), ['validation/3.png: b'])
+  write(join(folder, 'validation/metadata.csv'), 'file_name,a,c\n3.png,1,0\n')
+  assert.match(
+    await refusal(whole(folder)),
+    /validation\/metadata\.csv: must have the same columns of labels as .*train\//,
+  )
+})
+
 test('paths stay below the folder of the list; what is not there or no image is told by name', async ({ folder }) => {
   fill(folder, 'in/im/1.png', 'in/im/é.png', 'out/2.png')
   write(join(folder, 'in/im/3.heic'), 'none')

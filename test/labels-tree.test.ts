@@ -58,6 +58,7 @@ test('a group of one becomes a label without a group, before those that never ha
 
 test('what is no tree is refused in one sentence', () => {
   const pair = ['a', 'b']
+  const deep = Array.from({ length: 101 }, (_, i) => String(i))
   const refused: [LabelTree, string][] = [
     [{ groups: [pair, ['b', 'c']], parents: {} }, 'labels: "b" must be in one group only, got two'],
     [{ groups: [['a', 'a']], parents: {} }, 'labels: "a" must be in one group only, got two'],
@@ -73,6 +74,10 @@ test('what is no tree is refused in one sentence', () => {
       'labels: the tree must have no circle, got one through "c"',
     ],
     [{ groups: [pair], parents: { a: 'a' } }, 'labels: the tree must have no circle, got one through "a"'],
+    [
+      { groups: [deep], parents: Object.fromEntries(deep.slice(1).map((name, i) => [name, deep[i]!])) },
+      'labels: a tree may have 100 levels and no circle, got more above "100"',
+    ],
   ]
   for (const [tree, message] of refused) {
     assert.throws(

@@ -28,7 +28,7 @@ export function stratifiedSplit(
   fraction: number,
   seed: number,
 ): { train: number[]; val: number[] } {
-  const none = labels.reduce((most, { present }) => Math.max(most, ...present), -1) + 1
+  const none = labels.reduce((most, { present }) => present.reduce((a, b) => Math.max(a, b), most), -1) + 1
   const groups = [...byLabel(labels, none)].sort(([a, x], [b, y]) => x.length - y.length || b - a)
   const taken = new Map<number, 'train' | 'val'>()
   for (const [label, list] of groups) {

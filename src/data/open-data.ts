@@ -117,6 +117,29 @@ function checkKnown(items: readonly SourceItem[], { names }: LabelSpace): string
   return [`${first}: ${listed([...twins.keys()])} is spelled in other bytes than the class of the same name`]
 }
 
+/** Labels of which a source with a column for each says nothing: nobody looked for them there. */
+function unsaidIn({ declared }: LabelSource, { names, groups }: LabelSpace): readonly string[] {
+  if (declared === undefined || groups.length > 0) return []
+  const said = new Set(declared.map(sameText))
+  return names.filter((name) => !said.has(sameText(name)))
+}
+
+function unsaidNotes(source: LabelSource, labelSpace: LabelSpace): string[] {
+  const unsaid = unsaidIn(source, labelSpace)
+  return unsaid.length > 0 ? [`${source.name}: says nothing of ${listed(unsaid)}, unknown in all its images`] : []
+}
+
+/** Whether nothing can be learnt from images: none has a label, and none is known to lack one. */
+function saysNothing({ groups, names }: LabelSpace, dataset: Dataset): boolean {
+  const grouped = new Set(groups.flat())
+  const single = names.map((_, label) => label).filter((label) => !grouped.has(label))
+  for (let i = 0; i < dataset.length; i++) {
+    const { present, unknown = [] } = dataset.labels(i)
+    if (present.length > 0 || single.some((label) => !unknown.includes(label))) return false
+  }
+  return true
+}
+
 /** The images with their labels in a space. */
 function datasetOf(
   items: readonly SourceItem[],
@@ -127,13 +150,15 @@ function datasetOf(
   // A list of all images may hold some that nobody has labelled yet.
   const pass = isOneOfAll(labelSpace) && source.tree !== undefined
   const places = placesOf(labelSpace)
+  const unsaid = unsaidIn(source, labelSpace)
   const files: string[] = []
   const labels: ImageLabels[] = []
   for (const item of items) {
     if (pass && item.names.length === 0) over.add('images without a label', item.path)
     else {
       files.push(item.path)
-      labels.push(imageLabels(labelSpace, places, item))
+      const unknown = unsaid.length > 0 ? [...(item.unknown ?? []), ...unsaid] : item.unknown
+      labels.push(imageLabels(labelSpace, places, unknown ? { ...item, unknown } : item))
     }
   }
   if (files.length === 0) return undefined
@@ -169,15 +194,19 @@ export async function openData(path: string, options: DataOptions = {}): Promise
   }
   const all = datasetOf(items.filter(isToTrain), source, labelSpace, keeping)
   if (!all) throw new InputError(`${source.name}: must have labelled images to train on, got none`)
+  if (saysNothing(labelSpace, all)) {
+    throw new InputError(`${source.name}: must have a label that is known in an image to train on, got none`)
+  }
   let val: Dataset | undefined
   let valRoot: string | undefined
   if (given === undefined) val = part('val')
   else {
     if (items.some(({ split }) => split === 'val')) notes.push(notRead('the val split'))
-    const prefix = `${given}/`
-    const parts = async (folder: string) => ({ parts: [{ folder, prefix, split: 'val' as const }], notes: [] })
-    const other = await findSource(given, { files, over, prefix }, { task: labelSpace.task, parts })
-    notes.push(...other.notes, ...checkKnown(other.items, labelSpace))
+    const parts = async (folder: string) => {
+      return { parts: [{ folder, prefix: `${given}/`, split: 'val' as const }], notes: [] }
+    }
+    const other = await findSource(given, { files, over, beside: true }, { task: labelSpace.task, parts })
+    notes.push(...other.notes, ...checkKnown(other.items, labelSpace), ...unsaidNotes(other, labelSpace))
     val = datasetOf(other.items, other, labelSpace, keeping)
     valRoot = other.root
     if (!val) throw new InputError(`${given}: must have labelled images to validate on, got none`)
@@ -239,6 +268,7 @@ export async function openTestData(path: string, options: TestDataOptions): Prom
     ...(split !== undefined && !all ? [`tests on ${split} in ${path}`] : []),
     ...source.notes,
     ...checkKnown(items, labelSpace),
+    ...unsaidNotes(source, labelSpace),
   ]
   const dataset = datasetOf(items, source, labelSpace, { over, cacheBytes })
   if (!dataset) throw new InputError(`${path}: must have labelled images to test on, got none`)

@@ -54,6 +54,16 @@ const isText = (value: unknown): value is string => typeof value === 'string'
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
+/** What `make` makes; an InputError of it says where it comes from. */
+export function within<T>(where: string, make: () => T): T {
+  try {
+    return make()
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error
+    throw new InputError(`${where}: ${error.message.replace(/^labels: /, '')}`)
+  }
+}
+
 /** Reads facts of labels with these names, whoever wrote them. `where` comes before what is wrong. */
 export function readLabelFacts(value: unknown, names: readonly string[], where: string): KnownLabels {
   const fail = (what: string, got: unknown): never => {
@@ -67,7 +77,9 @@ export function readLabelFacts(value: unknown, names: readonly string[], where: 
   const texts = (v: unknown): v is Record<string, string> => isObject(v) && Object.values(v).every(isText)
   if (groups !== undefined && !lists(groups)) fail('groups must be lists of names', groups)
   if (parents !== undefined && !texts(parents)) fail('parents must be names by name', parents)
-  const space = make(names, { ...(lists(groups) ? { groups } : {}), ...(texts(parents) ? { parents } : {}) })
+  const space = within(where, () =>
+    make(names, { ...(lists(groups) ? { groups } : {}), ...(texts(parents) ? { parents } : {}) }),
+  )
   if (JSON.stringify(space.names) !== JSON.stringify(names)) {
     fail(`groups must name the ${names.length} labels in the order of the outputs`, groups)
   }

@@ -49,9 +49,13 @@ export interface LabelTree {
   readonly others?: readonly string[]
 }
 
+/** Levels that a tree may have: what goes up from each label must end soon, and no kinds of kinds are that deep. */
+export const mostLevels = 100
+
 /**
  * The labels of a tree in OTX's order: groups of two and more first, as they are given, then all other labels. Throws an
- * InputError on a label in two groups, a parent that is no label, a circle, and a tree without any group of two.
+ * InputError on a label in two groups, a parent that is no label, a circle, a tree that is too deep, and one without any group
+ * of two.
  */
 export function hierarchicalLabels({ groups, parents, others = [] }: LabelTree): LabelSpace {
   const large = groups.filter((group) => group.length > 1)
@@ -70,8 +74,10 @@ export function hierarchicalLabels({ groups, parents, others = [] }: LabelTree):
   const above = names.map((name) => (Object.hasOwn(parents, name) ? at.get(parents[name]!)! : -1))
   for (const [i, name] of names.entries()) {
     let [up, steps] = [above[i]!, 0]
-    for (; up >= 0 && steps <= names.length; steps++) up = above[up]!
-    if (up >= 0) throw new InputError(`labels: the tree must have no circle, got one through "${name}"`)
+    for (; up >= 0 && up !== i && steps < mostLevels; steps++) up = above[up]!
+    if (up === i) throw new InputError(`labels: the tree must have no circle, got one through "${name}"`)
+    if (steps === mostLevels)
+      throw new InputError(`labels: a tree may have ${mostLevels} levels and no circle, got more above "${name}"`)
   }
   let first = 0
   const places = large.map((group) => {

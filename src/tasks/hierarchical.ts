@@ -9,7 +9,7 @@ import { InputError } from '../platform/errors.ts'
 import { each } from './each.ts'
 import { share } from './label-metrics.ts'
 import { labelLosses } from './losses.ts'
-import { decodings, type Task, type TaskKind, type TaskOptions } from './task.ts'
+import { argmax, decodings, type Task, type TaskKind, type TaskOptions } from './task.ts'
 import { decode, pathsOf, pathText, treeOf } from './tree-decode.ts'
 import { isRight, treeMetrics } from './tree-metrics.ts'
 import { pathCount, pathTargets, pathTerm } from './tree-path.ts'
@@ -105,7 +105,7 @@ function create(
       const sure = paths.map((path) => Math.exp(path.reduce((total, label) => total + logs[label]!, 0)))
       return {
         label: told(paths),
-        score: paths.length > 0 ? Math.min(...sure) : 1 - Math.max(...scores),
+        score: paths.length > 0 ? Math.min(...sure) : 1 - scores[argmax(scores)]!,
         labels: tree.order.filter((label) => present[label] === 1).map((label) => names[label]!),
         scores: Array.from(scores),
         logits: Array.from(logits),

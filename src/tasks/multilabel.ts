@@ -6,7 +6,7 @@ import { reshape } from '../ops/view.ts'
 import { each } from './each.ts'
 import { labelMetrics, share, sigmoidOf, total } from './label-metrics.ts'
 import { labelLosses } from './losses.ts'
-import type { Task, TaskKind, TaskOptions } from './task.ts'
+import { argmax, type Task, type TaskKind, type TaskOptions } from './task.ts'
 
 const monitors = {
   map: 'higher',
@@ -65,7 +65,7 @@ function create(labels: LabelSpace, { loss = 'aal', threshold = 0.5, positiveWei
       const scores = Array.from(logits, sigmoidOf)
       const found = names.map((_, i) => i).filter((i) => isThere(logits[i]!, i))
       const there = found.map((i) => names[i]!)
-      return { label: text(there), score: Math.max(...scores), labels: there, scores, logits: Array.from(logits) }
+      return { label: text(there), score: scores[argmax(scores)]!, labels: there, scores, logits: Array.from(logits) }
     },
     text,
     names: ({ present, known }, at) =>

@@ -4,6 +4,7 @@ import { eachOf } from '../data/each-of.ts'
 import { type LabelledData, openData } from '../data/open-data.ts'
 import type { PassedOver } from '../data/passed-over.ts'
 import type { TaskName } from '../labels/labels.ts'
+import { createTask } from '../tasks/registry.ts'
 import { listedNames } from './image-list.ts'
 
 /** The parts of the data. */
@@ -124,6 +125,8 @@ export async function* inspect(
 ): AsyncGenerator<{ done: number; total: number }, Inspection> {
   const data = await openData(path, { task, val, ...(seed === undefined ? {} : { seed }), cacheBytes: 0 })
   const { labelSpace, root, valRoot } = data
+  // Labels that cannot be learnt are refused here as in training.
+  createTask(labelSpace)
   const { names, parents } = labelSpace
   const images = parts.flatMap((part): Image[] => {
     const dataset = data[part]

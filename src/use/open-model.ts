@@ -8,7 +8,7 @@ import { outputSize, type Preprocess } from '../data/preprocess.ts'
 import { adapterFiles, type Checkpoint, checkpointFiles, openCheckpoint } from '../io/checkpoint.ts'
 import { type ResolveOptions, resolveModel } from '../io/hub.ts'
 import { localFiles } from '../io/local-files.ts'
-import { type KnownLabels, readLabelFacts } from '../labels/facts.ts'
+import type { KnownLabels } from '../labels/facts.ts'
 import { multiclassLabels, multilabelLabels } from '../labels/labels.ts'
 import { areGeneric } from '../models/labels.ts'
 import type { Dialect } from '../models/model-kind.ts'
@@ -19,7 +19,7 @@ import { InputError } from '../platform/errors.ts'
 
 import { anyText, checkRules, flag, func, type RulesOf, text } from '../schema/rules.ts'
 import { settingRules } from '../settings/schema.ts'
-import { labelsIn } from '../tasks/label-fields.ts'
+import { keptLabels, labelsIn } from '../tasks/label-fields.ts'
 
 import { adapterFingerprint, type Fingerprint, fingerprint, hashed } from './fingerprint.ts'
 import { imagesOf } from './model-images.ts'
@@ -89,8 +89,7 @@ function labelsOf(
 ): Pick<OpenModel, 'labels' | 'otherwise'> {
   const { classes } = model.config
   if (!model.head || classes.length === 0) return {}
-  if (run?.labels !== undefined)
-    return { labels: readLabelFacts(run.labels, classes, `${run.folder}/run.json: labels`) }
+  if (run?.labels !== undefined) return { labels: keptLabels(run.labels, classes, `${run.folder}/run.json: labels`) }
   const said = run ? undefined : labelsIn(config, classes)
   if (said && 'otherwise' in said) return said
   const single = model.head.outFeatures === 1 ? multilabelLabels(classes) : multiclassLabels(classes)

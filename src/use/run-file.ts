@@ -2,10 +2,11 @@
 import { type Method, methods } from '../adapters/methods.ts'
 import { isRecord, readJsonObject } from '../io/json.ts'
 import { localFiles } from '../io/local-files.ts'
-import { type KnownLabels, readLabelFacts } from '../labels/facts.ts'
+import type { KnownLabels } from '../labels/facts.ts'
 import { multiclassLabels } from '../labels/labels.ts'
 import { type Interpolation, interpolations } from '../models/vit/config.ts'
 import { InputError } from '../platform/errors.ts'
+import { keptLabels } from '../tasks/label-fields.ts'
 
 /** What train.ts writes to run.json, as far as others read it. */
 export interface RunFile {
@@ -43,9 +44,7 @@ const runRules: [string, (value: unknown) => boolean, string][] = [
 
 /** The labels of a run; those of an earlier version are one class an image. `where` comes before what is wrong. */
 export function runLabels({ classes, labels }: Pick<RunFile, 'classes' | 'labels'>, where: string): KnownLabels {
-  return labels === undefined
-    ? { space: multiclassLabels(classes) }
-    : readLabelFacts(labels, classes, `${where}: labels`)
+  return labels === undefined ? { space: multiclassLabels(classes) } : keptLabels(labels, classes, `${where}: labels`)
 }
 
 /** The file of a run folder that says what was run. */

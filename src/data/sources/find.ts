@@ -33,7 +33,10 @@ const endings: Readonly<Record<string, 'csv' | 'lines' | 'datumaro'>> = {
   ndjson: 'lines',
   json: 'datumaro',
 }
-const kindOf = (path: string) => endings[/\.(\w+)$/.exec(path)?.[1]?.toLowerCase() ?? '']
+function kindOf(path: string) {
+  const ending = /\.(\w+)$/.exec(path)?.[1]?.toLowerCase() ?? ''
+  return Object.hasOwn(endings, ending) ? endings[ending] : undefined
+}
 
 async function readTable(files: Files, path: string): Promise<Table> {
   const text = await labelsText(files, path)
@@ -63,16 +66,18 @@ async function tableSource(
   name: string,
   context: SourceContext,
 ): Promise<LabelSource> {
-  const listing: ListedItem[] = []
-  const notes: string[] = []
-  let declared: readonly string[] | undefined
-  for (const { table, from, split } of tables) {
-    const found = tableLabels(table)
-    listing.push(
-      ...found.items.map(({ file, ...item }) => ({ ...item, places: [file], from, ...(split && { split }) })),
+  const read = tables.map((file) => ({ ...file, found: tableLabels(file.table) }))
+  const listing = read.flatMap(({ found, from, split }) =>
+    found.items.map(({ file, ...item }): ListedItem => ({ ...item, places: [file], from, ...(split && { split }) })),
+  )
+  const notes = read.flatMap(({ found }) => found.notes)
+  const [first, ...others] = read.filter(({ found }) => found.declared)
+  const declared = first?.found.declared
+  for (const { path, found } of others) {
+    if (JSON.stringify(byCodeUnit(found.declared!)) === JSON.stringify(byCodeUnit(declared!))) continue
+    throw new InputError(
+      `${path}: must have the same columns of labels as ${first!.path}, got others; add those that lack, empty where nobody looked`,
     )
-    notes.push(...found.notes)
-    if (found.declared) declared = declared ? byCodeUnit(new Set([...declared, ...found.declared])) : found.declared
   }
   const items = await findListed(listing, root, context)
   const byFolder = splitsByFolder(items, root, context.files)
@@ -83,7 +88,7 @@ async function tableSource(
 
 async function datumaroSource(root: string, paths: readonly string[], context: SourceContext): Promise<LabelSource> {
   const { files } = context
-  const listing: ListedItem[] = []
+  const listing: (readonly ListedItem[])[] = []
   const notes: string[] = []
   let first: { path: string; facts: string; source: Omit<LabelSource, 'items' | 'notes' | 'name' | 'root'> } | undefined
   for (const path of paths) {
@@ -94,11 +99,12 @@ async function datumaroSource(root: string, paths: readonly string[], context: S
     if (first.facts !== facts) {
       throw new InputError(`${path}: must have the same labels as ${first.path}, got others; export them together`)
     }
-    listing.push(...items)
+    listing.push(items)
     notes.push(...told)
   }
-  if (listing.length === 0) throw new InputError(`${root}: must have images in Datumaro's files, got none`)
-  const items = await findListed(listing, root, context)
+  const all = listing.flat()
+  if (all.length === 0) throw new InputError(`${root}: must have images in Datumaro's files, got none`)
+  const items = await findListed(all, root, context)
   checkSplits(items)
   return { name: paths.length === 1 ? paths[0]! : root, root, items, ...first!.source, notes: [...new Set(notes)] }
 }
@@ -141,10 +147,15 @@ export async function findSource(path: string, context: SourceContext, options: 
   if (exported) return datumaroSource(path, exported, context)
   const notes: string[] = []
   const metadata: (MetadataFile & { table: Table })[] = []
-  for (const file of await findMetadata(files, path))
-    metadata.push({ ...file, table: await readTable(files, file.path) })
+  const { found, without } = await findMetadata(files, path)
+  for (const file of found) metadata.push({ ...file, table: await readTable(files, file.path) })
   const labelled = metadata.filter(({ table }) => hasLabels(table))
-  if (labelled.length > 0) return tableSource(path, labelled, labelled.length === 1 ? labelled[0]!.path : path, context)
+  if (labelled.length > 0) {
+    const source = await tableSource(path, labelled, labelled.length === 1 ? labelled[0]!.path : path, context)
+    const unread =
+      without.length > 0 ? [`${listed(without)} in ${path}: not read, since no file of labels is there`] : []
+    return { ...source, notes: [...source.notes, ...unread] }
+  }
   if (metadata.length > 0) notes.push(`${listed(metadata.map((file) => file.path))}: not read, since it has no labels`)
   const { parts, notes: more } = await options.parts(path)
   const source = await folderSource(path, parts, context, options.task && nests[options.task])

@@ -81,9 +81,10 @@ function lookup(files: Files, root: string, within: string) {
 export async function findListed(
   items: readonly ListedItem[],
   root: string,
-  { files, over, prefix = '' }: SourceContext,
+  { files, over, beside = false }: SourceContext,
 ): Promise<SourceItem[]> {
   const within = await files.realPath(root)
+  const told = (place: string) => (beside ? files.join(root, ...place.split('/')) : place)
   const { folders, at } = lookup(files, root, within)
   const named = new Map<string, string>()
   const found: (SourceItem & { name: string; place: string })[] = []
@@ -99,7 +100,7 @@ export async function findListed(
       missing ??= place
       over.add(
         !entry ? 'images that are not there' : outside ? 'links that leave the folder' : 'names of no file',
-        prefix + place,
+        told(place),
       )
       continue
     }
@@ -119,12 +120,12 @@ export async function findListed(
     )
   }
   const images = await candidates(found, ({ path }) => headOf(files, path))
-  tellRest(images, over, ({ place }) => prefix + place)
+  tellRest(images, over, ({ place }) => told(place))
   for (const [folder, entries] of folders) {
     for (const { name, kind } of new Set((await entries).values())) {
       const place = folder === '' ? name : `${folder}/${name}`
       if (kind === 'file' && !named.has(place) && !isHidden(name) && isImageName(name)) {
-        over.add('images without labels', prefix + place)
+        over.add('images without labels', told(place))
       }
     }
   }

@@ -22,16 +22,18 @@ async function inFolder(files: Files, folder: string): Promise<string | undefine
   return found[0]?.name
 }
 
-/** Metadata in a folder: its own, or else those of its splits. */
-export async function findMetadata(files: Files, dir: string): Promise<MetadataFile[]> {
+/** Metadata in a folder: its own, or else those of its splits; `without` are splits that have none. */
+export async function findMetadata(files: Files, dir: string): Promise<{ found: MetadataFile[]; without: string[] }> {
   const own = await inFolder(files, dir)
-  if (own !== undefined) return [{ path: files.join(dir, own), from: [] }]
+  if (own !== undefined) return { found: [{ path: files.join(dir, own), from: [] }], without: [] }
   const found: MetadataFile[] = []
+  const without: string[] = []
   for (const { name, kind, target } of await files.entries(dir)) {
     const split = splitOf(name)
     if (kind !== 'folder' || split === undefined || target !== undefined || isHidden(name)) continue
     const file = await inFolder(files, files.join(dir, name))
     if (file !== undefined) found.push({ path: files.join(dir, name, file), from: [name], split })
+    else without.push(name)
   }
-  return found
+  return { found, without }
 }

@@ -6,6 +6,7 @@ import {
   isOneOfAll,
   type LabelSpace,
   type LabelTree,
+  mostLevels,
   multiclassLabels,
   multilabelLabels,
   type TaskName,
@@ -22,16 +23,33 @@ export interface Recognised {
   readonly why: string
 }
 
-/** Every label to train on, as declared or else sorted. */
-const labelsOf = ({ declared, items }: LabelSource): readonly string[] =>
-  declared ?? byCodeUnit(new Set(items.filter(isToTrain).flatMap(({ names, unknown = [] }) => [...names, ...unknown])))
+/** Characters that a label may have: names stand in messages, tables and files. */
+const longest = 1000
 
-/** The tree that paths of labels name: 'animal/dog' is a kind of 'animal'; undefined where there is no such label. */
+/** Every label to train on, as declared or else sorted. */
+function labelsOf({ name, declared, items }: LabelSource): readonly string[] {
+  const found = new Set(items.filter(isToTrain).flatMap(({ names, unknown = [] }) => [...names, ...unknown]))
+  const labels = declared ?? byCodeUnit(found)
+  const long = labels.find((label) => label.length > longest)
+  if (long === undefined) return labels
+  throw new InputError(`${name}: a label may have ${longest} characters, got ${long.length}, ${long.slice(0, 40)}...`)
+}
+
+/**
+ * The tree that paths of labels name: 'animal/dog' is a kind of 'animal'; undefined where there is no such label. Throws an
+ * InputError on a level without a name ('animal/').
+ */
 export function treeOfPaths(names: Iterable<string>): LabelTree | undefined {
   const parents = new Map<string, string>()
   const children = new Map<string, Set<string>>()
   for (const name of names) {
     const parts = name.split('/')
+    if (parts.some((part) => part.trim() === '')) {
+      throw new InputError(`labels: each level of a tree must have a name, got ${listed([JSON.stringify(name)])}`)
+    }
+    if (parts.length > mostLevels) {
+      throw new InputError(`labels: a tree may have ${mostLevels} levels, got ${parts.length} in ${listed([name])}`)
+    }
     for (let i = parts.length; i > 0; i--) {
       const [label, parent] = [parts.slice(0, i).join('/'), parts.slice(0, i - 1).join('/')]
       if (parent !== '') parents.set(label, parent)

@@ -41,8 +41,8 @@ export const isToTrain = ({ split = 'train' }: SourceItem): boolean => split ===
 export interface SourceContext {
   readonly files: Files
   readonly over: Collector
-  /** Put before names that are told. */
-  readonly prefix?: string
+  /** Whether names are told with the folder that they lie in, since it is not that of the data. */
+  readonly beside?: boolean
 }
 
 /** A label's name: without blanks around it, and the same text for the same letters. */

@@ -89,6 +89,11 @@ function markColumns({ name, columns, rows }: Table, taken: readonly number[]): 
   const [labels, rest]: number[][] = [[], []]
   for (const column of columns.keys()) {
     if (taken.includes(column)) continue
+    // A table that numbers its rows (pandas) calls that column nothing.
+    if (labelName(columns[column]!) === '') {
+      rest!.push(column)
+      continue
+    }
     const odd = rows.find(({ cells }) => markOf(cells[column]) === undefined)
     const marked = rows.some(({ cells }) => isMarked(cells[column]))
     if (!odd) labels!.push(column)
@@ -111,11 +116,13 @@ function markColumns({ name, columns, rows }: Table, taken: readonly number[]): 
 /** One item an image: rows of the same path are joined. */
 function joinedByPath(items: readonly TableItem[], sameRows: boolean): TableItem[] {
   const byPath = new Map<string, TableItem>()
+  const said = new Map<string, { names: Set<string>; unknown: Set<string> }>()
   for (const item of items) {
     const key = item.file.normalize('NFC')
     const before = byPath.get(key)
     if (before === undefined) {
       byPath.set(key, item)
+      said.set(key, { names: new Set(item.names), unknown: new Set(item.unknown) })
       continue
     }
     if (before.split !== item.split) {
@@ -125,15 +132,15 @@ function joinedByPath(items: readonly TableItem[], sameRows: boolean): TableItem
     if (sameRows && JSON.stringify([before.names, before.unknown]) !== JSON.stringify([item.names, item.unknown])) {
       throw new InputError(`${item.at}: ${item.file} must have the same labels in each of its rows; keep one row`)
     }
-    const names = new Set([...before.names, ...item.names])
-    // What one row says is there is known.
-    const unknown = [...new Set([...(before.unknown ?? []), ...(item.unknown ?? [])])].filter(
-      (name) => !names.has(name),
-    )
-    const { unknown: _, ...rest } = before
-    byPath.set(key, { ...rest, names: [...names], ...(unknown.length > 0 && { unknown }) })
+    for (const name of item.names) said.get(key)!.names.add(name)
+    for (const name of item.unknown ?? []) said.get(key)!.unknown.add(name)
   }
-  return [...byPath.values()]
+  return [...byPath].map(([key, { unknown: _, ...item }]) => {
+    const { names, unknown } = said.get(key)!
+    // What one row says is there is known.
+    const left = [...unknown].filter((name) => !names.has(name))
+    return { ...item, names: [...names], ...(left.length > 0 && { unknown: left }) }
+  })
 }
 
 /** Understands a table. Throws an InputError that names the line. */
@@ -169,6 +176,9 @@ export function tableLabels(table: Table): TableLabels {
     const unknown = marked('unknown')
     return { ...said, names: marked('there'), ...(unknown.length > 0 && { unknown }) }
   })
-  const notes = rest.length > 0 ? [`${name}: ${listed(rest.map((column) => columns[column]!))} not read`] : []
+  const notes =
+    rest.length > 0
+      ? [`${name}: ${listed(rest.map((column) => columns[column]!.trim() || 'a column without a name'))} not read`]
+      : []
   return { items: joinedByPath(items, byLabel !== undefined), ...(declared && { declared }), notes }
 }
