@@ -334,7 +334,10 @@ check(
         { task: 'hierarchical', decoding: 'best' },
         /run\.json: labels: decoding: must be one of path, threshold, got best$/,
       ],
-      [{ task: 'multiclass', thresholds: [0.5, 0.5] }, /run\.json: labels: threshold: means nothing to task multiclass/],
+      [
+        { task: 'multiclass', thresholds: [0.5, 0.5] },
+        /run\.json: labels: threshold: means nothing to task multiclass/,
+      ],
     ] as const) {
       assert.match(await refusal(taskWith({ labels })), said)
     }

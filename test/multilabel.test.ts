@@ -26,6 +26,7 @@ import {
   type Task,
   type TaskOptions,
 } from 'vitune/train'
+import { labelWeights } from '../src/run/label-weights.ts'
 import { backends } from './backends.ts'
 import { failureOf } from './errors.ts'
 import { fixtureJson } from './fixtures.ts'
@@ -332,6 +333,13 @@ test('targets: what is unknown is neither there nor absent; names are those that
   )
   assert.equal(task.scales(task.counts(targets)), [1 / 5])
   assert.equal(task.scales([0]), [0])
+})
+
+test('weights go to labels of their very name, and all others weigh 1', () => {
+  const labels = multilabel(['cat', 'constructor', 'toString']).labels
+  assert.equal(labelWeights({ cat: 2 }, labels, undefined), [2, 1, 1])
+  assert.equal(labelWeights({ toString: 3 }, labels, undefined), [1, 1, 3])
+  assert.throws(() => labelWeights({ valueOf: 3 }, labels, undefined), /must name labels of the data, got also valueOf/)
 })
 
 test('refusals: thresholds and weights that are too few, or out of range', async () => {

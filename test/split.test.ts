@@ -297,6 +297,51 @@ test('a data folder at another place is a change of that alone', async () => {
   await collect({ out: at.out, resume: true, epochs: 3 })
 })
 
+test('an image with other labels, or one that is not unknown any more, is refused by name', async () => {
+  const data = await pictures(fresh('listed'), 3)
+  const list = (...marks: string[]) => {
+    const rows = marks.map((mark, i) => `${i < 3 ? 'ant' : 'bee'}/${i % 3}.png,${mark}`)
+    writeFileSync(join(data, 'labels.csv'), `path,"x;y",y,?x\n${rows.join('\n')}\n`)
+  }
+  const given = ['1,0,0', '0,1,1', '0,,0', '0,1,0', '1,1,0', '0,0,0']
+  list(...given)
+  const controller = new AbortController()
+  const out = fresh()
+  for await (const event of train({ ...basics, data, out, signal: controller.signal })) {
+    if (event.kind === 'epoch') controller.abort()
+  }
+  assert.equal(
+    listOf(out)
+      .map((image) => `${image.file}: ${image.class}`)
+      .sort(),
+    ['ant/0.png: x\\;y', 'ant/1.png: y;\\?x', 'ant/2.png: ?y', 'bee/0.png: y', 'bee/1.png: x\\;y;y', 'bee/2.png: '],
+  )
+  for (const [place, mark] of [
+    [2, '0,0,0'],
+    [2, '0,1,0'],
+    [5, '0,,0'],
+    [3, '1,1,0'],
+  ] as const) {
+    list(...given.with(place, mark))
+    const file = `${place < 3 ? 'ant' : 'bee'}/${place % 3}.png`
+    const message = await refusal(collect({ out, resume: true }))
+    assert.ok(message.startsWith(`resume: since this run began 1 image was labelled otherwise (${file}); `), message)
+  }
+  list(...given)
+  await collect({ out, resume: true })
+})
+
+test('of many classes a run tells which were added and which are gone', async () => {
+  const data = fresh('many')
+  for (let i = 0; i < 24; i++) for (const k of [0, 1]) await picture(join(data, `c${i}`, `${k}.png`), 2 * i + k)
+  const at = await begun(data)
+  renameSync(join(at.data, 'c23'), join(at.data, 'd'))
+  assert.match(
+    await refusal(collect({ out: at.out, resume: true })),
+    /has the classes c0, c1, c10, c11, c12 and 19 more, got 24 with d without c23; restore/,
+  )
+})
+
 test('other classes are refused, accepted or not', async () => {
   const at = await begun(flat)
   await picture(join(at.data, 'cat', '0.png'), 800)

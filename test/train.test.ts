@@ -612,6 +612,8 @@ test('bad input ends in one sentence before anything is written', async () => {
     [{ interpolation: 'nearest' as 'bilinear' }, /^interpolation: must be one of/],
     [{ adapter: vit }, /adapter_config\.json/],
     [{ adapter: vit, peft: 'linear' }, /^adapter: goes with/],
+    // What the task is, the data say.
+    [{ monitor: 'map' }, /^monitor: must be one of accuracy, f1, loss for task multiclass, got map/],
     [{ data: undefined as unknown as string }, /^data: must be given/],
     [{ model: undefined as unknown as string }, /^model: must be given/],
   ]

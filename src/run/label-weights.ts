@@ -31,7 +31,7 @@ export function labelWeights(
     if (strange.length > 0) {
       throw new InputError(`positiveWeights: must name labels of the data, got also ${listed(strange, 3)}`)
     }
-    return names.map((name) => given[name] ?? 1)
+    return names.map((name) => (Object.hasOwn(given, name) ? given[name]! : 1))
   }
   if (!train) return names.map(() => 1)
   const { positives, known } = counted(labels, train)

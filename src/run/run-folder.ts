@@ -86,13 +86,22 @@ export async function hasRun(out: string): Promise<boolean> {
 const standing = ({ names, groups, parents }: LabelSpace, label: number) =>
   JSON.stringify([names[parents[label]!], groups.find((group) => group.includes(label))])
 
+/** Both lists where they are short, else what is in one of them only. */
+function classesDiffer(before: readonly string[], now: readonly string[]): string {
+  if (before.length <= 20 && now.length <= 20) return `${before.join(', ')}, got ${now.join(', ')}`
+  const [gone, added] = [before.filter((name) => !now.includes(name)), now.filter((name) => !before.includes(name))]
+  const more = added.length > 0 ? ` with ${listed(added)}` : ''
+  const less = gone.length > 0 ? ` without ${listed(gone)}` : ''
+  return `${listed(before)}, got ${now.length}${more}${less || more ? less : ' in another order'}`
+}
+
 /** Refuses to continue a run on other labels: its head would not fit, or mean something else. */
 export async function checkLabels(out: string, space: LabelSpace): Promise<void> {
   const before = runLabels(await readRun(out), `${out}/run.json`).space
   const remedy = 'restore the data or start a new run'
   if (JSON.stringify(before.names) !== JSON.stringify(space.names)) {
-    const [had, got] = [before, space].map(({ names }) => listed(names, 10))
-    throw new InputError(`resume: the run in ${out} has the classes ${had}, got ${got}; ${remedy}`)
+    const differ = classesDiffer(before.names, space.names)
+    throw new InputError(`resume: the run in ${out} has the classes ${differ}; ${remedy}`)
   }
   if (before.task !== space.task) {
     throw new InputError(`resume: the run in ${out} is of task ${before.task}, got data of ${space.task}; ${remedy}`)

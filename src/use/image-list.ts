@@ -5,6 +5,7 @@ import { eachOf } from '../data/each-of.ts'
 import type { LabelledData } from '../data/open-data.ts'
 import { isRecord, parseJson } from '../io/json.ts'
 import { localFiles } from '../io/local-files.ts'
+import { isOneOfAll } from '../labels/labels.ts'
 import { InputError } from '../platform/errors.ts'
 import type { Files } from '../platform/platform.ts'
 
@@ -48,10 +49,16 @@ export function listedNames(dataset: Dataset, root: string, mark = ''): string[]
   return Array.from({ length: dataset.length }, (_, i) => mark + below(files, root, dataset.file(i)))
 }
 
-/** The labels of an image in one text: its class, or several with semicolons between; unknown ones have a question mark. */
-function labelsText({ classes, labels }: Dataset, i: number): string {
-  const { present, unknown = [] } = labels(i)
-  return [...present.map((label) => classes[label]!), ...unknown.map((label) => `${classes[label]!}?`)].join(';')
+/**
+ * The labels of an image in one text: its class; or several with semicolons between, those that are unknown behind a question
+ * mark, and a backslash before either in a name, so that other labels are another text.
+ */
+function labelsText(dataset: Dataset, i: number): string {
+  const { labelSpace, classes } = dataset
+  const { present, unknown = [] } = dataset.labels(i)
+  if (isOneOfAll(labelSpace)) return classes[present[0]!]!
+  const name = (label: number) => classes[label]!.replace(/[\\;?]/g, '\\$&')
+  return [...present.map(name), ...unknown.map((label) => `?${name(label)}`)].join(';')
 }
 
 /** Bytes of each file of a data set. */
@@ -64,9 +71,11 @@ export function sizesOf(dataset: Dataset): Promise<number[]> {
 export async function listImages(folder: LabelledData): Promise<ImageList> {
   const { root, valRoot } = folder
   const whole = wholeOf(folder)
-  const names = listedNames(folder.train, root)
-  if (folder.val)
-    names.push(...(valRoot === undefined ? listedNames(folder.val, root) : listedNames(folder.val, valRoot, 'val:')))
+  const { val } = folder
+  const names = [
+    ...listedNames(folder.train, root),
+    ...(!val ? [] : valRoot === undefined ? listedNames(val, root) : listedNames(val, valRoot, 'val:')),
+  ]
   const sizes = await sizesOf(whole)
   const images = names.map((file, i): RunImage => {
     const part = i < folder.train.length ? 'train' : 'val'
