@@ -174,6 +174,17 @@ test('labels of which nothing can be learnt, too long ones, and levels without a
     await open('path,a,b\n1.png,-1,\n2.png,,-1\n3.png,,\n'),
     /l\.csv: must have a label that is known in an image to train on, got none$/,
   )
+  const unlooked = write(join(folder, 'u.csv'), 'path,a,b\n1.png,-1,\n2.png,,-1\n')
+  const known = 'path,a,b\n1.png,1,0\n2.png,0,1\n3.png,1,1\n'
+  const { labelSpace } = await whole(write(join(folder, 'k.csv'), known))
+  assert.match(
+    await open(known, { val: unlooked }),
+    /u\.csv: must have a label that is known in an image to validate on/,
+  )
+  assert.match(
+    await refusal(openTestData(unlooked, { labelSpace })),
+    /u\.csv: must .* in an image to test on, got none$/,
+  )
   const long = await open(`path,label\n1.png,${'x'.repeat(1001)}\n2.png,b\n`)
   assert.match(long, /l\.csv: a label may have 1000 characters, got 1001, x{40}\.\.\.$/)
   const tree = (label: string) => open(`path,label\n1.png,${label}\n2.png,a/b\n3.png,c\n`, { task: 'hierarchical' })

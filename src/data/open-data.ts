@@ -129,15 +129,15 @@ function unsaidNotes(source: LabelSource, labelSpace: LabelSpace): string[] {
   return unsaid.length > 0 ? [`${source.name}: says nothing of ${listed(unsaid)}, unknown in all its images`] : []
 }
 
-/** Whether nothing can be learnt from images: none has a label, and none is known to lack one. */
-function saysNothing({ groups, names }: LabelSpace, dataset: Dataset): boolean {
+/** Throws an InputError on images that say nothing: none has a label, and none is known to lack one. */
+function checkSaysSomething({ groups, names }: LabelSpace, dataset: Dataset, name: string, what: string): void {
   const grouped = new Set(groups.flat())
   const single = names.map((_, label) => label).filter((label) => !grouped.has(label))
   for (let i = 0; i < dataset.length; i++) {
     const { present, unknown = [] } = dataset.labels(i)
-    if (present.length > 0 || single.some((label) => !unknown.includes(label))) return false
+    if (present.length > 0 || single.some((label) => !unknown.includes(label))) return
   }
-  return true
+  throw new InputError(`${name}: must have a label that is known in an image to ${what} on, got none`)
 }
 
 /** The images with their labels in a space. */
@@ -194,9 +194,7 @@ export async function openData(path: string, options: DataOptions = {}): Promise
   }
   const all = datasetOf(items.filter(isToTrain), source, labelSpace, keeping)
   if (!all) throw new InputError(`${source.name}: must have labelled images to train on, got none`)
-  if (saysNothing(labelSpace, all)) {
-    throw new InputError(`${source.name}: must have a label that is known in an image to train on, got none`)
-  }
+  checkSaysSomething(labelSpace, all, source.name, 'train')
   let val: Dataset | undefined
   let valRoot: string | undefined
   if (given === undefined) val = part('val')
@@ -210,6 +208,7 @@ export async function openData(path: string, options: DataOptions = {}): Promise
     val = datasetOf(other.items, other, labelSpace, keeping)
     valRoot = other.root
     if (!val) throw new InputError(`${given}: must have labelled images to validate on, got none`)
+    checkSaysSomething(labelSpace, val, given, 'validate')
   }
   const test = part('test')
   const rest = {
@@ -272,6 +271,7 @@ export async function openTestData(path: string, options: TestDataOptions): Prom
   ]
   const dataset = datasetOf(items, source, labelSpace, { over, cacheBytes })
   if (!dataset) throw new InputError(`${path}: must have labelled images to test on, got none`)
+  checkSaysSomething(labelSpace, dataset, path, 'test')
   for (const note of [...notes, ...over.list().map(passedOverText)]) onNote?.(note)
   return { dataset, root: source.root }
 }
