@@ -140,6 +140,10 @@ test('what contradicts the task is one sentence that names the line', async ({ f
   const many = 'path,label\n1.png,a\n2.png,a;b\n3.png,b\n'
   assert.match(await open(many, { task: 'multiclass' }), /l\.csv, line 3: an image must have one class .*got a, b/)
   assert.match(await open('path,label\n1.png,a\n2.png,\n3.png,b', { task: 'multiclass' }), /line 3: .*got none/)
+  assert.match(
+    await open(many, { task: 'constructor' as 'multiclass' }),
+    /^task: must be one of .*, got "constructor"$/,
+  )
   assert.match(await open(many, { task: 'hierarchical' }), 'l.csv: a hierarchy must have labels below labels')
   assert.match(await open('path,label\n1.png,a\n2.png,a\n'), 'needs at least two classes, got only "a"')
   assert.match(await open('path,label,split\n1.png,a,train\n1.png,b,val'), /line 3: an image must be in one split/)

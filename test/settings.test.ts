@@ -13,6 +13,8 @@ import {
   estimate,
   experiment,
   InputError,
+  inspect,
+  openData,
   openModel,
   openRun,
   predict,
@@ -206,6 +208,14 @@ test('opening a model, a run or an adapter refuses unknown names, and what is no
   )
   disposeModule(opened.model)
   assert.is(backend.memory().buffers, 0)
+})
+
+test('what looks at data refuses unknown options, unknown tasks and what is no place', async () => {
+  const looked = (path: unknown, given: unknown = {}) => refusal(() => inspect(path as string, given as object).next())
+  assert.match(await looked(places.data, { labels: 'x' }), /^labels: is no option here/)
+  assert.match(await looked(places.data, { task: 'constructor' }), /^task: must be one of multiclass, multilabel, hi/)
+  assert.match(await looked(undefined), /^data: must be a folder of images or a file of labels, got null$/)
+  assert.is(await refusal(() => openData(1 as unknown as string)), 'data: must be a path, got 1')
 })
 
 test('benchmarks and experiments refuse unknown names and wrong values too', async () => {

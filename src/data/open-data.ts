@@ -51,6 +51,7 @@ export interface LabelledData {
 }
 
 function localFiles(path: string): Files {
+  if (typeof path !== 'string') throw new InputError(`data: must be a path, got ${JSON.stringify(path)?.slice(0, 60)}`)
   if (platform.files) return platform.files
   throw new InputError(`${path}: folders cannot be read in a browser; use memoryDataset`)
 }

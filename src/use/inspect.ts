@@ -4,6 +4,9 @@ import { eachOf } from '../data/each-of.ts'
 import { type LabelledData, openData } from '../data/open-data.ts'
 import type { PassedOver } from '../data/passed-over.ts'
 import type { TaskName } from '../labels/labels.ts'
+import { checkRules } from '../schema/rules.ts'
+import { settingRules } from '../settings/schema.ts'
+import { pick } from '../settings/settings.ts'
 import { createTask } from '../tasks/registry.ts'
 import { listedNames } from './image-list.ts'
 
@@ -118,11 +121,16 @@ function duplicatesOf(images: readonly Image[], names: readonly string[]): Dupli
     })
 }
 
+const inspectRules = pick(settingRules, 'task', 'val', 'seed')
+
 /** Opens labelled images as training would, decodes each of them, and tells what is there. Throws an InputError as openData. */
 export async function* inspect(
   path: string,
-  { task, val, seed }: InspectOptions = {},
+  options: InspectOptions = {},
 ): AsyncGenerator<{ done: number; total: number }, Inspection> {
+  checkRules(options, inspectRules)
+  checkRules({ data: path ?? null }, pick(settingRules, 'data'))
+  const { task, val, seed } = options
   const data = await openData(path, { task, val, ...(seed === undefined ? {} : { seed }), cacheBytes: 0 })
   const { labelSpace, root, valRoot } = data
   // Labels that cannot be learnt are refused here as in training.

@@ -112,6 +112,9 @@ const formWords: Readonly<Record<TaskName, string>> = {
 
 /** Finds out what a source is about; `wanted` overrules it. Throws an InputError where it cannot be that. */
 export function recognise(source: LabelSource, wanted?: TaskName): Recognised {
+  if (wanted !== undefined && !Object.hasOwn(spaces, wanted)) {
+    throw new InputError(`task: must be one of ${Object.keys(spaces).join(', ')}, got ${JSON.stringify(wanted)}`)
+  }
   if (wanted !== undefined) return { space: spaces[wanted](source), why: 'it is asked for' }
   if (source.tree) {
     const task = formOf(source.tree)
