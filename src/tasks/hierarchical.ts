@@ -1,7 +1,7 @@
 // Labels of a tree: one of each group whose parent is there, and labels that are there or not by themselves, as OTX 2.6 has them.
 // Groups learn by cross-entropy, the others by a loss of their own in which absent labels count too. Which labels go together:
 // tree-decode.ts; how well they are found: tree-metrics.ts; their arrays: tree-targets.ts; the loss along paths: tree-path.ts.
-import { hierarchicalLabels, type LabelSpace, type LabelTree } from '../labels/labels.ts'
+import { hierarchicalLabels, type LabelSpace, type LabelTree, pathOf } from '../labels/labels.ts'
 import { crossEntropy } from '../ops/loss.ts'
 import { sum } from '../ops/reduce.ts'
 import { concat, reshape, slice } from '../ops/view.ts'
@@ -98,16 +98,21 @@ function create(
       return { right, of }
     },
     metrics: () => treeMetrics(tree, read, thresholds),
-    /** The score is that of the least sure path: the product of the scores along it. Where no label is there, 1 - the highest. */
+    /**
+     * A label's score is the product along its path: no kind is surer than what it is a kind of. That of all is the score of the
+     * least sure path; where no label is there, 1 - the highest.
+     */
     predict(logits) {
-      const { present, scores, logs } = read(logits)
+      const { present, logs } = read(logits)
       const paths = pathsOf(tree, present)
-      const sure = paths.map((path) => Math.exp(path.reduce((total, label) => total + logs[label]!, 0)))
+      const sureOf = (path: readonly number[]) => Math.exp(path.reduce((total, label) => total + logs[label]!, 0))
+      const sure = paths.map(sureOf)
+      const scores = names.map((_, label) => sureOf(pathOf(labels, label)))
       return {
         label: told(paths),
         score: paths.length > 0 ? Math.min(...sure) : 1 - scores[argmax(scores)]!,
         labels: tree.order.filter((label) => present[label] === 1).map((label) => names[label]!),
-        scores: Array.from(scores),
+        scores,
         logits: Array.from(logits),
       }
     },
