@@ -20,6 +20,7 @@ import {
 } from 'vitune/tensor'
 import { type BatchSource, createTask, fit, hierarchical, type Task, type TaskOptions } from 'vitune/train'
 import { withParents } from '../src/labels/labels.ts'
+import { checkThresholds } from '../src/tasks/registry.ts'
 import { lossOf } from '../src/tasks/task.ts'
 import { decode, type Tree, treeOf } from '../src/tasks/tree-decode.ts'
 import { samplesOf } from '../src/tensor/host.ts'
@@ -723,6 +724,24 @@ test('the loss that is told of an epoch is by image where that of a step is a su
     1 / 8,
     2 / 5,
   ])
+})
+
+test('a threshold is refused where every label is in a group, and no other is', () => {
+  const groups = [
+    ['animal', 'plant'],
+    ['cat', 'dog'],
+  ]
+  const parents = { cat: 'animal', dog: 'animal' }
+  const said = (others: string[]) => {
+    try {
+      checkThresholds(createTask(hierarchicalLabels({ groups, parents, others }), { threshold: 0.9 }))
+      return 'fine'
+    } catch (error) {
+      return (error as Error).message
+    }
+  }
+  assert.match(said([]), /^threshold: changes nothing where every label is in a group/)
+  assert.is(said(['wet']), 'fine')
 })
 
 test.run()

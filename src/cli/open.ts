@@ -9,7 +9,7 @@ import { disposeModule } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import { only } from '../schema/setting.ts'
 import { settings } from '../settings/schema.ts'
-import { createTask } from '../tasks/registry.ts'
+import { checkThresholds, createTask } from '../tasks/registry.ts'
 import type { Decoding, Task } from '../tasks/task.ts'
 import { type OpenModel, openModel, openRun } from '../use/open-model.ts'
 import { taskOf } from '../use/predict.ts'
@@ -58,7 +58,9 @@ function taskWith(opened: OpenModel, threshold: number | undefined): Task {
   const task = taskOf(opened)
   if (threshold === undefined) return task
   if (!(threshold > 0 && threshold < 1)) throw new InputError(`threshold: must be in (0, 1), got ${threshold}`)
-  return createTask(task.labels, { threshold, decoding: opened.labels?.decoding as Decoding | undefined })
+  const chosen = createTask(task.labels, { threshold, decoding: opened.labels?.decoding as Decoding | undefined })
+  checkThresholds(chosen)
+  return chosen
 }
 
 /** Checks which model is meant. Throws an InputError on too many or too few of the three flags. */

@@ -13,7 +13,7 @@ import { InputError } from '../platform/errors.ts'
 import { defaults } from '../settings/schema.ts'
 import { loraOf } from '../settings/setting-rules.ts'
 import { pick, type TrainSettings } from '../settings/settings.ts'
-import { checkTaskOptions, createTask, tasks } from '../tasks/registry.ts'
+import { checkTaskOptions, checkThresholds, createTask, tasks } from '../tasks/registry.ts'
 import { monitorOf, type Task } from '../tasks/task.ts'
 import type { BatchSource } from '../train/batch.ts'
 import type { FitOptions } from '../train/fit-options.ts'
@@ -88,6 +88,7 @@ export function plan(settings: PlanSettings, { model, preprocess, labels, train,
     ...(typeof threshold === 'number' ? { threshold } : {}),
     ...(positiveWeights === undefined ? {} : { positiveWeights: labelWeights(positiveWeights, labels, train) }),
   })
+  if (typeof threshold === 'number') checkThresholds(task)
   model.setDropout(pick(settings, 'dropout', 'dropPath', 'patchKeep'))
   const prepared = prepare(model, labels.names, method, { seed, lora: loraOf(settings), adapter })
   const lr = settings.lr ?? methodOf(method).defaultRate

@@ -27,6 +27,12 @@ export function checkTaskOptions(kind: TaskKind, options: Readonly<Record<string
   }
 }
 
+/** Throws InputError where a threshold would change nothing: every label is in a group, which always gives one. */
+export function checkThresholds(task: Task): void {
+  if (task.metrics().thresholds) return
+  throw new InputError('threshold: changes nothing where every label is in a group of which one is there; leave it out')
+}
+
 /** The task of these labels. Throws an InputError on options that mean nothing to it. */
 export function createTask(labels: LabelSpace, options: TaskOptions = {}): Task {
   const kind = tasks[labels.task]
