@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { InputError, ReadError, readRun, train } from 'vitune'
+import { InputError, ReadError, readRun, type TrainOptions, train } from 'vitune'
 import { openCheckpoint, openSafetensors, readJsonObject } from 'vitune/io'
 import { parseJson } from '../src/io/json.ts'
 import { bringModel } from '../src/io/model-files.ts'
@@ -184,6 +184,25 @@ test('run.json is read only where each of its fields is what it should be', asyn
     for (const value of values) {
       assert.match(await refused(() => read({ [name]: value })), `run.json: ${name} must be`, JSON.stringify(value))
     }
+  }
+})
+
+test('settings in run.json are what they should be before anything is made of them', async () => {
+  const good = { method: 'lora', model: 'org/name', classes: ['a', 'b'], images: {} }
+  for (const settings of [
+    { peft: ['lora'] },
+    { peft: 'qlora' },
+    { task: 'constructor' },
+    { lora: 5 },
+    { epochs: '2' },
+  ]) {
+    writeFileSync(
+      join(folder, 'run.json'),
+      JSON.stringify({ ...good, settings: { data: 'd', model: 'm', ...settings } }),
+    )
+    const [name] = Object.keys(settings)
+    const said = await refused(() => train({ resume: true, out: folder } as TrainOptions).next())
+    assert.match(said, `run.json: settings.${name}`)
   }
 })
 

@@ -39,8 +39,11 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, 
   if (acceptChanges && !resume) throw new InputError('acceptChanges: goes with resume, a new run has nothing to accept')
   checkSettings(rest)
   const given = await inFull(rest)
-  const settings: TrainSettings = complete(resume ? await settingsToResume(given, acceptChanges) : given)
-  checkSettings(settings, resume ? `${settings.out}/run.json: settings.` : '')
+  const chosen: TrainSettings = resume ? await settingsToResume(given, acceptChanges) : given
+  const where = resume ? `${chosen.out}/run.json: settings.` : ''
+  checkSettings(chosen, where)
+  const settings: TrainSettings = complete(chosen)
+  checkSettings(settings, where)
   for (const name of ['data', 'model'] as const) {
     if (typeof settings[name] !== 'string')
       throw new InputError(`${name}: must be given, a ${name === 'data' ? 'folder of images' : 'model folder or name'}`)

@@ -15,7 +15,7 @@ const script = `
   const dataset = fileDataset({ files, labels: files.map(() => 0), classes: ['a'] })
   const transform = evalTransform(parsePreprocessor(undefined, 'vit'))
   let images = 0
-  for await (const batch of loadBatches(dataset, files.map((_, i) => i), { transform, batchSize: 8 })) images += batch.labels.length
+  for await (const batch of loadBatches(dataset, files.map((_, i) => i), { transform, batchSize: 8 })) images += batch.count
   console.log(images, process.resourceUsage().maxRSS * 1024)`
 
 test('eight pictures of 81 million pixels in one batch take the memory of two', async () => {
