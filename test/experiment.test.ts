@@ -166,6 +166,23 @@ test('from scratch uses the architecture and not the weights', async () => {
   assert.ok((await finish({ ...options, model: deeper })).runs[1]!.total > scratch!.total)
 })
 
+test('images are not augmented unless that is asked for: of a frozen backbone each is looked at once', async () => {
+  let asked = 0
+  const { stored: _, ...plain } = images(4, 5)
+  const train: Dataset = {
+    ...plain,
+    image(i) {
+      asked++
+      return plain.image(i)
+    },
+  }
+  const options = { ...small, datasets: [{ ...dataset, train }], methods: ['linear'] as const, seeds: [0], epochs: 3 }
+  await finish(options)
+  assert.is(asked, train.length)
+  await finish({ ...options, augment: {} })
+  assert.is(asked, 4 * train.length)
+})
+
 test('features of a frozen backbone, computed once, give the losses of training on the images', async () => {
   const train = images(7, 0)
   const losses = async (cached: boolean) => {

@@ -118,8 +118,16 @@ export interface RunDoneEvent extends RunPosition {
 }
 export type ExperimentEvent = RunStartEvent | RunProgressEvent | RunTestEvent | RunDoneEvent
 
-/** What holds of an experiment's runs without being given, where that is not what holds of any run. */
-export const runDefaults = { ...defaults, epochs: 8, batchSize: 32, schedule: 'cosine', warmupShare: 0 } as const
+/** What holds of an experiment's runs without being given; images are augmented only where that is asked for. */
+export const runDefaults = {
+  optimizer: defaults.optimizer,
+  weightDecay: defaults.weightDecay,
+  clip: defaults.clip,
+  epochs: 8,
+  batchSize: 32,
+  schedule: 'cosine',
+  warmupShare: 0,
+} as const
 
 const s = settingRules
 const runRules: RulesOf<RunSettings> = {

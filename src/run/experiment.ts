@@ -73,8 +73,8 @@ async function* trainOnce(
   const { signal } = options
   const { kind } = comparedAs(method)
   const settings: RunSettings = { ...options, ...options.perMethod?.[method] }
-  const { epochs, batchSize, schedule, lora = {}, augment } = { ...runDefaults, ...defined(settings) }
-  const { optimizer } = settings
+  const { epochs, batchSize, schedule, lora = {} } = { ...runDefaults, ...defined(settings) }
+  const { optimizer, augment } = settings
   const training = imagesOf(dataset, seed)
   const { model, preprocess, parameters } = await startModel(backend, options, method, seed)
   try {
