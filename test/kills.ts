@@ -2,11 +2,12 @@
 // of its calls to the file system that change something, or the middle of a write. They are counted, so each can be met again.
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import * as assert from 'uvu/assert'
-import { program } from './cli-tools.ts'
+import type { Rng } from 'vitune/tensor'
+import { program, vitune } from './cli-tools.ts'
 
 /** Loaded before the program: counts and, where it is told to, kills. */
 const hook = `
@@ -118,4 +119,38 @@ export function filesOf(out: string): Record<string, unknown> {
     return [name, run]
   })
   return Object.fromEntries(entries)
+}
+
+/** What continues a run, or begins it where nothing of it is there. */
+export const onward = (out: string, args: readonly string[]): readonly string[] =>
+  existsSync(join(out, 'run.json')) ? ['train', '--resume', '--out', out] : args
+
+/**
+ * Kills a training at so many random moments of its writing, every other one again while it goes on, each in a folder of its
+ * own, and wants the files of the run that was not killed.
+ */
+export async function killAndResume(
+  folder: string,
+  name: string,
+  args: (out: string) => string[],
+  kills: number,
+  rng: Rng,
+): Promise<void> {
+  const whole = join(folder, `${name}-whole`)
+  const moments = await momentsOf(folder, args(whole))
+  const want = filesOf(whole)
+  for (let i = 0; i < kills; i++) {
+    const out = join(folder, `${name}-${i}`)
+    const at = rng.below(moments.length)
+    const said = [`${at} ${moments[at]}`]
+    assert.ok(await killedAt(folder, args(out), at), said[0])
+    if (i % 2 === 1) {
+      const second = rng.below(moments.length)
+      said.push(`then ${second}: ${await killedAt(folder, onward(out, args(out)), second)}`)
+    }
+    const { code, err } = await vitune(...onward(out, args(out)))
+    assert.is(code, 0, `${said.join(', ')}\n${err}`)
+    assert.equal(filesOf(out), want, said.join(', '))
+    rmSync(out, { recursive: true })
+  }
 }

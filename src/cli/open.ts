@@ -9,8 +9,9 @@ import { disposeModule } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import { only } from '../schema/setting.ts'
 import { settings } from '../settings/schema.ts'
-import { checkThresholds, createTask } from '../tasks/registry.ts'
-import type { Decoding, Task } from '../tasks/task.ts'
+import { checkThresholds } from '../tasks/registry.ts'
+import type { Task } from '../tasks/task.ts'
+import { taskWith } from '../use/decide.ts'
 import { type OpenModel, openModel, openRun } from '../use/open-model.ts'
 import { taskOf } from '../use/predict.ts'
 import { findRun, readRun, runLabels } from '../use/run-file.ts'
@@ -54,11 +55,11 @@ export const thresholdOption = () =>
   numberOption('--threshold <x>', "score from which a label is there, in (0, 1) (default: the model's own, else 0.5)")
 
 /** What the model predicts; with a threshold that was given in place of its own. */
-function taskWith(opened: OpenModel, threshold: number | undefined): Task {
+function chosenTask(opened: OpenModel, threshold: number | undefined): Task {
   const task = taskOf(opened)
   if (threshold === undefined) return task
   if (!(threshold > 0 && threshold < 1)) throw new InputError(`threshold: must be in (0, 1), got ${threshold}`)
-  const chosen = createTask(task.labels, { threshold, decoding: opened.labels?.decoding as Decoding | undefined })
+  const chosen = taskWith({ ...opened.labels, space: task.labels }, threshold)
   checkThresholds(chosen)
   return chosen
 }
@@ -114,7 +115,7 @@ export async function withModel<T>(flags: ModelFlags, ui: Ui, use: (opened: Open
       opened.labels = runLabels(run, `${folder}/run.json`)
     }
     const notes = labels === undefined ? unnamed(run?.classes ?? classes) : await nameClasses(opened, labels)
-    const result = await use({ backend, opened, task: taskWith(opened, flags.threshold), run })
+    const result = await use({ backend, opened, task: chosenTask(opened, flags.threshold), run })
     for (const note of [...opened.notes, ...notes]) ui.note(`note: ${oneLine(note)}`)
     return result
   } finally {

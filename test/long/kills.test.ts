@@ -7,7 +7,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Rng } from 'vitune/tensor'
 import { images, model, program, temporary, vitune } from '../cli-tools.ts'
-import { filesOf, killedAt, momentsOf } from '../kills.ts'
+import { filesOf, killAndResume, killedAt, momentsOf, onward } from '../kills.ts'
 
 const seed = Number(process.env.VITUNE_KILL_SEED ?? Date.now() % 1e9)
 console.log(`seed ${seed}`)
@@ -30,31 +30,10 @@ const recipes: Record<string, string[]> = {
 const each = 40 / Object.keys(recipes).length
 let places = 0
 
-/** What continues a run, or begins it where nothing of it is there. */
-const onward = (out: string, args: readonly string[]) =>
-  existsSync(join(out, 'run.json')) ? ['train', '--resume', '--out', out] : args
-
 for (const [name, recipe] of Object.entries(recipes)) {
   test(`${name}: killed at ${each} random moments, the resumed run's files are those of one that was not`, async () => {
     const args = (out: string) => ['train', ...common, ...recipe, '--out', out]
-    const whole = join(folder, `whole-${places++}`)
-    const moments = await momentsOf(folder, args(whole))
-    const want = filesOf(whole)
-    for (let i = 0; i < each; i++) {
-      const out = join(folder, `run-${places++}`)
-      const at = rng.below(moments.length)
-      const said = [`${at} ${moments[at]}`]
-      assert.ok(await killedAt(folder, args(out), at), said[0])
-      // Every other one is killed again while it goes on.
-      if (i % 2 === 1) {
-        const second = rng.below(moments.length)
-        said.push(`then ${second}: ${await killedAt(folder, onward(out, args(out)), second)}`)
-      }
-      const { code, err } = await vitune(...onward(out, args(out)))
-      assert.is(code, 0, `${said.join(', ')}\n${err}`)
-      assert.equal(filesOf(out), want, said.join(', '))
-      rmSync(out, { recursive: true })
-    }
+    await killAndResume(folder, `recipe-${places++}`, args, each, rng)
   })
 }
 
