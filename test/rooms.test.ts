@@ -24,7 +24,7 @@ const rooms: Record<string, { packages?: string; without?: string }> = {
   models: { without: 'optim' },
   adapters: { without: 'optim data' },
   tasks: { without: 'optim nn io schema data models adapters' },
-  settings: { without: 'tensor ops optim nn data' },
+  settings: { without: 'tensor ops optim nn' },
   train: { without: 'labels io data adapters' },
   use: {},
   report: { packages: 'vega' },
@@ -80,7 +80,7 @@ function codeOf(file: string, bare: boolean) {
 function importsOf(file: string, types: boolean): string[] {
   const code = codeOf(file, false)
   const text = types ? code : code.replace(/\b(import|export) type\b[^'"]*['"][^'"]+['"]/g, '')
-  return [...text.matchAll(/(?:\bfrom|\bimport)\s*\(?\s*['"]([^'"]+)['"]/g)].map((m) => m[1]!)
+  return [...text.matchAll(/(?:(?<!['.])\bfrom|\bimport)\s*\(?\s*['"]([^'"]+)['"]/g)].map((m) => m[1]!)
 }
 /** The file of src/ or the package that an import means. */
 const targetOf = (file: string, specifier: string) =>

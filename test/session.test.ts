@@ -299,7 +299,7 @@ test('bad input crosses from the worker as an InputError, an abort as an AbortEr
       /^InputError http:\/\/127.0.0.1:1\/model\/config.json: could not be reached .*CORS/,
       /^AbortError /,
       /^InputError model: nothing is kept under none; there is tiny$/,
-      /^InputError lr: must be above 0, got -1/,
+      /^InputError lr: must be above 0, or auto, got -1/,
       /^InputError predict: no model is open/,
       /^InputError a.txt: cannot be decoded/,
       /^InputError image: this HTMLVideoElement shows nothing to read/,

@@ -598,7 +598,7 @@ test('bad input ends in one sentence before anything is written', async () => {
     [{ val: five }, /labels must be among those trained on/],
     [{ epochs: 0 }, /^epochs: must be a whole number from 1, got 0/],
     [{ batchSize: 1.5 }, /^batchSize/],
-    [{ lr: Number.NaN }, /^lr: must be above 0, got NaN/],
+    [{ lr: Number.NaN }, /^lr: must be above 0, or auto, got NaN/],
     [{ dropPath: 1 }, /^dropPath/],
     [{ seed: -1 }, /^seed/],
     [{ threads: 0 }, /^threads/],

@@ -7,6 +7,7 @@ import { terminal } from '../platform/terminal-node.ts'
 import type { TrainOptions } from '../run/train.ts'
 import { checkRules, type Rule, shown } from '../schema/rules.ts'
 import { groups, otherwiseOf, rulesOf, type Setting } from '../schema/setting.ts'
+import { recipeSettings } from '../settings/recipes.ts'
 import { settingRules, settings } from '../settings/schema.ts'
 import { checkSettings, complete } from '../settings/setting-rules.ts'
 import type { TrainSettings } from '../settings/settings.ts'
@@ -136,7 +137,7 @@ const yamlOf = (value: unknown): string =>
 export function configText({ resume, acceptChanges: _, ...given }: Partial<TrainOptions>): string {
   if (resume) throw new InputError('--print-config: is for a new run; run.json has the settings of one that goes on')
   checkSettings(given)
-  const all = complete(given) as Readonly<Record<string, unknown>>
+  const all = complete(given, recipeSettings) as Readonly<Record<string, unknown>>
   const lines = groups.flatMap((group) => {
     const those = (Object.entries(settings) as [string, Setting][]).filter(([, setting]) => setting.group === group)
     return [`# ${group}`, ...those.map(([name, setting]) => lineOf(name, all[name], setting)), '']
@@ -146,6 +147,7 @@ export function configText({ resume, acceptChanges: _, ...given }: Partial<Train
 
 function lineOf(name: string, value: unknown, setting: Setting): string {
   if (value !== undefined) return `${name}: ${yamlOf(value)}`
-  const otherwise = otherwiseOf(setting)
+  const byRecipe = (recipeSettings as readonly string[]).includes(name)
+  const otherwise = byRecipe ? 'as the recipe says' : otherwiseOf(setting)
   return `# ${name}:${otherwise === undefined ? '' : ` ${otherwise}`}`
 }

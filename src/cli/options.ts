@@ -51,6 +51,10 @@ export function addSettings(command: Command, settings: Settings, needed: readon
       option.attributeName = () => name
       const read = reader(setting.flag, setting)
       command.optionsGroup(`${group}:`).addOption(read ? option.argParser(read) : option)
+      if (setting.off === undefined) continue
+      const off = new Option(setting.off, `no ${nameOf(setting.flag).slice(2)}`)
+      off.attributeName = () => name
+      command.addOption(off)
     }
   }
   return command

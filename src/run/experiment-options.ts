@@ -9,6 +9,7 @@ import type { ResolveOptions } from '../io/hub.ts'
 import { InputError } from '../platform/errors.ts'
 import type { ExperimentRun } from '../report/experiment-result.ts'
 import {
+  above,
   anyText,
   checkRules,
   choice,
@@ -132,7 +133,7 @@ export const runDefaults = {
 const s = settingRules
 const runRules: RulesOf<RunSettings> = {
   epochs: s.epochs,
-  lr: s.lr,
+  lr: above(0),
   batchSize: s.batchSize,
   warmupShare: within(0, 1, 'a share of the steps'),
   lora: object,

@@ -43,6 +43,14 @@ function* remedies(o: EstimateOptions): Generator<[string, EstimateOptions]> {
   if (input[0] < imageSize[0]) yield ['an input size of', { ...o, config: { ...o.config, imageSize: input } }]
 }
 
+/** The largest batch that fits of this one and its halves; 1 where none does. */
+export async function largestBatch(wanted: EstimateOptions, { name, caps }: { name: DeviceName; caps: Caps }) {
+  const options = { ...wanted, device: name, threads: caps.threads }
+  let { batchSize } = options
+  while (batchSize > 1 && !fitsIn(await estimate({ ...options, batchSize }), name, caps)) batchSize >>= 1
+  return batchSize
+}
+
 /** Throws InputError where the run needs more memory than there is, naming each single change with which it would fit. */
 export async function checkFits(wanted: EstimateOptions, backend: { name: DeviceName; caps: Caps }): Promise<void> {
   const { name, caps } = backend

@@ -2,6 +2,7 @@
 // page. It reads no file and writes none.
 import type { LoraConfig } from '../adapters/lora-config.ts'
 import { type Method, methodFor, methodOf } from '../adapters/methods.ts'
+import type { Augmentations } from '../data/augmentations.ts'
 import type { Dataset } from '../data/dataset.ts'
 import { batchSource } from '../data/loader.ts'
 import type { Preprocess } from '../data/preprocess.ts'
@@ -26,8 +27,8 @@ export type PlanSettings = Omit<
   'data' | 'model' | 'out' | 'val' | 'augment' | 'optimizer' | 'schedule'
 > &
   Pick<FitOptions, 'optimizer' | 'schedule' | 'nesterov' | 'decayVectors'> & {
-    /** Random crops and mirrors of training images; true for the usual ones. */
-    augment?: boolean | TrainTransformOptions | undefined
+    /** How training images are changed; true for OTX's random crops and mirrors. */
+    augment?: boolean | Augmentations | TrainTransformOptions | undefined
     /** Share of the steps in which the rate rises, instead of `warmup` steps. */
     warmupShare?: number | undefined
   }
@@ -71,6 +72,17 @@ function methodIn({ peft, adapter: place }: PlanSettings, adapter: LoraConfig | 
   throw new InputError(`adapter: ${place} is a ${own} adapter, got peft ${peft}; leave peft out`)
 }
 
+/** What the training transform is told. */
+function changesOf(augment: true | Augmentations | TrainTransformOptions): TrainTransformOptions {
+  return augment === true ? {} : 'crop' in augment ? { ...augment.crop, flip: augment.flip ?? 0 } : augment
+}
+
+/** Steps in which the rate rises, of `steps`. */
+function warmupSteps({ warmup = defaults.warmup, warmupShare }: PlanSettings, steps: number): number {
+  const share = typeof warmup === 'string' ? Number(warmup.slice(0, -1)) / 100 : warmupShare
+  return share === undefined ? (warmup as number) : Math.round(share * steps)
+}
+
 /**
  * Makes a model ready to be trained as the settings say: its task, classifier, adapter and rates. The model is changed; whoever
  * made it disposes it. Throws an InputError on settings that do not go together.
@@ -91,7 +103,8 @@ export function plan(settings: PlanSettings, { model, preprocess, labels, train,
   if (typeof threshold === 'number') checkThresholds(task)
   model.setDropout(pick(settings, 'dropout', 'dropPath', 'patchKeep'))
   const prepared = prepare(model, labels.names, method, { seed, lora: loraOf(settings), adapter })
-  const lr = settings.lr ?? methodOf(method).defaultRate
+  // A rate that is still to be found begins with the method's.
+  const lr = typeof settings.lr === 'number' ? settings.lr : methodOf(method).defaultRate
   const epochs = settings.epochs ?? defaults.epochs
   const sampler = settings.sampler ?? (settings.shuffle === false ? 'sequential' : 'shuffle')
   return {
@@ -103,7 +116,7 @@ export function plan(settings: PlanSettings, { model, preprocess, labels, train,
     counts: countParameters(model),
     source(dataset, training, more = {}) {
       if (!preprocess) throw new Error('plan: batches of images need to know how the model takes them')
-      const changes = training && augment !== false ? (augment === true ? {} : augment) : undefined
+      const changes = training && augment !== false ? changesOf(augment) : undefined
       return batchSource(dataset, {
         transform: changes ? trainTransform(preprocess, changes) : evalTransform(preprocess),
         targets: task.targets,
@@ -124,10 +137,7 @@ export function plan(settings: PlanSettings, { model, preprocess, labels, train,
       seed,
       ...pick(settings, 'schedule', 'optimizer', 'nesterov', 'weightDecay', 'decayVectors', 'clip', 'accumulate'),
       ...pick(settings, 'microBatch', 'monitor', 'patience', 'checkpointing'),
-      warmup:
-        settings.warmupShare === undefined
-          ? (settings.warmup ?? 0)
-          : Math.round(settings.warmupShare * epochs * Math.ceil(train.batches / (settings.accumulate ?? 1))),
+      warmup: warmupSteps(settings, epochs * Math.ceil(train.batches / (settings.accumulate ?? 1))),
     }),
   }
 }

@@ -2,11 +2,11 @@
 import { adaptedLayers } from '../adapters/inject.ts'
 import type { Backend } from '../backend/backend.ts'
 import { disposeModule } from '../nn/module.ts'
-import { defaults } from '../settings/schema.ts'
 import { pick } from '../settings/settings.ts'
 import { modelChanges } from '../use/fingerprint.ts'
 import type { Change } from '../use/image-changes.ts'
 import { type OpenModel, openModel } from '../use/open-model.ts'
+import { decide, sizeOf } from './decide.ts'
 import { checkFits } from './fits.ts'
 import { type Plan, plan } from './plan.ts'
 import type { Run } from './run.ts'
@@ -28,15 +28,16 @@ export interface RunModel {
 export async function openRunModel(
   backend: Backend,
   options: TrainOptions,
-  { settings, images, before }: Run,
+  run: Run,
   again: boolean,
 ): Promise<RunModel> {
+  const { images, before } = run
   const { folder } = images
-  const { out, batchSize = defaults.batchSize } = settings
-  const opened = await openModel(backend, settings.model, {
+  const { out } = run.settings
+  const opened = await openModel(backend, run.settings.model, {
     ...options.hub,
     fingerprint: out !== undefined,
-    ...pick(settings, 'inputSize', 'interpolation', 'adapter', 'allowNonFinite'),
+    ...pick(run.settings, 'inputSize', 'interpolation', 'adapter', 'allowNonFinite'),
     // The weights of a name may change on the hub between two parts of a run.
     commit: before?.commit,
   })
@@ -44,6 +45,8 @@ export async function openRunModel(
   try {
     const changes = before && !again ? [...images.changes, ...modelChanges(before, opened)] : []
     if (images.begun && !options.acceptChanges) refuseChanges(changes)
+    await decide(backend, run, opened, again)
+    const { settings } = run
     const { peft, ...rest } = settings
     // What was asked for, where an adapter says what it is.
     const method = opened.lora ? options.peft : peft
@@ -58,20 +61,8 @@ export async function openRunModel(
       },
     )
     const { prepared } = planned
-    await checkFits(
-      {
-        config: model.config,
-        labels: folder.train.labelSpace,
-        method: planned.method,
-        // As large as the data makes them.
-        batchSize: Math.min(batchSize, Math.max(folder.train.length, folder.val?.length ?? 0)),
-        accumulate: Math.min(settings.accumulate ?? 1, Math.ceil(folder.train.length / batchSize)),
-        lora: prepared.lora && { ...prepared.lora, targetModules: adaptedLayers(model).map(({ name }) => name) },
-        validates: folder.val !== undefined,
-        ...pick(settings, 'optimizer', 'microBatch', 'checkpointing', 'clip', 'patchKeep'),
-      },
-      backend,
-    )
+    const adapted = prepared.lora && { ...prepared.lora, targetModules: adaptedLayers(model).map(({ name }) => name) }
+    await checkFits({ ...sizeOf(settings, opened, run, adapted), method: planned.method }, backend)
     return { opened, plan: planned, changes }
   } catch (error) {
     disposeModule(model)

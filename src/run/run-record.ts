@@ -40,6 +40,7 @@ function describeRun(
   const {
     id,
     settings,
+    reasons,
     images: { folder },
     past,
     changes,
@@ -55,6 +56,7 @@ function describeRun(
     labels: labelFacts(knownLabels(run, task)),
     ...pick(settings, 'inputSize', 'interpolation'),
     settings: { ...settings, peft: method, lr },
+    ...(Object.keys(reasons).length > 0 ? { reasons } : {}),
     seed: settings.seed ?? defaults.seed,
     lora: prepared.lora,
     preprocess: opened.preprocess,

@@ -29,7 +29,9 @@ export interface Run {
   /** What run.json said of it, where it goes on. */
   readonly before: (RunFile & Readonly<Record<string, unknown>>) | undefined
   readonly hold: RunHold | undefined
-  readonly settings: TrainSettings
+  /** With what the recipe decides once the model is there, and why. */
+  settings: TrainSettings
+  reasons: Readonly<Record<string, string>>
   readonly images: RunImages
   readonly checkpoints: Checkpoints
   readonly past: Past

@@ -47,9 +47,9 @@ export async function* trainOn(
   run: Run,
   lost: DeviceLostError | undefined,
 ): AsyncGenerator<TrainEvent, DoneEvent> {
-  const { hold, settings, images, checkpoints, past } = run
+  const { hold, images, checkpoints, past } = run
   const { folder, list } = images
-  const { out, epochs = defaults.epochs } = settings
+  const { out } = run.settings
   let ready: RunModel | undefined
   let state: SavedState | undefined
   let loop: ReturnType<typeof fit> | undefined
@@ -59,6 +59,8 @@ export async function* trainOn(
   try {
     ready = await openRunModel(backend, options, run, lost !== undefined)
     const { opened } = ready
+    const { settings } = run
+    const { epochs = defaults.epochs } = settings
     const { task, method, lr, counts } = ready.plan
     // A run that ended before its first checkpoint is begun again, with the same numbers.
     if (options.resume || lost) state = await checkpoints.last(backend)

@@ -5,6 +5,7 @@ import { createBackend } from '../backend/create.ts'
 import { localFiles } from '../io/local-files.ts'
 import { DeviceLostError, InputError, WriteError } from '../platform/errors.ts'
 import { checkRules } from '../schema/rules.ts'
+import { recipeSettings } from '../settings/recipes.ts'
 import { checkSettings, complete } from '../settings/setting-rules.ts'
 import { inFull, pick, type TrainSettings } from '../settings/settings.ts'
 import { readRun, runLabels } from '../use/run-file.ts'
@@ -42,7 +43,7 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, 
   const chosen: TrainSettings = resume ? await settingsToResume(given, acceptChanges) : given
   const where = resume ? `${chosen.out}/run.json: settings.` : ''
   checkSettings(chosen, where)
-  const settings: TrainSettings = complete(chosen)
+  const settings: TrainSettings = complete(chosen, recipeSettings)
   checkSettings(settings, where)
   for (const name of ['data', 'model'] as const) {
     if (typeof settings[name] !== 'string')
@@ -84,6 +85,7 @@ async function* trainAgain(
     before,
     hold,
     settings,
+    reasons: (before?.reasons as Record<string, string> | undefined) ?? {},
     images,
     checkpoints,
     past: pastOf(before),

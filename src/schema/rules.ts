@@ -4,6 +4,7 @@
 import {
   array,
   boolean,
+  check,
   custom,
   finite,
   function_,
@@ -81,6 +82,15 @@ export const word = <const T extends string>(only: T): Rule<T> => said(picklist(
 /** Either is fine. */
 export const either = <A, B>(a: Rule<A>, b: Rule<B>): Rule<A | B> =>
   said(union([a, b]) as GenericSchema<A | B>, `${saysOf(a)}, or ${saysOf(b)}`)
+/** A share written with its sign: '10%'. */
+export const percent = (of: string): Rule<string> =>
+  said(
+    pipe(
+      string(),
+      check((value) => /^\d+(\.\d+)?%$/.test(value) && Number(value.slice(0, -1)) <= 100),
+    ),
+    `a share ${of} from 0% to 100%`,
+  )
 /** A table of numbers by text. */
 export const numbers = (of: string, each: Rule<number> = number()): Rule<Record<string, number>> =>
   said(

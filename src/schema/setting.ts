@@ -3,7 +3,16 @@
 import type { Rule } from './rules.ts'
 
 /** Under what settings are shown, in this order. */
-export const groups = ['Input and output', 'Task', 'Training', 'LoRA and DoRA', 'Model', 'Machine'] as const
+export const groups = [
+  'Input and output',
+  'Data',
+  'Task',
+  'Training',
+  'Augmentation',
+  'LoRA and DoRA',
+  'Model',
+  'Machine',
+] as const
 export type Group = (typeof groups)[number]
 
 export interface Setting<T = unknown> {
@@ -18,8 +27,10 @@ export interface Setting<T = unknown> {
   /** What a form calls it, where its name is none. */
   readonly title?: string
   readonly group: Group
-  /** '--batch-size <n>'; '--no-augment' for what is on without it; absent where no flag can say it. */
+  /** '--batch-size <n>'; '--no-shuffle' for what is on without it; absent where no flag can say it. */
   readonly flag?: string
+  /** A second flag that gives false, where the first takes a value. */
+  readonly off?: string
   /** Makes a value of a flag's text, where the rule alone does not say how. */
   readonly read?: (text: string) => unknown
   /** Whether a run that is continued may have another one; `place`: only where changes are accepted, since it says where something lies. */

@@ -16,6 +16,7 @@ import {
   object,
   oneOf,
   part,
+  percent,
   share,
   text,
   whole,
@@ -24,7 +25,8 @@ import {
 import { defaultsOf, namesOf, rulesOf, type SettingsOf } from '../schema/setting.ts'
 import { taskNames, tasks } from '../tasks/registry.ts'
 import { decodings, type TaskKind } from '../tasks/task.ts'
-import { onDeviceLost, optimizers, samplers, schedules, type TrainSettings } from './settings.ts'
+import { augmentRule, readAugment } from './augment.ts'
+import { onDeviceLost, optimizers, recipeNames, samplers, schedules, type TrainSettings } from './settings.ts'
 
 /** The most images of a batch, and batches of a step: more than anyone has, so that a slip is told from a wish. */
 const MOST = 1_000_000
@@ -68,6 +70,13 @@ export const settings = {
     description: 'a model folder in Hugging Face layout, or a name like facebook/dinov2-small',
     again: 'place',
   },
+  recipe: {
+    value: choice(recipeNames),
+    default: 'default',
+    group: 'Input and output',
+    flag: '--recipe <name>',
+    description: 'what holds where nothing else is given: rates, epochs, batches, augmentation (docs/recipes.md)',
+  },
   peft: {
     value: choice(methods),
     default: 'lora',
@@ -105,6 +114,83 @@ export const settings = {
     flag: '--strict',
     description: 'end at the first broken image with code 2 instead of skipping it',
     again: true,
+  },
+
+  format: {
+    value: text('a layout by name'),
+    otherwise: 'recognised',
+    group: 'Data',
+    flag: '--format <name>',
+    description: 'layout of a published data set',
+  },
+  perClass: {
+    value: whole(1, Number.MAX_SAFE_INTEGER, 'a whole number of images'),
+    otherwise: 'all',
+    group: 'Data',
+    flag: '--per-class <n>',
+    description: 'train on n images of each label, drawn by the seed',
+  },
+  folds: {
+    value: whole(2, 1000, 'a whole number of parts'),
+    group: 'Data',
+    flag: '--folds <k>',
+    description: 'cut the images into k parts by the seed; one is validated on',
+  },
+  fold: {
+    value: whole(0, 999),
+    otherwise: '0 with --folds',
+    group: 'Data',
+    flag: '--fold <i>',
+    description: 'which of the parts is validated on, from 0',
+  },
+  from: {
+    value: text('the folder of a run'),
+    group: 'Input and output',
+    flag: '--from <run>',
+    description: 'begin with the weights of this run; the classifier keeps the labels that stay',
+  },
+  distill: {
+    value: atLeast(0),
+    default: 0,
+    otherwise: 'none',
+    group: 'Training',
+    flag: '--distill <weight>',
+    description: 'hold outputs to those of the model of --from, with this weight',
+  },
+  distillTemperature: {
+    value: above(0),
+    default: 2,
+    group: 'Training',
+    flag: '--distill-temperature <t>',
+    description: 'by which outputs are divided to be compared',
+  },
+  unlabelled: {
+    value: text('a folder of images'),
+    group: 'Data',
+    flag: '--unlabelled <dir>',
+    description: 'images without labels, learnt from where the model is sure of them',
+    again: 'place',
+  },
+  unlabelledThreshold: {
+    value: share,
+    default: 0.95,
+    group: 'Data',
+    flag: '--unlabelled-threshold <x>',
+    description: 'how sure the model must be of an image without labels',
+  },
+  unlabelledWeight: {
+    value: above(0),
+    default: 1,
+    group: 'Data',
+    flag: '--unlabelled-weight <x>',
+    description: 'weight of the loss on images without labels',
+  },
+  unlabelledRatio: {
+    value: whole(1, 100),
+    default: 4,
+    group: 'Data',
+    flag: '--unlabelled-ratio <n>',
+    description: 'images without labels for each one with',
   },
 
   task: {
@@ -171,7 +257,7 @@ export const settings = {
   sampler: {
     value: choice(samplers),
     default: 'shuffle',
-    group: 'Task',
+    group: 'Data',
     flag: '--sampler <how>',
     description: 'images in a new order each epoch, or all classes equally often',
   },
@@ -192,12 +278,13 @@ export const settings = {
     description: 'images a batch',
   },
   lr: {
-    value: above(0),
+    value: either(above(0), word('auto')),
+    read: numberOrText,
     otherwise: ratesInWords(),
     group: 'Training',
     flag: '--lr <rate>',
     title: 'Learning rate',
-    description: 'learning rate',
+    description: 'learning rate; auto finds one by a short test on training images',
   },
   weightDecay: {
     value: atLeast(0),
@@ -221,11 +308,27 @@ export const settings = {
     description: 'learning rate over time',
   },
   warmup: {
-    value: whole(0, Number.MAX_SAFE_INTEGER, 'a whole number of steps'),
+    value: either(whole(0, Number.MAX_SAFE_INTEGER, 'a whole number of steps'), percent('of all')),
     default: 0,
     group: 'Training',
     flag: '--warmup <steps>',
-    description: 'steps in which the rate rises from 0',
+    description: 'steps in which the rate rises from 0, or a share of all steps as 10%',
+    read: numberOrText,
+  },
+  plateauFactor: {
+    value: between,
+    default: 0.5,
+    group: 'Training',
+    flag: '--plateau-factor <x>',
+    description: 'what schedule plateau multiplies the rate by',
+  },
+  plateauPatience: {
+    value: whole(0, Number.MAX_SAFE_INTEGER, 'a whole number of epochs'),
+    default: 3,
+    group: 'Training',
+    flag: '--plateau-patience <n>',
+    description:
+      'epochs that did not better the monitored metric, after one more of which schedule plateau lowers the rate',
   },
   clip: {
     value: atLeast(0, (least) => `at least ${least}, where 0 clips nothing`),
@@ -257,6 +360,50 @@ export const settings = {
     flag: '--patience <n>',
     description: 'end after n epochs that did not better the monitored metric',
   },
+  minDelta: {
+    value: atLeast(0),
+    default: 0,
+    group: 'Training',
+    flag: '--min-delta <x>',
+    description: 'by how much the monitored metric must be better for --patience',
+  },
+  patienceWarmup: {
+    value: whole(0, Number.MAX_SAFE_INTEGER, 'a whole number of epochs'),
+    default: 0,
+    group: 'Training',
+    flag: '--patience-warmup <n>',
+    description: 'epochs before which --patience does not count',
+  },
+  patienceWarmupSteps: {
+    value: whole(0, Number.MAX_SAFE_INTEGER, 'a whole number of steps'),
+    default: 0,
+    group: 'Training',
+    flag: '--patience-warmup-steps <n>',
+    description: 'steps before which --patience does not count',
+  },
+  valEvery: {
+    value: either(whole(1, Number.MAX_SAFE_INTEGER, 'a whole number of epochs'), word('adaptive')),
+    default: 1,
+    group: 'Training',
+    flag: '--val-every <n>',
+    description: 'epochs from one validation to the next; adaptive validates less often where epochs are short',
+    read: numberOrText,
+  },
+  ema: {
+    value: part,
+    default: 0,
+    otherwise: 'none',
+    group: 'Training',
+    flag: '--ema <decay>',
+    description: 'validate and keep averages of the weights, of this decay a step',
+  },
+  layerDecay: {
+    value: share,
+    default: 1,
+    group: 'Training',
+    flag: '--layer-decay <x>',
+    description: 'what the rate of a layer is multiplied by for each layer above it, in full fine-tuning',
+  },
   seed: {
     value: whole(0, 2 ** 31 - 1),
     default: 0,
@@ -265,17 +412,35 @@ export const settings = {
     description: 'governs split, order, augmentation, dropout and new weights',
   },
   augment: {
-    value: flag,
+    value: augmentRule,
     default: true,
-    group: 'Training',
-    flag: '--no-augment',
-    description: 'random crops and mirroring',
-    without: 'no random crops and mirroring',
+    otherwise: 'as the recipe says',
+    group: 'Augmentation',
+    flag: '--augment <changes>',
+    off: '--no-augment',
+    description: 'how training images are changed at random',
+    read: readAugment,
+  },
+  mixup: {
+    value: atLeast(0),
+    default: 0,
+    otherwise: 'none',
+    group: 'Augmentation',
+    flag: '--mixup <alpha>',
+    description: 'mix images and their targets in pairs, by shares of Beta(alpha, alpha)',
+  },
+  cutmix: {
+    value: atLeast(0),
+    default: 0,
+    otherwise: 'none',
+    group: 'Augmentation',
+    flag: '--cutmix <alpha>',
+    description: 'put a part of another image in the place of its own, and mix targets by area',
   },
   shuffle: {
     value: flag,
     default: true,
-    group: 'Training',
+    group: 'Data',
     flag: '--no-shuffle',
     description: 'images in another order than classes by name, files by name within a class',
     without: 'keep the order: classes by name, files by name within a class',

@@ -8,6 +8,7 @@ import { checkRules, shown } from '../schema/rules.ts'
 import { rulesOf } from '../schema/setting.ts'
 import { checkTaskOptions, tasks } from '../tasks/registry.ts'
 import { monitorOf, type TaskOptions } from '../tasks/task.ts'
+import { type RecipeFacts, recipes } from './recipes.ts'
 import { defaults, sameAs, settingRules } from './schema.ts'
 import { defined, pick, type TrainSettings } from './settings.ts'
 
@@ -23,6 +24,16 @@ const taskOptions = [
   'pathConsistency',
   'decoding',
 ] as const satisfies readonly (keyof TaskOptions & keyof TrainSettings)[]
+
+/** Settings that mean something only beside another. */
+const goesWith = {
+  fold: 'folds',
+  distill: 'from',
+  distillTemperature: 'distill',
+  unlabelledThreshold: 'unlabelled',
+  unlabelledWeight: 'unlabelled',
+  unlabelledRatio: 'unlabelled',
+} as const satisfies Partial<Record<keyof TrainSettings, keyof TrainSettings>>
 
 /** The adapter that these settings train, where their method trains one. */
 const adapterOf = ({ peft = defaults.peft }: Partial<TrainSettings>) => methodOf(peft).adapter
@@ -100,26 +111,63 @@ export function checkSettings(s: Partial<TrainSettings>, where = ''): void {
   if (s.adapter !== undefined && !adapterOf(s)) {
     throw new InputError(`${where}adapter: goes with peft ${adapterMethods}, got ${s.peft}`)
   }
+  for (const [name, other] of Object.entries(goesWith)) {
+    if (!s[name as keyof typeof goesWith] || s[other]) continue
+    throw new InputError(`${where}${name}: goes with ${other}, which is not given; give it, or leave ${name} out`)
+  }
   checkTaskSettings(s, where)
   checkAdapterSettings(s, where)
   adapterOf(s)?.configure(loraOf(s))
 }
 
-/** These settings with the defaults of all others, but for what means nothing with these. */
-export function complete<S extends Partial<TrainSettings>>(given: S): S & Partial<TrainSettings> {
-  const s = defined(given) as S
+/** Settings that mean nothing with these, or are said by others. */
+function idleWith(s: Partial<TrainSettings>): Set<string> {
   const kind = adapterOf(s)
-  const idle = new Set<string>([
+  return new Set<string>([
     ...(kind && s.adapter === undefined ? [] : shorts),
-    // Whoever goes on with an adapter learns from its folder which method it is.
-    ...(s.adapter === undefined ? [] : ['peft']),
+    // Whoever goes on with an adapter, or from a run, learns from its folder which method it is.
+    ...(s.adapter === undefined && s.from === undefined ? [] : ['peft']),
     ...shorts.filter((name) => s.lora?.[sameAs[name]] !== undefined),
     ...(kind ? [] : ['transformers']),
     ...(s.shuffle === false ? ['sampler'] : []),
+    ...Object.entries(goesWith).flatMap(([name, other]) => (s[other] ? [] : [name])),
     // What they mean is known with the labels.
     ...taskOptions.filter((name) => s.task === undefined || !tasks[s.task].options.includes(name)),
   ])
+}
+
+/** These settings with the defaults of all others, but for what means nothing with these, and for what is `undecided`. */
+export function complete<S extends Partial<TrainSettings>>(
+  given: S,
+  undecided: readonly (keyof TrainSettings)[] = [],
+): S & Partial<TrainSettings> {
+  const s = defined(given) as S
+  const idle = idleWith(s)
+  for (const name of undecided) idle.add(name)
   const others = Object.entries(defaults).filter(([name]) => !idle.has(name))
-  const lr = s.adapter === undefined ? { lr: methodOf(s.peft ?? defaults.peft).defaultRate } : {}
+  const known = s.adapter === undefined && s.from === undefined && !idle.has('lr')
+  const lr = known ? { lr: methodOf(s.peft ?? defaults.peft).defaultRate } : {}
   return { ...Object.fromEntries(others), ...lr, ...s }
 }
+
+/**
+ * These settings with what their recipe says of a run, where nothing else is given, and the reasons by name. A recipe decides
+ * nothing that means nothing with them.
+ */
+export function withRecipe<S extends Partial<TrainSettings>>(
+  given: S,
+  facts: RecipeFacts,
+): { settings: S; reasons: Record<string, string> } {
+  const s = defined(given) as S
+  const idle = idleWith({ ...s, peft: facts.method, task: facts.task })
+  const values = Object.entries(recipes[s.recipe ?? defaults.recipe](facts)).filter(
+    ([name, chosen]) => chosen && (s[name as keyof TrainSettings] === undefined || isAsked(name, s)) && !idle.has(name),
+  )
+  return {
+    settings: { ...s, ...Object.fromEntries(values.map(([name, { value }]) => [name, value])) },
+    reasons: Object.fromEntries(values.map(([name, { why }]) => [name, why])),
+  }
+}
+
+/** Whether a setting says itself that the recipe decides. */
+const isAsked = (name: string, { augment }: Partial<TrainSettings>) => name === 'augment' && augment === true

@@ -3,6 +3,7 @@
 import type { LoraConfig } from '../adapters/lora-config.ts'
 import type { Method } from '../adapters/methods.ts'
 import type { Device } from '../backend/devices.ts'
+import type { Augmentations } from '../data/augmentations.ts'
 import { localFiles } from '../io/local-files.ts'
 import type { TaskName } from '../labels/labels.ts'
 import type { Interpolation } from '../models/vit/config.ts'
@@ -11,6 +12,10 @@ import type { Decoding } from '../tasks/task.ts'
 /** What `onDeviceLost` may be. */
 export const onDeviceLost = ['restart', 'fallback', 'throw'] as const
 export type OnDeviceLost = (typeof onDeviceLost)[number]
+
+/** What `recipe` may be. */
+export const recipeNames = ['default', 'otx', 'getitune', 'fast', 'accurate'] as const
+export type RecipeName = (typeof recipeNames)[number]
 
 /** What `sampler`, `optimizer` and `schedule` may be. */
 export const samplers = ['shuffle', 'balanced'] as const
@@ -25,10 +30,31 @@ export interface TrainSettings {
   model: string
   /** The fine-tuning method. */
   peft?: Method
+  /** What holds of how a run is trained where it is not given (docs/recipes.md). */
+  recipe?: RecipeName
   /** Where the run is kept; nothing is written without it. */
   out?: string
   /** Labelled images to validate on, instead of those inside or a part of each class. */
   val?: string
+  /** The layout of a published data set, by name, instead of what is recognised. */
+  format?: string
+  /** Images of each label to train on, drawn by seed; without it all. */
+  perClass?: number
+  /** Parts that the images are cut into by seed, and which of them, from 0, to validate on. */
+  folds?: number
+  fold?: number
+  /** A run whose weights and labels this one begins with. */
+  from?: string
+  /** Weight of the loss that holds outputs to those of the model that the run began `from`; 0 is none. */
+  distill?: number
+  distillTemperature?: number
+  /** A folder of images without labels to learn from as well. */
+  unlabelled?: string
+  /** How sure a prediction must be to be learnt from. */
+  unlabelledThreshold?: number
+  unlabelledWeight?: number
+  /** Unlabelled images for each labelled one. */
+  unlabelledRatio?: number
   /** What is learnt, instead of what the labels of the data say. */
   task?: TaskName
   /** One of the task's losses. */
@@ -50,13 +76,16 @@ export interface TrainSettings {
   sampler?: (typeof samplers)[number]
   epochs?: number
   batchSize?: number
-  /** Without it, one that suits the method. */
-  lr?: number
+  /** A rate, or `auto`: one that a short test on training images finds. */
+  lr?: number | 'auto'
   weightDecay?: number
   optimizer?: (typeof optimizers)[number]
   schedule?: (typeof schedules)[number]
-  /** Steps. */
-  warmup?: number
+  /** Steps, or a share of all steps: '11%'. */
+  warmup?: number | string
+  /** What the rate is multiplied by on a plateau, and after how many epochs without a better metric. */
+  plateauFactor?: number
+  plateauPatience?: number
   /** Largest global gradient norm; none and 0 clip nothing. */
   clip?: number
   accumulate?: number
@@ -64,6 +93,17 @@ export interface TrainSettings {
   microBatch?: number
   labelSmoothing?: number
   patience?: number
+  /** By how much a metric must be better to count. */
+  minDelta?: number
+  /** Epochs, and steps, before which patience does not count. */
+  patienceWarmup?: number
+  patienceWarmupSteps?: number
+  /** Epochs from one validation to the next, or `adaptive`: fewer validations where epochs are short. */
+  valEvery?: number | 'adaptive'
+  /** Decay of the averages of weights that are validated and kept; 0 is none. */
+  ema?: number
+  /** What the rate of a layer is multiplied by for each layer above it; 1 leaves all alike. */
+  layerDecay?: number
   checkpointing?: boolean
   patchKeep?: number
   /** Dropout and drop path inside the model, over what its configuration says. */
@@ -98,8 +138,11 @@ export interface TrainSettings {
   /** Input side in pixels. */
   inputSize?: number
   interpolation?: Interpolation
-  /** Random resized crop and mirroring. */
-  augment?: boolean
+  /** How training images are changed at random: as the recipe says, not at all, or a table of changes. */
+  augment?: boolean | Augmentations
+  /** Alpha of MixUp and of CutMix; 0 is none. */
+  mixup?: number
+  cutmix?: number
   shuffle?: boolean
   /** End at the first broken image instead of skipping it. */
   strict?: boolean
@@ -109,7 +152,7 @@ export interface TrainSettings {
 export async function inFull(settings: TrainSettings): Promise<TrainSettings> {
   const disk = localFiles('training')
   const full: TrainSettings = { ...settings }
-  for (const name of ['data', 'val', 'adapter'] as const) {
+  for (const name of ['data', 'val', 'adapter', 'from', 'unlabelled'] as const) {
     if (settings[name] !== undefined) full[name] = disk.resolve(settings[name])
   }
   const { model } = settings

@@ -3,7 +3,7 @@
 import type { Model } from '../nn/model.ts'
 import type { Optimizer } from '../optim/optimizer.ts'
 import { InputError } from '../platform/errors.ts'
-import { checkRules, either, flag, func, object, type RulesOf, text } from '../schema/rules.ts'
+import { above, checkRules, either, flag, func, object, type RulesOf, text, whole } from '../schema/rules.ts'
 import { settingRules } from '../settings/schema.ts'
 import { monitorOf, type Task } from '../tasks/task.ts'
 import type { Parameter, Tensor } from '../tensor/tensor.ts'
@@ -148,13 +148,13 @@ export interface FitResult {
 const s = settingRules
 const rules: RulesOf<FitOptions> = {
   epochs: s.epochs,
-  lr: s.lr,
+  lr: above(0),
   optimizer: either(s.optimizer, func),
   nesterov: flag,
   weightDecay: s.weightDecay,
   decayVectors: flag,
   schedule: s.schedule,
-  warmup: s.warmup,
+  warmup: whole(0, Number.MAX_SAFE_INTEGER, 'a whole number of steps'),
   clip: s.clip,
   accumulate: s.accumulate,
   microBatch: s.microBatch,
