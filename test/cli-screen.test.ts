@@ -55,6 +55,7 @@ const started: StartEvent = {
   trainable: 1e5,
   total: 2.21e7,
   lr: 1e-3,
+  recipe: { name: 'default', decided: { epochs: 3, augment: { crop: { area: [0.5, 1] }, flip: 0.5 } } },
   device: 'wasm',
   threads: 2,
   notes: ['a note'],
@@ -119,9 +120,10 @@ test('a step shows epoch, loss, accuracy, images a second and the time left on o
     'task multiclass, since each image has one label',
     '160 images to train, 40 images to validate (set aside from each class)',
     'trains 100.0 k of 22.1 M parameters (0.5 %), lr 0.001, wasm with 2 threads',
+    'recipe default: epochs 3, augment crop + flip 0.5',
     'note: a note',
   ])
-  assert.equal(after.slice(5), [
+  assert.equal(after.slice(6), [
     'epoch 1/3  loss 0.6000  accuracy 80.0 %  val loss 0.4000  val accuracy 90.0 %  12 s  best so far',
     '',
   ])

@@ -1,5 +1,6 @@
 // What training says while it runs: one live line on a terminal, one plain line an epoch anywhere.
 import { passedOverText } from '../data/passed-over.ts'
+import { isRecord } from '../io/json.ts'
 import { sentence } from '../platform/errors.ts'
 import type { CheckEvent, DuplicatesEvent, SkipEvent, StartEvent } from '../run/train.ts'
 import { tasks } from '../tasks/registry.ts'
@@ -22,6 +23,13 @@ const window = 20
 
 /** Part of an epoch's time from which on it is told that training waited for its images. */
 const SLOW_DATA = 0.03
+
+/** A value of a setting in a line: what a table holds by its names, with numbers that stand for themselves. */
+function wordsOf(value: unknown): string {
+  if (!isRecord(value)) return String(value)
+  const all = Object.entries(value).map(([name, one]) => (isRecord(one) ? name : `${name} ${one}`))
+  return all.length > 0 ? all.join(' + ') : 'none'
+}
 
 /** `clock` gives seconds. */
 export function trainProgress(ui: Ui, clock: () => number = () => performance.now() / 1000): TrainProgress {
@@ -73,6 +81,8 @@ export function trainProgress(ui: Ui, clock: () => number = () => performance.no
       ui.note(
         `trains ${count(e.trainable)} of ${count(e.total)} parameters (${share}), lr ${e.lr}, ${e.device} with ${threads}`,
       )
+      const decided = Object.entries(e.recipe.decided).map(([name, value]) => `${name} ${wordsOf(value)}`)
+      if (decided.length > 0 && e.step === 0) ui.note(`recipe ${e.recipe.name}: ${decided.join(', ')}`)
       for (const kind of e.ignored) ui.note(oneLine(passedOverText(kind)))
       for (const note of e.notes) ui.note(`note: ${oneLine(note)}`)
       if (e.changes !== undefined) ui.note(`since the run began ${oneLine(e.changes)}: accepted, run.json keeps it`)

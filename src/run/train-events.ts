@@ -2,6 +2,7 @@
 import type { Method } from '../adapters/methods.ts'
 import type { PassedOver } from '../data/passed-over.ts'
 import type { TaskName } from '../labels/labels.ts'
+import type { RecipeName } from '../settings/settings.ts'
 import type { EpochEvent, FitResult, StepEvent } from '../train/fit-options.ts'
 import type { SharedImage } from '../use/image-changes.ts'
 import type { CheckEvent } from './run-images.ts'
@@ -27,6 +28,8 @@ export interface StartEvent {
   trainable: number
   total: number
   lr: number
+  /** What the recipe decided, by the setting's name; the reasons are in run.json. */
+  recipe: { readonly name: RecipeName; readonly decided: Readonly<Record<string, unknown>> }
   device: string
   threads: number
   notes: readonly string[]

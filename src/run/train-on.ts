@@ -127,6 +127,10 @@ export async function* trainOn(
         ignored: folder.ignored,
         ...counts,
         lr,
+        recipe: {
+          name: settings.recipe ?? defaults.recipe,
+          decided: Object.fromEntries(Object.keys(run.reasons).map((name) => [name, settings[name as 'recipe']])),
+        },
         device: backend.name,
         threads,
         notes,
