@@ -276,7 +276,11 @@ export default [
     output: {
       dir: 'dist',
       entryFileNames: '[name].js',
-      manualChunks: (id) => (names.some((name) => id === join(root, addressFile(name))) ? undefined : 'browser'),
+      // What most pages do without stands in the file of its address alone.
+      manualChunks: (id) =>
+        names.some((name) => id === join(root, addressFile(name))) || id.includes('/settings/otx/')
+          ? undefined
+          : 'browser',
     },
     external: externalOfPage,
     plugins: [addresses, ...plugins('browser'), refusePackages],

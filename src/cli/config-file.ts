@@ -1,108 +1,68 @@
-// Settings of a run as YAML: read for --config, written for --print-config. The names are those of the settings.
-import { isMap, isScalar, Lexer, LineCounter, parseDocument, stringify, visit, type YAMLMap } from 'yaml'
+// Settings of a run as YAML: read for --config, written for --print-config. The names are those of the settings, or OTX's and
+// getitune's, which settings/otx translates.
+import { stringify } from 'yaml'
 import { loraFields } from '../adapters/lora-config.ts'
 import { localFiles } from '../io/local-files.ts'
 import { InputError } from '../platform/errors.ts'
-import { terminal } from '../platform/terminal-node.ts'
 import type { TrainOptions } from '../run/train.ts'
 import { checkRules, type Rule, shown } from '../schema/rules.ts'
 import { groups, otherwiseOf, rulesOf, type Setting } from '../schema/setting.ts'
+import { inFull } from '../settings/otx/merge.ts'
+import { named, type Path, type Problem } from '../settings/otx/reading.ts'
+import { isOtx, translateOtx } from '../settings/otx/translate.ts'
 import { recipeSettings } from '../settings/recipes.ts'
 import { settingRules, settings } from '../settings/schema.ts'
 import { checkSettings, complete } from '../settings/setting-rules.ts'
-import type { TrainSettings } from '../settings/settings.ts'
+import { defined, type TrainSettings } from '../settings/settings.ts'
+import { type Dotted, readDotted, withOwn } from './dotted.ts'
+import { type Parsed, parseYaml, textOf } from './yaml-text.ts'
 
-/** Bytes that settings may have, and depth: a table of positive weights by label is the longest and deepest thing in them. */
-const most = 100_000
-const deepest = 20
-
-async function textOf(path: string): Promise<string> {
-  const tooLong = (size: number | string) => new InputError(`${path}: may hold ${most} bytes of settings, got ${size}`)
-  let bytes: Uint8Array
-  if (path === '-') {
-    const given = await terminal.input(most)
-    if (!given) throw tooLong('more')
-    bytes = given
-  } else {
-    const files = localFiles(path)
-    const kind = await files.kind(path)
-    if (kind !== 'file') throw new InputError(`--config: must be a file, got ${kind ? `the ${kind} ${path}` : path}`)
-    const size = (await files.size(path)) ?? 0
-    if (size > most) throw tooLong(size)
-    bytes = await files.read(path)
-  }
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-  } catch {
-    throw new InputError(`${path}: must hold YAML, got bytes that are no UTF-8`)
-  }
-}
-
-/**
- * Refuses lists in lists without end, which a parser follows until its stack is full, and aliases, of which a few hundred
- * keep it for minutes.
- */
-function checkShape(text: string, name: string): void {
-  let [brackets, dashes, before] = [0, 0, '']
-  for (const token of new Lexer().lex(text)) {
-    if (token.startsWith('*') && before !== PLAIN) {
-      throw new InputError(`${name}: may have no aliases, got ${shown(token)}; write it out`)
-    }
-    before = token
-    if (token === '[' || token === '{') brackets++
-    else if (token === ']' || token === '}') brackets--
-    else if (token === '\n') dashes = 0
-    else if (token === '-' || token === '?') dashes++
-    if (Math.max(brackets, dashes) > deepest) {
-      throw new InputError(`${name}: YAML may be nested ${deepest} deep, got more`)
-    }
-  }
-}
-
-/** What the lexer puts before a text without quotes. */
-const PLAIN = '\u001f'
-
-interface Parsed {
-  readonly values: Readonly<Record<string, unknown>>
-  /** 'settings.yaml: line 3: ', of a key there. */
-  place(...path: string[]): string
-}
-
-function parse(text: string, name: string): Parsed {
-  checkShape(text, name)
-  const lines = new LineCounter()
-  const document = parseDocument(text, { version: '1.2', schema: 'core', lineCounter: lines, prettyErrors: false })
-  const at = (offset: number) => `${name}: line ${lines.linePos(offset).line}: `
-  const [problem] = [...document.errors, ...document.warnings]
-  if (problem?.code === 'MULTIPLE_DOCS') throw new InputError(`${at(problem.pos[0])}must be one document, got another`)
-  if (problem) throw new InputError(`${at(problem.pos[0])}must be YAML; ${problem.message}`)
-  visit(document, {
-    Pair(_, { key }) {
-      if (!isScalar(key)) throw new InputError(`${name}: must have texts as names, got a list or a table as one`)
-    },
-  })
-  if (document.contents === null || (isScalar(document.contents) && document.contents.value === null))
-    return { values: {}, place: () => `${name}: ` }
-  if (!isMap(document.contents)) throw new InputError(`${name}: must hold settings by their names, one a line`)
-  return {
-    values: document.toJS() as Record<string, unknown>,
-    place: (...path) => {
-      const offset = offsetOf(document.contents as YAMLMap, path)
-      return offset === undefined ? `${name}: ` : at(offset)
-    },
-  }
-}
-
-/** Where a key stands in the text. */
-function offsetOf(map: YAMLMap, [name, ...rest]: string[]): number | undefined {
-  const pair = map.items.find(({ key }) => isScalar(key) && String(key.value) === name)
-  if (!pair || !isScalar(pair.key)) return undefined
-  return rest.length > 0 && isMap(pair.value) ? offsetOf(pair.value, rest) : pair.key.range?.[0]
+/** What a file of settings, and dotted flags, have come to. */
+export interface Config {
+  readonly settings: Partial<TrainSettings>
+  /** What of another tool's configuration is otherwise here, and what means nothing, a sentence each. */
+  readonly notes: readonly string[]
+  /** Why its model cannot be had, unless another takes its place. */
+  readonly missing?: string
 }
 
 /** The settings in a text; `name` is what it is called in messages. Throws an InputError that names the line. */
-export function parseConfig(text: string, name: string): Partial<TrainSettings> {
-  const { values, place } = parse(text, name)
+export const parseConfig = (text: string, name: string): Partial<TrainSettings> =>
+  configOf(parseYaml(text, name), name, noFlags).settings
+
+const noFlags: Dotted = { theirs: [], own: [] }
+
+/** The settings in a parsed text of ours or of OTX's, with dotted flags over them. */
+function configOf(
+  parsed: Parsed | undefined,
+  name: string,
+  { theirs, own }: Dotted,
+  { base, peft }: { base?: Parsed | undefined; peft?: TrainSettings['peft'] } = {},
+): Config {
+  const otx = parsed !== undefined && isOtx(parsed.values)
+  if (parsed && !otx) checkOwn(parsed, name)
+  const translated =
+    otx || theirs.length > 0
+      ? translateOtx(otx ? parsed.values : {}, { ...(base && { base: base.values }), overrides: theirs })
+      : undefined
+  const where = ({ path, text }: Problem) => placeOf(path, theirs, name, parsed, base) + text
+  const [first] = translated?.problems ?? []
+  if (first) throw new InputError(where(first))
+  // What a method is there goes with it, where a flag chooses another.
+  const { rank, alpha, targets, lora, ...others } = translated?.settings ?? {}
+  const withMethod = defined({ rank, alpha, targets, lora })
+  const said = { ...others, ...(peft === undefined || peft === others.peft ? withMethod : {}) }
+  const given = withOwn({ ...(parsed && !otx ? parsed.values : {}), ...said, ...(peft && { peft }) }, own)
+  if (parsed) checkSettings(given, otx || own.length + theirs.length > 0 ? '' : `${name}: `)
+  return {
+    settings: given,
+    notes: translated?.notes ?? [],
+    ...(translated?.missing && { missing: where(translated.missing) }),
+  }
+}
+
+/** Throws an InputError with the line of a setting that is none, or has a value that cannot be. */
+function checkOwn({ values, place }: Parsed, name: string): void {
   const check = (
     table: Readonly<Record<string, unknown>>,
     rules: Readonly<Record<string, Rule>>,
@@ -116,12 +76,62 @@ export function parseConfig(text: string, name: string): Partial<TrainSettings> 
   const { lora } = values as Partial<TrainSettings>
   if (lora) check({ ...lora }, rulesOf(loraFields), 'lora')
   checkSettings(values, `${name}: `)
-  return values
 }
 
-/** Reads a file of settings, or the standard input for `-`. */
-export const readConfig = async (path: string): Promise<Partial<TrainSettings>> =>
-  parseConfig(await textOf(path), path === '-' ? 'standard input' : path)
+/** Where a key of OTX's was said, and its name: a flag, or a line of the file, of its overrides, or of the file of data. */
+function placeOf(path: Path, flags: Dotted['theirs'], name: string, parsed?: Parsed, base?: Parsed): string {
+  const flag = flags.findLast(([key]) => {
+    const keys = inFull(key.split('.'))
+    return keys.every((one, i) => i >= path.length || one === String(path[i]))
+  })
+  if (flag) return `--${flag[0]}: `
+  const says = `${named(path)}: `
+  const sources = [
+    ...(parsed
+      ? ([
+          [parsed, ['overrides', ...path], 1],
+          [parsed, path, 0],
+        ] as const)
+      : []),
+    ...(base && path[0] === 'data' ? ([[base, path.slice(1), -1]] as const) : []),
+  ]
+  const found = sources.map(([source, at, more]) => ({ source, at, steps: source.found(at) - more }))
+  const best = found.reduce<(typeof found)[number] | undefined>((a, b) => (a && a.steps >= b.steps ? a : b), undefined)
+  return `${best ? best.source.place(...best.at) : `${name}: `}${says}`
+}
+
+/** The one place where the packages keep what their recipes share: nothing else is read for a recipe. */
+const shared = /^(?:\.\.\/){0,3}_base_\/data\/[\w-]+\.yaml$/
+
+/** The file of data that a recipe names, where it lies beside it as in the package. */
+async function baseOf(path: string, { values }: Parsed): Promise<Parsed | undefined> {
+  const { data } = values
+  if (typeof data !== 'string' || path === '-' || !isOtx(values)) return undefined
+  if (!shared.test(data)) {
+    throw new InputError(
+      `${path}: data: must be a file like ../../_base_/data/classification.yaml, got ${shown(data)}; give images by --data`,
+    )
+  }
+  const files = localFiles(path)
+  const whole = files.join(path, '..', data)
+  return (await files.kind(whole)) === 'file' ? parseYaml(await textOf(whole), whole) : undefined
+}
+
+/**
+ * Reads a file of settings, or the standard input for `-`, and dotted flags (as `carryDotted` carries them); `peft` is the method
+ * that a flag of its own chooses.
+ */
+export async function readConfig(
+  path: string | undefined,
+  carried: readonly string[] = [],
+  peft?: TrainSettings['peft'],
+): Promise<Config> {
+  const flags = readDotted(carried)
+  if (path === undefined) return configOf(undefined, '', flags, { peft })
+  const name = path === '-' ? 'standard input' : path
+  const parsed = parseYaml(await textOf(path), name)
+  return configOf(parsed, name, flags, { base: await baseOf(path, parsed), peft })
+}
 
 /** A value on its line. */
 const yamlOf = (value: unknown): string =>

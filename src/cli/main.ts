@@ -7,7 +7,9 @@ import { version } from '../platform/version.ts'
 import { benchmarkCommand } from './benchmark.ts'
 import { demoCommand } from './demo.ts'
 import { devicesCommand } from './devices.ts'
+import { carryDotted } from './dotted.ts'
 import { estimateCommand } from './estimate.ts'
+import { findCommand } from './find.ts'
 import { oneLine } from './format.ts'
 import { inspectCommand } from './inspect.ts'
 import { mergeCommand } from './merge.ts'
@@ -33,6 +35,7 @@ function build(): Command {
     benchmarkCommand,
     estimateCommand,
     inspectCommand,
+    findCommand,
     devicesCommand,
     demoCommand,
   ]) {
@@ -93,7 +96,9 @@ function report(error: unknown, command: Command | undefined): number {
 const program = build()
 const args = terminal.args.length > 0 ? terminal.args : ['--help']
 try {
-  await program.parseAsync(args, { from: 'user' })
+  // One verb alone knows keys of configurations as flags.
+  const carried = args[0] === 'train' ? ['train', ...carryDotted(args.slice(1))] : args
+  await program.parseAsync(carried, { from: 'user' })
 } catch (error) {
   const verb = args.find((arg) => !arg.startsWith('-'))
   terminal.exitWith(

@@ -1,5 +1,5 @@
 // vitune train: fine-tuning from the command line. The work is done by train(); this shows it and stops it cleanly.
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { methodOf } from '../adapters/methods.ts'
 import { localFiles } from '../io/local-files.ts'
 import { InputError } from '../platform/errors.ts'
@@ -9,6 +9,7 @@ import { type DoneEvent, type SkipEvent, type StartEvent, type TrainOptions, tra
 import { settings } from '../settings/schema.ts'
 import { tasks } from '../tasks/registry.ts'
 import { configText, readConfig } from './config-file.ts'
+import { carrier } from './dotted.ts'
 import { downloads } from './downloads.ts'
 import { bytes, count, duration, oneLine, percent, plural, quoted, table } from './format.ts'
 import { addOutput, addSettings, examples, typed } from './options.ts'
@@ -16,7 +17,7 @@ import { trainProgress } from './train-progress.ts'
 import { createUi, type Ui } from './ui.ts'
 
 type Runnable = TrainOptions & { out: string }
-type Typed = Partial<TrainOptions> & { config?: string; printConfig?: boolean }
+type Typed = Partial<TrainOptions> & { config?: string; printConfig?: boolean; set?: string[] }
 
 function check(options: Partial<TrainOptions>): asserts options is Runnable {
   if (options.out === undefined) throw new InputError('--out: is needed, the folder that keeps the run')
@@ -53,10 +54,18 @@ function listen(ui: Ui, training: () => boolean): { signal: AbortSignal; code():
 async function run(_: unknown, command: Command): Promise<void> {
   const { json = false, color = true } = command.opts<{ json?: boolean; color?: boolean }>()
   const ui = createUi({ colour: color })
-  const { config, printConfig, ...flags } = typed(command) as Typed
-  const options = { ...(config === undefined ? {} : await readConfig(config)), ...flags }
-  if (printConfig) return ui.result(configText(options))
+  const { config, printConfig, set, ...flags } = typed(command) as Typed
+  const read = await readConfig(config, set, flags.peft)
+  const options = { ...read.settings, ...flags }
+  if (printConfig) {
+    for (const note of read.notes) ui.note(oneLine(note))
+    return ui.result(configText(options))
+  }
   check(options)
+  if (read.missing && flags.model === undefined) throw new InputError(read.missing)
+  // Nobody asks what stands for a model that is not taken.
+  const idle = (note: string) => flags.model !== undefined && note.includes(`${read.settings.model}: `)
+  for (const note of read.notes) if (!idle(note)) ui.note(oneLine(note))
   let start: StartEvent | undefined
   let done: DoneEvent | undefined
   const skipped: SkipEvent[] = []
@@ -157,6 +166,9 @@ export function trainCommand(): Command {
     .option('--print-config', 'print all settings with their defaults as YAML, for --config, and end')
     .option('--resume', 'continue the run in --out from its last checkpoint')
     .option('--accept-changes', 'resume although images, model or preprocessor changed; run.json keeps what')
+  command.addOption(
+    new Option(`${carrier} <key=value>`).argParser((one: string, all: string[] = []) => [...all, one]).hideHelp(),
+  )
   addOutput(command, 'print each event as one line of JSON')
   return command
     .addHelpText(
@@ -167,6 +179,8 @@ export function trainCommand(): Command {
         "vitune train --data IMAGES --model MODEL --targets '.*attention.*' --schedule cosine --warmup 20 --out RUN",
         'vitune train --data IMAGES --model MODEL --print-config > settings.yaml',
         'vitune train --config settings.yaml --out RUN',
+        'vitune train --config dino_v2.yaml --model.peft dora --data IMAGES --model MODEL --out RUN',
+        'vitune train --data IMAGES --model MODEL --lora.alpha 16 --augment.flip 0.2 --out RUN',
         'vitune train --resume --out RUN',
         'vitune train --resume --out RUN --epochs 40',
         'vitune train --resume --out RUN --accept-changes',

@@ -22,6 +22,7 @@ import {
   picklist,
   pipe,
   string,
+  tuple,
   union,
 } from 'valibot'
 import { isRecord } from '../io/json.ts'
@@ -69,12 +70,18 @@ export const oneOf = <const T extends string | number>(...values: readonly T[]):
 export const flag: Rule<boolean> = said(boolean(), 'true or false')
 /** Any text, also an empty one. */
 export const anyText: Rule<string> = said(string(), 'a text')
+export const emptyText: Rule<''> = said(picklist(['']), 'an empty text')
 /** A text that is not empty. */
 export const text = (of: string): Rule<string> => said(fullText, of)
 export const list = (of: string): Rule<string[]> => said(array(fullText), of)
 export const textOrList = (of: string): Rule<string | string[]> => said(union([fullText, array(fullText)]), of)
 export const wholes = (of: string): Rule<number[]> => said(array(pipe(number(), integer(), minValue(0))), of)
 export const someOf = (of: string): Rule<unknown[]> => said(array(custom<unknown>(() => true)), of)
+/** Two numbers, the lower first. */
+export const range: Rule<[number, number]> = said(
+  custom<[number, number]>((value) => is(tuple([finiteNumber, finiteNumber]), value) && value[0] <= value[1]),
+  'two numbers, the lower first',
+)
 export const func: Rule = said(function_(), 'a function')
 export const object: Rule<Record<string, unknown>> = said(custom<Record<string, unknown>>(isRecord), 'an object')
 /** One word alone. */
@@ -154,9 +161,14 @@ export function shown(value: unknown): string {
   return json.length > 60 ? `${json.slice(0, 57)}...` : json
 }
 
+/** What is wrong with a value, as what follows its name; undefined where nothing is. */
+export const wrongWith = (value: unknown, rule: Rule): string | undefined =>
+  is(rule, value) ? undefined : `must be ${saysOf(rule)}, got ${shown(value)}`
+
 /** Throws InputError where a value is not what the rule says. */
 export function checkRule(name: string, value: unknown, rule: Rule): void {
-  if (!is(rule, value)) throw new InputError(`${name}: must be ${saysOf(rule)}, got ${shown(value)}`)
+  const wrong = wrongWith(value, rule)
+  if (wrong !== undefined) throw new InputError(`${name}: ${wrong}`)
 }
 
 /**
