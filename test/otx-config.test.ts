@@ -1,6 +1,6 @@
 // Configurations of OTX 2.6.0 and getitune 0.4.0 as they stand: the recipes of their wheels, the flags that both command lines
 // have, and what is refused. test/fixtures/recipes/NOTICE.md says where the files are from.
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
@@ -12,7 +12,7 @@ import { carryDotted } from '../src/cli/dotted.ts'
 import { InputError } from '../src/platform/errors.ts'
 import { complete } from '../src/settings/setting-rules.ts'
 import type { TrainSettings } from '../src/settings/settings.ts'
-import { images, model, output, refusal, temporary, vitune } from './cli-tools.ts'
+import { images, model, output, refusal, start, temporary, vitune } from './cli-tools.ts'
 
 const recipes = fileURLToPath(new URL('fixtures/recipes/', import.meta.url))
 const { folder, clean } = temporary()
@@ -381,7 +381,6 @@ test('a configuration of OTX trains a folder of one’s own, as the program has 
   const data = await images(join(folder, 'data'), 4)
   for (const [name, text, method] of [
     ['dora', plain('"dora"'), 'dora'],
-    ['full', plain('""'), 'full'],
     ['linear', plain('""', '    freeze_backbone: true\n'), 'linear'],
   ] as const) {
     const out = join(folder, name)
@@ -413,6 +412,26 @@ test('a configuration of OTX trains a folder of one’s own, as the program has 
     /DINOv3/,
   )
   assert.not.ok(existsSync(never))
+})
+
+test('the commands of docs/configurations.md run as they stand', async () => {
+  const place = join(folder, 'docs')
+  await images(join(place, 'IMAGES'), 4)
+  cpSync(model, join(place, 'MODEL'), { recursive: true })
+  cpSync(pathOf('otx-2.6.0/multi_class_cls/dino_v2'), join(place, 'dino_v2.yaml'))
+  const page = readFileSync(new URL('../docs/configurations.md', import.meta.url), 'utf8')
+  const lines = [...page.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(([, text]) => text!.trim().split('\n'))
+  assert.is(lines.length, 5)
+  for (const line of lines) {
+    const [command, to] = line.split(' > ')
+    const { code, out, err } = await start(command!.split(' ').slice(1), { cwd: place }).ended
+    assert.is(code, 0, `${line}\n${err}`)
+    if (to !== undefined) writeFileSync(join(place, to), out)
+  }
+  const settings = (run: string) => JSON.parse(readFileSync(join(place, run, 'run.json'), 'utf8')).settings
+  const methods = ['RUN', 'AGAIN', 'LINEAR', 'FLIPS'].map((run) => settings(run).peft)
+  assert.equal(methods, ['full', 'dora', 'linear', 'lora'])
+  assert.equal([settings('FLIPS').lora.alpha, settings('FLIPS').augment], [16, { flip: 0.2 }])
 })
 
 test.run()

@@ -33,7 +33,7 @@ export const parseConfig = (text: string, name: string): Partial<TrainSettings> 
 const noFlags: Dotted = { theirs: [], own: [] }
 
 /** The settings in a parsed text of ours or of OTX's, with dotted flags over them. */
-function configOf(
+export function configOf(
   parsed: Parsed | undefined,
   name: string,
   { theirs, own }: Dotted,

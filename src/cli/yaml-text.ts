@@ -1,6 +1,6 @@
 // YAML of strangers as plain values that know their lines: bounded in size and depth, without aliases, tags or other documents.
 // Not here: what the values mean (config-file.ts).
-import { isMap, isScalar, isSeq, Lexer, LineCounter, parseDocument, visit } from 'yaml'
+import { type Document, isMap, isScalar, isSeq, Lexer, LineCounter, parseDocument, visit } from 'yaml'
 import { localFiles } from '../io/local-files.ts'
 import { InputError } from '../platform/errors.ts'
 import { terminal } from '../platform/terminal-node.ts'
@@ -74,11 +74,7 @@ export function parseYaml(text: string, name: string): Parsed {
   const [problem] = [...document.errors, ...document.warnings]
   if (problem?.code === 'MULTIPLE_DOCS') throw new InputError(`${at(problem.pos[0])}must be one document, got another`)
   if (problem) throw new InputError(`${at(problem.pos[0])}must be YAML; ${problem.message}`)
-  visit(document, {
-    Pair(_, { key }) {
-      if (!isScalar(key)) throw new InputError(`${name}: must have texts as names, got a list or a table as one`)
-    },
-  })
+  checkNodes(document, name)
   const { contents } = document
   if (contents === null || (isScalar(contents) && contents.value === null))
     return { values: {}, place: () => `${name}: `, found: () => 0 }
@@ -91,6 +87,18 @@ export function parseYaml(text: string, name: string): Parsed {
     },
     found: (path) => follow(contents, path).steps,
   }
+}
+
+/** Refuses tags, which make other things of a value than it shows, and names that are no texts. */
+function checkNodes(document: Document, name: string): void {
+  visit(document, {
+    Pair(_, { key }) {
+      if (!isScalar(key)) throw new InputError(`${name}: must have texts as names, got a list or a table as one`)
+    },
+    Node(_, { tag }) {
+      if (tag) throw new InputError(`${name}: may have no tags, got ${shown(tag)}; take it out`)
+    },
+  })
 }
 
 /** Where a path ends in the text: the place of the last of its keys that are there, and how many are. */
@@ -121,10 +129,6 @@ export function parseValue(text: string, name: string): unknown {
   const document = parseDocument(listed, { version: '1.2', schema: 'core', prettyErrors: false })
   const [problem] = [...document.errors, ...document.warnings]
   if (problem) throw new InputError(`${name}: must be a value of YAML; ${problem.message}`)
-  visit(document, {
-    Pair(_, { key }) {
-      if (!isScalar(key)) throw new InputError(`${name}: must have texts as names, got a list or a table as one`)
-    },
-  })
+  checkNodes(document, name)
   return document.toJS()
 }

@@ -8,7 +8,7 @@ export interface KnownModel {
   readonly family: VitFamilyName
   readonly width: number
   readonly depth: number
-  /** Without a classifier. */
+  /** Of what is computed here, without a classifier. */
   readonly parameters: number
   /** Side of patch and of input in pixels. */
   readonly patch: number
@@ -33,16 +33,16 @@ const of = (family: VitFamilyName, patch: number, sizes: readonly Size[]): Known
 /** test/find.test.ts counts the parameters. */
 export const knownModels: readonly KnownModel[] = [
   ...of('dinov2', 14, [
-    ['facebook/dinov2-small', 384, 12, 22_056_576],
-    ['facebook/dinov2-base', 768, 12, 86_580_480],
-    ['facebook/dinov2-large', 1024, 24, 304_368_640],
-    ['facebook/dinov2-giant', 1536, 40, 1_136_480_768],
+    ['facebook/dinov2-small', 384, 12, 22_056_192],
+    ['facebook/dinov2-base', 768, 12, 86_579_712],
+    ['facebook/dinov2-large', 1024, 24, 304_367_616],
+    ['facebook/dinov2-giant', 1536, 40, 1_136_479_232],
   ]),
   ...of('dinov2_with_registers', 14, [
-    ['facebook/dinov2-with-registers-small', 384, 12, 22_058_112],
-    ['facebook/dinov2-with-registers-base', 768, 12, 86_583_552],
-    ['facebook/dinov2-with-registers-large', 1024, 24, 304_372_736],
-    ['facebook/dinov2-with-registers-giant', 1536, 40, 1_136_486_912],
+    ['facebook/dinov2-with-registers-small', 384, 12, 22_057_728],
+    ['facebook/dinov2-with-registers-base', 768, 12, 86_582_784],
+    ['facebook/dinov2-with-registers-large', 1024, 24, 304_371_712],
+    ['facebook/dinov2-with-registers-giant', 1536, 40, 1_136_485_376],
   ]),
   ...of('vit', 16, [
     ['facebook/deit-tiny-patch16-224', 192, 12, 5_524_416],

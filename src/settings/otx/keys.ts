@@ -114,15 +114,18 @@ const resume: Reader = (value, path, draft) => {
 const seed = whole(0, 2 ** 31 - 1)
 
 export const monitor: Reader = (value, path, draft) => {
-  const passed = walk({ name: value }, { name: text('the name of a metric') }, path.slice(0, -1), draft)
-  if (passed.name !== undefined) draft.monitors.push({ path, name: String(passed.name) })
+  const key = String(path.at(-1))
+  const name = walk({ [key]: value }, { [key]: text('the name of a metric') }, path.slice(0, -1), draft)[key]
+  if (name !== undefined) draft.monitors.push({ path, name: String(name) })
 }
 
 /** How a run goes, in both engines; what Lightning's trainer takes beside counts as well. */
 const trainer: Entries = {
   max_epochs: goes('epochs', whole(1)),
   min_epochs: (value, path, draft) => {
-    const passed = walk({ n: value }, { n: whole(0) }, path, draft).n as number | undefined
+    const passed = walk({ min_epochs: value }, { min_epochs: whole(0) }, path.slice(0, -1), draft).min_epochs as
+      | number
+      | undefined
     if (passed !== undefined && passed > 1)
       draft.settings.patienceWarmup = Math.max(passed, draft.settings.patienceWarmup ?? 0)
   },
