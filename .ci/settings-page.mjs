@@ -39,7 +39,8 @@ const text = `${[
   '```',
   '',
   'Flags win over the file. Paths in it are meant from the folder in which the command runs. A name that is no setting, a value',
-  'that cannot be, a name given twice and an alias are refused with their line. `--config -` reads the standard input.',
+  'that cannot be, a name given twice, an alias and a tag are refused with their line. `--config -` reads the standard input.',
+  'Configurations of OTX and getitune, and keys of tables as flags (`--lora.alpha 8`), are in [configurations.md](configurations.md).',
   ...groups.flatMap((group) => [
     '',
     `## ${group}`,

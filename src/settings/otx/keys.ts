@@ -3,7 +3,7 @@
 import { isRecord } from '../../io/json.ts'
 import { above, atLeast, choice, flag, part, share, text, whole } from '../../schema/rules.ts'
 import type { TrainSettings } from '../settings.ts'
-import { classes, device, modelAlone } from './classes.ts'
+import { device, modelAlone } from './models.ts'
 import {
   type Entry,
   fixed,
@@ -17,7 +17,7 @@ import {
   walkClass,
   walkList,
 } from './reading.ts'
-import { imagesOf } from './transforms.ts'
+import { imageLists, imagesOf } from './transforms.ts'
 
 type Entries = Readonly<Record<string, Entry>>
 
@@ -44,15 +44,13 @@ const subset =
   (training: boolean): Reader =>
   (value, path, all) => {
     const draft = training ? all : { ...all, idle: new Set<string>() }
-    const images: Entry = training ? imagesOf(() => classes) : 'idle'
+    const images: Entry = training ? imagesOf : 'idle'
     walk(
       value,
       {
         batch_size: training ? goes('batchSize', whole(1, 1_000_000)) : 'idle',
-        transforms: images,
-        augmentations_cpu: images,
-        augmentations_gpu: images,
-        sampler: training ? (given, at, to) => walkClass(given, 'sampler', classes, at, to) : 'idle',
+        ...Object.fromEntries(imageLists.map((key) => [key, images])),
+        sampler: training ? (given, at, to) => walkClass(given, 'sampler', at, to) : 'idle',
         input_size: training ? inputSize : 'idle',
         intensity: (given, at, to) =>
           void walk(
@@ -245,7 +243,7 @@ export const training: Reader = (value, path, draft) => {
 export const topKeys: Entries = {
   task: task(true),
   model: (value, path, draft) => {
-    walkClass(value, 'model', classes, path, draft, modelAlone)
+    walkClass(value, 'model', path, draft, modelAlone)
   },
   data: (value, path, draft) => {
     if (typeof value !== 'string') walk(value, dataKeys, path, draft)
@@ -253,7 +251,7 @@ export const topKeys: Entries = {
   engine: (value, path, draft) => {
     walk(value, { device, checkpoint: fixed(null), ...idle('num_devices', 'work_dir') }, path, draft)
   },
-  callbacks: (value, path, draft) => walkList(value, 'callback', classes, path, draft),
+  callbacks: (value, path, draft) => walkList(value, 'callback', path, draft),
   callback_monitor: monitor,
   data_root: goes('data', text('a folder of images or a file of labels')),
   work_dir: goes('out', text('a folder')),

@@ -16,6 +16,8 @@ export interface Problem {
 
 /** What a configuration has come to so far. */
 export interface Draft {
+  /** All classes by their full names. */
+  readonly classes: Readonly<Record<string, ClassOf>>
   readonly settings: Partial<TrainSettings>
   readonly notes: string[]
   readonly problems: Problem[]
@@ -148,18 +150,11 @@ function classNamed(name: string, role: Role, classes: Readonly<Record<string, C
  * Reads a node of a class: its class by the table, its arguments by that class's. A node without a class, of an override that stands
  * alone, is read by `without`.
  */
-export function walkClass(
-  value: unknown,
-  role: Role,
-  classes: Readonly<Record<string, ClassOf>>,
-  path: Path,
-  draft: Draft,
-  without?: ClassOf,
-): void {
+export function walkClass(value: unknown, role: Role, path: Path, draft: Draft, without?: ClassOf): void {
   if (value === null || value === undefined || value === '') return
   const node: unknown = typeof value === 'string' ? { class_path: value } : value
   const found = isRecord(node)
-    ? classIn(node, role, classes, without)
+    ? classIn(node, role, draft.classes, without)
     : `must name a class by class_path, got ${shown(value)}`
   if (typeof found === 'string') problem(draft, path, found)
   else if ('text' in found) problem(draft, [...path, found.key], found.text)
@@ -211,17 +206,10 @@ function nearestClass(name: string, known: readonly string[]): string | undefine
 }
 
 /** Reads each of a list of nodes. */
-export function walkList(
-  value: unknown,
-  role: Role,
-  classes: Readonly<Record<string, ClassOf>>,
-  path: Path,
-  draft: Draft,
-): void {
+export function walkList(value: unknown, role: Role, path: Path, draft: Draft): void {
   if (value === null || value === undefined) return
   const list = Array.isArray(value) ? value : [value]
-  for (const [i, one] of list.entries())
-    walkClass(one, role, classes, Array.isArray(value) ? [...path, i] : path, draft)
+  for (const [i, one] of list.entries()) walkClass(one, role, Array.isArray(value) ? [...path, i] : path, draft)
 }
 
 /** [height, width], or one number for both. */
@@ -233,3 +221,9 @@ export const inputSize: Reader = (value, path, draft) => {
   }
   draft.settings.inputSize = height as number
 }
+
+/** The same class in both packages. */
+export const native = (path: string, kind: ClassOf): Record<string, ClassOf> => ({
+  [`otx.backend.native.${path}`]: kind,
+  [`getitune.backend.lightning.${path}`]: kind,
+})

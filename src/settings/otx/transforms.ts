@@ -198,15 +198,16 @@ export const transforms: Readonly<Record<string, ClassOf>> = {
   ),
 }
 
+/** Where a subset lists its transforms. */
+export const imageLists = ['transforms', 'augmentations_cpu', 'augmentations_gpu']
+
 /** A list of transforms: what of them is at random; a list with none of these changes nothing. */
-export const imagesOf =
-  (classes: () => Readonly<Record<string, ClassOf>>): Reader =>
-  (value, path, draft) => {
-    const { augment } = draft.settings
-    // Both lists of getitune make one table; none is none.
-    draft.settings.augment = typeof augment === 'object' ? augment : ({} as Augmentations)
-    walkList(value, 'transform', classes(), path, draft)
-  }
+export const imagesOf: Reader = (value, path, draft) => {
+  const { augment } = draft.settings
+  // Both lists of getitune make one table; none is none.
+  draft.settings.augment = typeof augment === 'object' ? augment : ({} as Augmentations)
+  walkList(value, 'transform', path, draft)
+}
 
 /** What the file of data holds that each package's recipes name, as settings; test/otx-config.test.ts compares. */
 export const bases: Readonly<Record<'otx' | 'getitune', Partial<TrainSettings>>> = {

@@ -4,11 +4,11 @@ import { isRecord } from '../../io/json.ts'
 import { InputError } from '../../platform/errors.ts'
 import { nearest } from '../../schema/nearest.ts'
 import type { TrainSettings } from '../settings.ts'
-import { constant, sgd } from './classes.ts'
+import { classes, constant, sgd } from './classes.ts'
 import { isTask, topKeys } from './keys.ts'
 import { inFull, setAt, withOverrides } from './merge.ts'
 import { type Draft, named, note, own, type Path, type Problem, problem, type Table, walk } from './reading.ts'
-import { bases } from './transforms.ts'
+import { bases, imageLists } from './transforms.ts'
 
 /** What a configuration says here. */
 export interface Translation {
@@ -124,6 +124,8 @@ function leftOut(draft: Draft, hasData: boolean): void {
   }
   otherwise('patience', 0)
   otherwise('warmup', 0)
+  // SubsetConfig of both packages: a sampler at random.
+  if (hasData && settings.shuffle !== false) otherwise('sampler', 'shuffle')
   if (!hasData) {
     const base = bases[draft.package!]
     for (const [name, value] of Object.entries(base)) otherwise(name as keyof TrainSettings, value)
@@ -153,12 +155,22 @@ function inOrder(values: Table): Table {
 /** Translates a configuration; what is wrong with it is told by place, and throws nothing. */
 export function translateOtx(config: Table, { base, overrides = [] }: TranslateOptions = {}): Translation {
   const { data } = config
-  const named_ = typeof data === 'string' ? { ...config, data: isRecord(base) ? base : {} } : config
-  let whole = withOverrides(named_)
+  const config_ = typeof data === 'string' ? { ...config, data: isRecord(base) ? base : {} } : config
+  let whole = withOverrides(config_)
   for (const [key, value] of overrides) whole = setAt(whole, inFull(key.split('.')), value) as Table
-  const draft: Draft = { settings: {}, notes: [], problems: [], idle: new Set(), monitors: [], modes: [], tasks: [] }
+  const draft: Draft = {
+    classes,
+    settings: {},
+    notes: [],
+    problems: [],
+    idle: new Set(),
+    monitors: [],
+    modes: [],
+    tasks: [],
+  }
   walk(inOrder(whole), topKeys, [], draft)
-  const hasBase = typeof data === 'string' ? isRecord(base) : isRecord(data) && isRecord(data.train_subset)
+  const { train_subset: subset } = isRecord(whole.data) ? whole.data : {}
+  const hasBase = isRecord(subset) && imageLists.some((key) => Object.hasOwn(subset, key))
   if (typeof data === 'string' && !hasBase)
     note(draft, `data: ${data} is not beside it, so what that file of the package holds is taken`)
   if (draft.model) leftOut(draft, hasBase)
