@@ -96,7 +96,7 @@ function run(what: Kind | undefined, { json, color = true }: { json?: boolean; c
 /** The verb. */
 export function findCommand(): Command {
   const command = new Command('find')
-    .description('list models, recipes and methods that there are to choose from')
+    .description('list the models, recipes and methods that there are')
     .addArgument(new Argument('[what]', 'what to list; all without it').choices(kinds))
   addOutput(command, 'print one JSON object')
   return command
