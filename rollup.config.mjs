@@ -94,7 +94,13 @@ const textsOfPage = {
 
 const platform = (name) => ({
   name: 'platform',
-  resolveId: (id) => (id === '#platform' ? join(root, `src/platform/${name}.ts`) : undefined),
+  resolveId(id) {
+    if (id === '#platform') return join(root, `src/platform/${name}.ts`)
+    // Layouts of published sets are of no use in a page.
+    return name === 'browser' && id === './formats/registry.ts'
+      ? join(root, 'src/data/sources/formats/none.ts')
+      : undefined
+  },
 })
 
 /** Packages that are bundled as our own files are, and their files. */

@@ -17,6 +17,7 @@ import { collector } from '../src/data/passed-over.ts'
 import { findSource } from '../src/data/sources/find.ts'
 import { imageLabels, placesOf, recognise } from '../src/data/sources/recognise.ts'
 import { readJsonObject } from '../src/io/json.ts'
+import { readMat } from '../src/io/mat.ts'
 import { files } from '../src/platform/files-node.ts'
 import { lockHolder } from '../src/platform/locks-node.ts'
 import { readCheckpoint } from '../src/run/checkpoint-file.ts'
@@ -24,6 +25,7 @@ import { openMetrics } from '../src/run/run-folder.ts'
 import { readImageList } from '../src/use/image-list.ts'
 import { originOf } from '../src/web/models.ts'
 import type { Reader } from './fuzzing.ts'
+import { aircraftCopy, carsCopy, cubCopy, food101Copy, ham10000Copy, kittiCopy, resisc45Copy } from './layout-copies.ts'
 
 const fixtures = fileURLToPath(new URL('fixtures/', import.meta.url))
 const vit = join(fixtures, 'checkpoints/vit')
@@ -207,6 +209,31 @@ function labelReaders(root: string): Reader[] {
   return good.map(([name, kind, good]) => atPath(join(root, name), kind, good, read(join(root, name))))
 }
 
+/** Layouts of published sets of which one file is bent; what the file says is compared with the images there. */
+function layoutReaders(root: string): Reader[] {
+  const at = (folder: string, format: string, file: string, kind: Reader['kind'] = 'bytes'): Reader => {
+    const good = new Uint8Array(readFileSync(join(folder, file)))
+    return atPath(join(folder, file), kind, [good], async () => {
+      const parts = async (dir: string) => ({ parts: [{ folder: dir, prefix: '' }], notes: [] })
+      const source = await findSource(folder, { files, over: collector() }, { format, parts })
+      recognise(source)
+    })
+  }
+  const cub = cubCopy(join(root, 'cub'))
+  const food = food101Copy(join(root, 'food'))
+  const kitti = kittiCopy(join(root, 'kitti'))
+  return [
+    at(aircraftCopy(join(root, 'aircraft')), 'fgvc-aircraft', 'fgvc-aircraft-2013b/data/images_variant_train.txt'),
+    at(food, 'food-101', 'meta/train.json', 'json'),
+    at(carsCopy(join(root, 'cars')), 'stanford-cars', 'devkit/cars_train_annos.mat'),
+    at(cub, 'cub-200', 'images.txt'),
+    at(ham10000Copy(join(root, 'ham')), 'ham10000', 'HAM10000_metadata.csv'),
+    at(resisc45Copy(join(root, 'resisc')), 'resisc45', 'resisc45-train.txt'),
+    at(kitti, 'kitti-distance', 'training/label_2/000000.txt'),
+    at(kitti, 'kitti-distance', 'devkit/mapping/train_rand.txt'),
+  ]
+}
+
 /** All of them, in a folder that `close` removes. */
 export async function openReaders(): Promise<{ readers: readonly Reader[]; close: () => void }> {
   const root = mkdtempSync(join(tmpdir(), 'vitune-readers-'))
@@ -270,6 +297,15 @@ export async function openReaders(): Promise<{ readers: readonly Reader[]; close
       readImageList(join(root, 'images')),
     ),
     ...labelReaders(folder('labels')),
+    ...layoutReaders(folder('layouts')),
+    {
+      name: 'MATLAB',
+      kind: 'bytes',
+      good: ['every.mat', 'cars_train_annos.mat', 'cars_test_annos_withlabels.mat'].map((name) =>
+        bytesOf('layouts', name),
+      ),
+      read: (bytes) => readMat(bytes, 'labels.mat'),
+    },
     atPath(join(folder('lock'), 'run.lock'), 'json', [json(lock)], () => lockHolder(join(root, 'lock/run.lock'))),
     atPath(
       join(folder('vitune/models/name'), 'vitune-source.json'),

@@ -13,6 +13,11 @@ import { bar, createUi } from './ui.ts'
 interface Flags {
   task?: TaskName
   val?: string
+  format?: string
+  perClass?: number
+  folds?: number
+  fold?: number
+  seed?: number
   json?: boolean
   color?: boolean
 }
@@ -111,9 +116,9 @@ function text(found: Inspection): string {
   ].join('\n')
 }
 
-async function run(path: string, { task, val, json, color = true }: Flags): Promise<void> {
+async function run(path: string, { json, color = true, ...options }: Flags): Promise<void> {
   const ui = createUi({ colour: color })
-  const looking = inspect(path, { task, val })
+  const looking = inspect(path, options)
   let step = await looking.next()
   for (; !step.done; step = await looking.next()) {
     const { done, total } = step.value
@@ -129,12 +134,17 @@ export function inspectCommand(): Command {
   const command = new Command('inspect')
     .description('show what is understood of labelled images: task, labels, counts, broken and double images')
     .argument('<data>', 'a folder of images, or a file of labels (CSV, JSON lines, Datumaro), as for vitune train')
-  addSettings(command, only(settings, 'task', 'val'))
+  addSettings(command, only(settings, 'task', 'val', 'format', 'perClass', 'folds', 'fold', 'seed'))
   addOutput(command, 'print all of it as one JSON object')
   return command
     .addHelpText(
       'after',
-      examples('vitune inspect IMAGES', 'vitune inspect labels.csv --task multilabel', 'vitune inspect IMAGES --json'),
+      examples(
+        'vitune inspect IMAGES',
+        'vitune inspect labels.csv --task multilabel',
+        'vitune inspect IMAGES --folds 5 --fold 0',
+        'vitune inspect IMAGES --json',
+      ),
     )
     .action(run)
 }

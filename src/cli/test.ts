@@ -20,6 +20,7 @@ import { bar, createUi, type Ui } from './ui.ts'
 
 interface Flags extends ModelFlags {
   data?: string
+  format?: string
   all?: boolean
   batchSize?: number
   strict?: boolean
@@ -61,11 +62,14 @@ type OwnImages = TestImages & { readonly own: boolean }
 async function openImages(flags: Flags, run: Opened['run'], labelSpace: LabelSpace, ui: Ui): Promise<OwnImages[]> {
   const { all = false } = flags
   const onNote = (note: string) => ui.note(`note: ${oneLine(note)}`)
-  const { data, val } = (run?.settings ?? {}) as Partial<TrainSettings>
+  const { data, val, format, folds } = (run?.settings ?? {}) as Partial<TrainSettings>
   const open = async (path: string): Promise<OwnImages> => {
     const place = localFiles(path).resolve(path)
-    const images = await openTestData(path, { labelSpace, all, onNote })
-    return { ...images, val: place === val, own: place === data || place === val }
+    const isData = place === data
+    const pooled = isData && folds !== undefined
+    const layout = flags.format ?? (isData ? format : undefined)
+    const images = await openTestData(path, { labelSpace, all, onNote, format: layout, pooled })
+    return { ...images, val: place === val, own: isData || place === val }
   }
   if (flags.data !== undefined) return [await open(flags.data)]
   if (data === undefined)
@@ -254,6 +258,7 @@ export function testCommand(): Command {
       '--data <path>',
       'images: CLASS/*.jpg, or with train/ beside test/ (or val/), which is used then (default: those of --run)',
     )
+    .option('--format <name>', 'layout of --data where that is a published data set (default: recognised)')
     .option('--all', 'test on every image, also on those that were trained on')
     .addOption(thresholdOption())
     .addOption(numberOption('--batch-size <n>', 'images computed at once (default: 16)'))

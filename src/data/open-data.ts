@@ -7,7 +7,8 @@ import { listed } from '../platform/listed.ts'
 import type { Files } from '../platform/platform.ts'
 import { sameText } from './class-folders.ts'
 import { type Dataset, fileDataset, subset } from './dataset.ts'
-import { stratifiedSplit } from './divide.ts'
+import { type ImageGroups, stratifiedSplit } from './divide.ts'
+import { acrossNotes, checkDivision, drawn, inFolds, labelsOf } from './parts.ts'
 import { type Collector, collector, type PassedOver, passedOverText } from './passed-over.ts'
 import { findSource } from './sources/find.ts'
 import type { FolderPart } from './sources/folders.ts'
@@ -25,6 +26,14 @@ export interface DataOptions {
   readonly seed?: number
   /** Part of each label set aside where there is nothing to validate on, default 0.2; 0 for none. */
   readonly valFraction?: number
+  /** The layout of a published set, by its name; default what the files show. */
+  readonly format?: string | undefined
+  /** So many images of each label to train on, drawn by the seed from those that are not validated on; default all. */
+  readonly perClass?: number | undefined
+  /** Folds that the images to train and validate on are divided into by the seed, each label alike. */
+  readonly folds?: number | undefined
+  /** The one that is validated on, from 0; default 0. */
+  readonly fold?: number | undefined
   /** Bytes of decoded images each dataset keeps, default 256 MB. */
   readonly cacheBytes?: number
 }
@@ -39,7 +48,7 @@ export interface LabelledData {
   readonly train: Dataset
   readonly val: Dataset | undefined
   readonly test: Dataset | undefined
-  /** Where `val` comes from: what was brought, or a part set aside here. */
+  /** Where `val` comes from: what was brought, or a part (a fold) set aside here. */
   readonly valSource: 'folder' | 'split' | 'none'
   /** The folder that all images of the data lie in, and that of `val` where that was given beside it. */
   readonly root: string
@@ -74,15 +83,17 @@ async function partsToTrain(files: Files, dir: string, over: Collector, given: s
 const notRead = (what: string) => `${what} in the data is not read, since another folder is given to validate on`
 
 /** The folders of `dir` to test on: test, else val, else the classes in it; with `all` everything. */
-async function partsToTest(files: Files, dir: string, over: Collector, { names }: LabelSpace, all: boolean) {
+async function partsToTest(files: Files, dir: string, over: Collector, options: TestDataOptions) {
+  const { all = false, pooled = false, labelSpace } = options
   const splits = await findSplits(files, dir, { within: await files.realPath(dir), over })
   const [train, val, test] = (['train', 'val', 'test'] as const).map((split) => onlySplit(dir, split, splits))
-  let parts = all ? [train, val, test].filter((part) => part !== undefined) : [test ?? val]
+  const every = all || (pooled && train !== undefined && test === undefined)
+  let parts = every ? [train, val, test].filter((part) => part !== undefined) : [test ?? val]
   if (train === undefined) {
     // Then they may be classes.
-    const own = new Set(names.map(sameText))
+    const own = new Set(labelSpace.names.map(sameText))
     if (parts.every((part) => part !== undefined && own.has(sameText(part)))) parts = [undefined]
-  } else if (!all && parts[0] === undefined) throw noTest(dir, 'folder')
+  } else if (!every && parts[0] === undefined) throw noTest(dir, 'folder')
   return {
     parts: parts.map((part) =>
       part === undefined ? { folder: dir, prefix: '' } : { folder: files.join(dir, part), prefix: `${part}/` },
@@ -147,24 +158,27 @@ function datasetOf(
   source: LabelSource,
   labelSpace: LabelSpace,
   { over, cacheBytes }: { over: Collector; cacheBytes: number | undefined },
-): Dataset | undefined {
+): { dataset: Dataset; groups: ImageGroups } | undefined {
   // A list of all images may hold some that nobody has labelled yet.
   const pass = isOneOfAll(labelSpace) && source.tree !== undefined
   const places = placesOf(labelSpace)
   const unsaid = unsaidIn(source, labelSpace)
   const files: string[] = []
   const labels: ImageLabels[] = []
+  const groups: (string | undefined)[] = []
   for (const item of items) {
     if (pass && item.names.length === 0) over.add('images without a label', item.path)
     else {
       files.push(item.path)
+      groups.push(item.group)
       const unknown = unsaid.length > 0 ? [...(item.unknown ?? []), ...unsaid] : item.unknown
       labels.push(imageLabels(labelSpace, places, unknown ? { ...item, unknown } : item))
     }
   }
   if (files.length === 0) return undefined
   const { names: classes } = labelSpace
-  return fileDataset({ files, labels, classes, labelSpace, ...(cacheBytes === undefined ? {} : { cacheBytes }) })
+  const keeping = cacheBytes === undefined ? {} : { cacheBytes }
+  return { dataset: fileDataset({ files, labels, classes, labelSpace, ...keeping }), groups }
 }
 
 /**
@@ -173,17 +187,18 @@ function datasetOf(
  */
 export async function openData(path: string, options: DataOptions = {}): Promise<LabelledData> {
   const files = localFiles(path)
-  const { task, val: given, seed = 0, valFraction = 0.2, cacheBytes } = options
+  const { task, val: given, seed = 0, valFraction = 0.2, cacheBytes, format, perClass, folds, fold = 0 } = options
   if (!(valFraction >= 0 && valFraction < 1)) {
     throw new InputError(`validation part: must be from 0 to below 1, got ${valFraction}`)
   }
+  checkDivision(options)
   const over = collector()
   const keeping = { over, cacheBytes }
   const notes: string[] = []
   const source = await findSource(
     path,
     { files, over },
-    { task, parts: (dir) => partsToTrain(files, dir, over, given) },
+    { task, format, parts: (dir) => partsToTrain(files, dir, over, given) },
   )
   const { items, root } = source
   const { space: labelSpace, why } = recognise(source, task)
@@ -191,14 +206,19 @@ export async function openData(path: string, options: DataOptions = {}): Promise
   const part = (split: Split): Dataset | undefined => {
     const own = items.filter((item) => item.split === split)
     notes.push(...checkKnown(own, labelSpace))
-    return datasetOf(own, source, labelSpace, keeping)
+    return datasetOf(own, source, labelSpace, keeping)?.dataset
   }
-  const all = datasetOf(items.filter(isToTrain), source, labelSpace, keeping)
+  // Folds are drawn of all that is not to be tested on.
+  const pooled = folds === undefined ? [] : items.filter(({ split }) => split === 'val')
+  if (pooled.length > 0) {
+    notes.push(...checkKnown(pooled, labelSpace), 'the val split is divided into folds together with train')
+  }
+  const all = datasetOf([...items.filter(isToTrain), ...pooled], source, labelSpace, keeping)
   if (!all) throw new InputError(`${source.name}: must have labelled images to train on, got none`)
-  checkSaysSomething(labelSpace, all, source.name, 'train')
+  checkSaysSomething(labelSpace, all.dataset, source.name, 'train')
   let val: Dataset | undefined
   let valRoot: string | undefined
-  if (given === undefined) val = part('val')
+  if (given === undefined) val = folds === undefined ? part('val') : undefined
   else {
     if (items.some(({ split }) => split === 'val')) notes.push(notRead('the val split'))
     const parts = async (folder: string) => {
@@ -206,39 +226,63 @@ export async function openData(path: string, options: DataOptions = {}): Promise
     }
     const other = await findSource(given, { files, over, beside: true }, { task: labelSpace.task, parts })
     notes.push(...other.notes, ...checkKnown(other.items, labelSpace), ...unsaidNotes(other, labelSpace))
-    val = datasetOf(other.items, other, labelSpace, keeping)
+    val = datasetOf(other.items, other, labelSpace, keeping)?.dataset
     valRoot = other.root
     if (!val) throw new InputError(`${given}: must have labelled images to validate on, got none`)
     checkSaysSomething(labelSpace, val, given, 'validate')
   }
   const test = part('test')
-  const rest = {
+  notes.push(...acrossNotes(items))
+  let train = all.dataset
+  let valSource: LabelledData['valSource'] = val ? 'folder' : 'none'
+  if (folds !== undefined) {
+    const divided = inFolds(train, all.groups, path, { folds, fold, seed })
+    notes.push(...divided.notes)
+    train = divided.train
+    val = divided.val
+    valSource = 'split'
+  } else if (!val && valFraction > 0) {
+    const halves = stratifiedSplit(labelsOf(train), valFraction, seed, all.groups)
+    if (halves.val.length === 0) {
+      throw new InputError(
+        `${path}: no class has two images, so none can be set aside to validate on; give a val folder`,
+      )
+    }
+    val = subset(train, halves.val)
+    train = subset(train, halves.train)
+    valSource = 'split'
+  }
+  if (perClass !== undefined) {
+    const few = drawn(train, perClass, seed)
+    notes.push(...few.notes)
+    train = few.train
+  }
+  return {
     labelSpace,
     classes: labelSpace.names,
     recognised: why,
+    train,
+    val,
     test,
+    valSource,
     root,
     valRoot,
     ignored: over.list(),
     notes,
   }
-  if (val) return { ...rest, train: all, val, valSource: 'folder' }
-  if (valFraction === 0) return { ...rest, train: all, val: undefined, valSource: 'none' }
-  const labels = Array.from({ length: all.length }, (_, i) => all.labels(i))
-  const halves = stratifiedSplit(labels, valFraction, seed)
-  if (halves.val.length === 0) {
-    throw new InputError(`${path}: no class has two images, so none can be set aside to validate on; give a val folder`)
-  }
-  return { ...rest, train: subset(all, halves.train), val: subset(all, halves.val), valSource: 'split' }
 }
 
 /** How data to test on are opened. */
 export interface TestDataOptions {
   /** The model's own. */
   readonly labelSpace: LabelSpace
+  /** The layout of a published set, by its name; default what the files show. */
+  readonly format?: string | undefined
   readonly cacheBytes?: number
   /** Everything that is there. */
   readonly all?: boolean
+  /** Whether train and val were divided into folds together: without a test split both are meant then. */
+  readonly pooled?: boolean
   /** Told what was taken for a split, what is not read and what was passed over, in sentences. */
   readonly onNote?: (note: string) => void
 }
@@ -256,13 +300,13 @@ export interface TestData {
  */
 export async function openTestData(path: string, options: TestDataOptions): Promise<TestData> {
   const files = localFiles(path)
-  const { labelSpace, cacheBytes, onNote, all = false } = options
+  const { labelSpace, cacheBytes, onNote, format, all = false, pooled = false } = options
   const over = collector()
-  const parts = (dir: string) => partsToTest(files, dir, over, labelSpace, all)
-  const source = await findSource(path, { files, over }, { task: labelSpace.task, parts })
+  const parts = (dir: string) => partsToTest(files, dir, over, options)
+  const source = await findSource(path, { files, over }, { task: labelSpace.task, format, parts })
   const has = (split: Split) => source.items.some((item) => item.split === split)
-  const split = has('test') ? 'test' : has('val') ? 'val' : undefined
-  if (!all && split === undefined && has('train')) throw noTest(path, 'split')
+  const split = has('test') ? 'test' : has('val') && !pooled ? 'val' : undefined
+  if (!all && !pooled && split === undefined && has('train')) throw noTest(path, 'split')
   const items = all || split === undefined ? source.items : source.items.filter((item) => item.split === split)
   const notes = [
     ...(split !== undefined && !all ? [`tests on ${split} in ${path}`] : []),
@@ -270,7 +314,7 @@ export async function openTestData(path: string, options: TestDataOptions): Prom
     ...checkKnown(items, labelSpace),
     ...unsaidNotes(source, labelSpace),
   ]
-  const dataset = datasetOf(items, source, labelSpace, { over, cacheBytes })
+  const dataset = datasetOf(items, source, labelSpace, { over, cacheBytes })?.dataset
   if (!dataset) throw new InputError(`${path}: must have labelled images to test on, got none`)
   checkSaysSomething(labelSpace, dataset, path, 'test')
   for (const note of [...notes, ...over.list().map(passedOverText)]) onNote?.(note)

@@ -1,4 +1,5 @@
 // The images that a run begins with, or goes on with: opened, listed, and where it goes on compared with its own list.
+import { type Dataset, subset } from '../data/dataset.ts'
 import { type LabelledData, openData } from '../data/open-data.ts'
 import { localFiles } from '../io/local-files.ts'
 import { ChangedError, InputError } from '../platform/errors.ts'
@@ -8,8 +9,10 @@ import { type Change, compareImages, describeChanges } from '../use/image-change
 import {
   divided,
   findDigests,
+  type ImageList,
   keepList,
   type ListKeeper,
+  listedNames,
   listImages,
   readImageList,
   wholeOf,
@@ -56,22 +59,43 @@ async function movedPlaces(out: string, settings: TrainSettings): Promise<Change
 }
 
 /**
+ * Those images of the data that a run drew: where it trains on a few of each label, one more image in the folder would change
+ * which are drawn, and the run goes on with its own. Of a folder to validate on all count.
+ */
+function drawnBefore(folder: LabelledData, { images }: ImageList): LabelledData {
+  const { train, val, root, valRoot, valSource } = folder
+  const known = new Set(images.map(({ file }) => file))
+  const own = (dataset: Dataset) => {
+    const names = listedNames(dataset, root)
+    return subset(
+      dataset,
+      names.map((_, i) => i).filter((i) => known.has(names[i]!)),
+    )
+  }
+  const whole = val && valRoot === undefined && valSource === 'split'
+  return { ...folder, train: own(train), ...(whole && { val: own(val) }) }
+}
+
+/**
  * Opens and lists the images of a run. Where a run goes on, all of them are read first (they are hashed, at the speed of the
  * disk) and compared with its list, and each stays in the part that it was in. A run without a saved state is begun again
  * with the images as they are.
  */
 export async function* openRunImages(settings: TrainSettings, resume: boolean): AsyncGenerator<CheckEvent, RunImages> {
-  const { data, val, out, task, seed = defaults.seed } = settings
+  const { data, val, out, task, seed = defaults.seed, format, perClass, folds, fold } = settings
   // A run goes on with its own task, even where what is left of the data would be taken for another.
   const own = resume && out !== undefined ? runLabels(await readRun(out), `${out}/run.json`).space.task : undefined
-  const folder = await openData(data, { seed, task: task ?? own, val })
+  const options = { seed, task: task ?? own, val, format, folds, fold }
   const none = { changes: [], newValidation: false, begun: false, notes: [] }
   if (!resume || out === undefined) {
+    const folder = await openData(data, { ...options, perClass })
     return { ...none, folder, list: keepList(await listImages(folder), folder, out) }
   }
-  await checkLabels(out, folder.train.labelSpace)
   const before = await readImageList(out)
   const begun = await hasState(out)
+  const opened = await openData(data, before && begun ? options : { ...options, perClass })
+  const folder = before && begun && perClass !== undefined ? drawnBefore(opened, before) : opened
+  await checkLabels(out, folder.train.labelSpace)
   if (before && begun) {
     for await (const progress of findDigests(wholeOf(folder))) yield { kind: 'check', ...progress }
   }

@@ -58,6 +58,10 @@ export interface Inspection {
 export interface InspectOptions {
   readonly task?: TaskName | undefined
   readonly val?: string | undefined
+  readonly format?: string | undefined
+  readonly perClass?: number | undefined
+  readonly folds?: number | undefined
+  readonly fold?: number | undefined
   readonly seed?: number
 }
 
@@ -121,7 +125,7 @@ function duplicatesOf(images: readonly Image[], names: readonly string[]): Dupli
     })
 }
 
-const inspectRules = pick(settingRules, 'task', 'val', 'seed')
+const inspectRules = pick(settingRules, 'task', 'val', 'format', 'perClass', 'folds', 'fold', 'seed')
 
 /** Opens labelled images as training would, decodes each of them, and tells what is there. Throws an InputError as openData. */
 export async function* inspect(
@@ -130,8 +134,8 @@ export async function* inspect(
 ): AsyncGenerator<{ done: number; total: number }, Inspection> {
   checkRules(options, inspectRules)
   checkRules({ data: path ?? null }, pick(settingRules, 'data'))
-  const { task, val, seed } = options
-  const data = await openData(path, { task, val, ...(seed === undefined ? {} : { seed }), cacheBytes: 0 })
+  const { seed, ...others } = options
+  const data = await openData(path, { ...others, ...(seed === undefined ? {} : { seed }), cacheBytes: 0 })
   const { labelSpace, root, valRoot } = data
   // Labels that cannot be learnt are refused here as in training.
   createTask(labelSpace)

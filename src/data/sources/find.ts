@@ -1,5 +1,5 @@
 // What labels are read from, by what is there: a file of labels (.csv, .tsv, .jsonl, Datumaro's .json), or a folder with
-// Datumaro's annotations, with Hugging Face's metadata, or with a folder for each class.
+// Datumaro's annotations, with Hugging Face's metadata, in the layout of a published set, or with a folder for each class.
 import type { TaskName } from '../../labels/labels.ts'
 import { InputError } from '../../platform/errors.ts'
 import { listed } from '../../platform/listed.ts'
@@ -8,6 +8,8 @@ import { splitOf } from '../split-folders.ts'
 import { csvTable } from './csv.ts'
 import { datumaroFile } from './datumaro.ts'
 import { type FolderPart, folderSource } from './folders.ts'
+import type { Format } from './formats/format.ts'
+import { formatOf, formatSource, formats, formatsIn, recogniseFormat } from './formats/registry.ts'
 import { jsonLinesTable } from './json-lines.ts'
 import { findListed, type ListedItem } from './listed-files.ts'
 import { findMetadata, type MetadataFile } from './metadata.ts'
@@ -19,6 +21,8 @@ import { labelsText } from './text.ts'
 export interface FindOptions {
   /** What is to be learnt, where that is said. */
   readonly task?: TaskName | undefined
+  /** The layout of a published set, where that is said; else it may be recognised. */
+  readonly format?: string | undefined
   /** Which folders of class folders count, where there are such. */
   readonly parts: (dir: string) => Promise<{ parts: readonly FolderPart[]; notes: readonly string[] }>
 }
@@ -130,7 +134,14 @@ function folderOf(files: Files, path: string): string {
 /** Reads the labels in a file or a folder. Throws an InputError where it is nothing that labels can be read from. */
 export async function findSource(path: string, context: SourceContext, options: FindOptions): Promise<LabelSource> {
   const { files } = context
+  const { format } = options
   const kind = await files.kind(path)
+  if (format !== undefined) {
+    formatOf(format)
+    if (kind !== 'folder')
+      throw new InputError(`${path}: must be a folder, as ${format} is, got ${kind ?? 'nothing there'}`)
+    return formatSource(path, format, context)
+  }
   if (kind === 'file' && kindOf(path) !== undefined) {
     const root = folderOf(files, path)
     if (kindOf(path) !== 'datumaro') {
@@ -154,7 +165,18 @@ export async function findSource(path: string, context: SourceContext, options: 
     const source = await tableSource(path, labelled, labelled.length === 1 ? labelled[0]!.path : path, context)
     const unread =
       without.length > 0 ? [`${listed(without)} in ${path}: not read, since no file of labels is there`] : []
+    const layouts = await formatsIn(path, files)
+    if (layouts.length > 0) {
+      unread.push(`${path} has files of format ${listed(layouts)} too: not read, since labels lie beside the images`)
+    }
     return { ...source, notes: [...source.notes, ...unread] }
+  }
+  const layout = await recogniseFormat(path, files)
+  if (layout !== undefined) {
+    const { title, alone, hint }: Format = formats[layout]
+    if (alone === false) throw new InputError(`${path}: is ${title}; ${hint}`)
+    const source = await formatSource(path, layout, context)
+    return { ...source, notes: [`its files are those of ${title}, read as format ${layout}`, ...source.notes] }
   }
   if (metadata.length > 0) notes.push(`${listed(metadata.map((file) => file.path))}: not read, since it has no labels`)
   const { parts, notes: more } = await options.parts(path)

@@ -15,6 +15,8 @@ export interface SourceItem {
   /** Names of labels that nobody looked for. */
   readonly unknown?: readonly string[]
   readonly split?: Split
+  /** What it shows, where several images show the same (a lesion, a drive): they belong in one part. */
+  readonly group?: string
 }
 
 /** Labelled images as they were brought. */
