@@ -96,3 +96,11 @@ export const add = (a: Tensor, b: Tensor): Tensor => binary('add', a, b)
 export const sub = (a: Tensor, b: Tensor): Tensor => binary('sub', a, b)
 export const mul = (a: Tensor, b: Tensor): Tensor => binary('mul', a, b)
 export const div = (a: Tensor, b: Tensor): Tensor => binary('div', a, b)
+
+/** y = x + share (y - x), in place: `share` of y stays. Not recorded. */
+export function blendInto(y: Tensor, x: Tensor, share: number): void {
+  const same = { n: y.size, inner: 1, count: y.size }
+  run('binary', { y, a: y, b: x }, { op: binaryOps.indexOf('sub'), ...same })
+  run('unary', { y, x: y }, { op: indexOf.affine, n: y.size, a: share, b: 0 })
+  run('binary', { y, a: y, b: x }, { op: binaryOps.indexOf('add'), ...same })
+}
