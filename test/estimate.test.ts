@@ -51,7 +51,7 @@ async function measured(o: EstimateOptions): Promise<number> {
     },
   })
   backend.resetPeak()
-  const { checkpointing = false, accumulate = 1, optimizer = 'adamw', clip, microBatch } = o
+  const { checkpointing = false, accumulate = 1, optimizer = 'adamw', clip, microBatch, ema = 0 } = o
   const options = {
     model,
     task: multiclass(names),
@@ -62,6 +62,7 @@ async function measured(o: EstimateOptions): Promise<number> {
     optimizer,
     clip,
     microBatch,
+    ema,
   }
   for await (const _ of fit({ ...options, train: source(2 * accumulate), val: source(1) })) {
   }
@@ -74,6 +75,7 @@ async function measured(o: EstimateOptions): Promise<number> {
 
 const cases: [string, Omit<EstimateOptions, 'config' | 'classes'>][] = [
   ['full, batch 2', { method: 'full', batchSize: 2 }],
+  ['full, averages of the weights', { method: 'full', batchSize: 2, ema: 0.99 }],
   ['full, batch 8, checkpointing', { method: 'full', batchSize: 8, checkpointing: true }],
   [
     'full, SGD, two batches a step, clipped',

@@ -7,7 +7,7 @@ import { evaluate, type StepEvent } from 'vitune'
 import type { VitConfig } from 'vitune/models'
 import { disposeModule, namedParameters, setTrainable } from 'vitune/nn'
 import { createReference, createWasm, rateFactor, type Tensor, tensor } from 'vitune/tensor'
-import { type Batch, type BatchSource, type FitResult, type FitState, fit } from 'vitune/train'
+import { type Batch, type BatchSource, type FitResult, type FitState, fit, mixedBatches, mixedTask } from 'vitune/train'
 import { batchOf } from './batch-of.ts'
 import {
   classes,
@@ -81,6 +81,23 @@ const resumable: [string, Method, Partial<Own>, Partial<VitConfig>][] = [
     {},
   ],
   ['linear, so slow that the rate falls', 'linear', { schedule: 'plateau', lr: 1e-9, train: source(1), epochs: 7 }, {}],
+  [
+    'full, averages of the weights, rates by layer, mixed batches in parts',
+    'full',
+    {
+      ema: 0.9,
+      layerDecay: 0.6,
+      accumulate: 2,
+      microBatch: 3,
+      valEvery: 2,
+      patience: 9,
+      minDelta: 0.01,
+      patienceWarmup: 1,
+      train: mixedBatches(source(5), { mixup: 0.3, cutmix: 1 }, 3),
+      task: mixedTask(task),
+    },
+    {},
+  ],
   [
     'DoRA, dropped patches, recomputation',
     'dora',

@@ -29,6 +29,7 @@ import {
 } from 'vitune/data'
 import { parsePreprocessor } from 'vitune/models'
 import { refusal } from './refusal.ts'
+import { json } from './small-vit.ts'
 
 const test = suite<{ folder: string }>('image-folder')
 test.before.each((context) => {
@@ -201,8 +202,21 @@ test('orders: every sample once, another each epoch, the same again for the same
   )
   const small = [...Array(500).fill(0), 1, 1]
   // ln 0.001 / ln 0.5 = 9.97
-  assert.is(epochOrder(small, { mode: 'balanced', seed: 1, epoch: 0, efficient: true }).length, 2 * 9)
+  assert.is(epochOrder(small, { mode: 'balanced-efficient', seed: 1, epoch: 0 }).length, 2 * 9)
   assert.equal(epochOrder([], { mode: 'balanced', seed: 0, epoch: 0 }), [])
+})
+
+test("balanced orders are as long, and have as many of each class, as those of OTX's BalancedSampler", () => {
+  for (const { sizes, efficient, length, counts } of json('training/values.json').balanced) {
+    const labels = (sizes as number[]).flatMap((size, k) => new Array<number>(size).fill(k))
+    const mode = efficient ? 'balanced-efficient' : 'balanced'
+    const order = epochOrder(labels, { mode, seed: 1, epoch: 0 })
+    assert.is(order.length, length, `${sizes}`)
+    assert.equal(
+      (sizes as number[]).map((_, k) => order.filter((i) => labels[i] === k).length),
+      counts,
+    )
+  }
 })
 
 test('batches cut the order, and may leave out a short last one', () => {

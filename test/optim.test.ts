@@ -1,6 +1,7 @@
 // Optimizers, clipping and schedules against what PyTorch and Hugging Face's library compute.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { disposeModule, namedParameters } from 'vitune/nn'
 import {
   adamw,
   type Backend,
@@ -17,8 +18,9 @@ import {
   sgd,
   tensor,
 } from 'vitune/tensor'
+import { scaledGroups } from '../src/optim/optimizer.ts'
 import { backends as all, near } from './grad-check.ts'
-import { json } from './small-vit.ts'
+import { json, smallVit } from './small-vit.ts'
 
 const facts = json('optimizers/values.json')
 
@@ -178,15 +180,64 @@ test("warm-up, constant and cosine rates are Hugging Face's", () => {
     near(got, lrs, 1e-12, 'cosine')
   }
   for (const { base_lr, options, lrs } of facts.constant) {
-    for (const schedule of ['constant', 'plateau'] as const) {
-      near(
-        lrs.map((_: number, step: number) => base_lr * rateFactor(schedule, step, options.num_warmup_steps, 99)),
-        lrs,
-        1e-12,
-        schedule,
-      )
-    }
+    near(
+      lrs.map((_: number, step: number) => base_lr * rateFactor('constant', step, options.num_warmup_steps, 99)),
+      lrs,
+      1e-12,
+      'constant',
+    )
   }
+})
+
+for (const [name, tolerance, start] of backends) {
+  test(`rates by layer walk as PyTorch's groups of such rates do (${name})`, async () => {
+    const backend = await start()
+    const stored = json('training/values.json').layer_decay
+    for (const kind of ['adamw', 'sgd'] as const) {
+      const { lr, weight_decay, scales, start, gradients, after_each_step } = stored[kind]
+      const params = start.map((row: number[], i: number): [string, Parameter] => [
+        `${i}`,
+        parameter(backend, Float64Array.from(row), [row.length]),
+      ]) as [string, Parameter][]
+      const groups = scaledGroups(decayGroups(params, weight_decay), (name) => scales[Number(name)])
+      assert.is(groups.length, 3)
+      const optimizer = kind === 'adamw' ? adamw(groups) : sgd(groups)
+      for (const [i, step] of gradients.entries()) {
+        scope(() => {
+          const grads = params.map(([name], j) => [name, tensor(backend, Float64Array.from(step[j]), [5])] as const)
+          optimizer.step(new Map(grads), lr)
+        })
+        for (const [j, [, p]] of params.entries()) {
+          near(await p.data(), after_each_step[i][j], tolerance[kind], `${kind} step ${i}`)
+        }
+      }
+      optimizer.dispose()
+      for (const [, p] of params) p.dispose()
+    }
+    assert.is(backend.memory().buffers, 0)
+    await backend.dispose()
+  })
+}
+
+test("a ViT's depths give the scales of timm, but for the last norm, which BEiT counts with the head", () => {
+  const { decay, blocks, scales } = json('training/values.json').layer_decay
+  const backend = createReference()
+  const model = smallVit(backend, { layers: blocks })
+  const ours = Array.from(namedParameters(model), ([name]) => name)
+  const deepest = blocks + 1
+  const scaleOf = (name: string) => decay ** (deepest - model.depthOf(name))
+  for (const [name, scale] of Object.entries<number>(scales)) {
+    const part = /^(blocks\.\d+\.|head\.|norm\.)/.exec(name)?.[1]
+    const same = part ? ours.filter((one) => one.startsWith(part)) : ['classToken', 'positions', 'patch.weight']
+    assert.ok(same.length > 0 && same.every((one) => ours.includes(one)), name)
+    near(
+      same.map(scaleOf),
+      same.map(() => (part === 'norm.' ? 1 : scale)),
+      1e-12,
+      name,
+    )
+  }
+  disposeModule(model)
 })
 
 test("the rate falls on a plateau where PyTorch's does", () => {

@@ -94,7 +94,18 @@ const stored = encodeSafetensors([
 ])
 
 const numbers = {
-  ...{ step: 4, epoch: 1, batch: 0, optimizerSteps: 4, seed: 0, best: 0.5, bestLoss: 1, bestEpoch: 1, sinceBest: 0 },
+  ...{
+    step: 4,
+    epoch: 1,
+    batch: 0,
+    optimizerSteps: 4,
+    seed: 0,
+    best: 0.5,
+    bestLoss: 1,
+    bestEpoch: 1,
+    sinceBest: 0,
+    patienceBest: 0.5,
+  },
   ...{ bestMetrics: { accuracy: 0.5 }, sums: [1.5], counts: [4], right: 3, of: 4 },
   ...{ plateau: { factor: 1, best: 0, bad: 0 } },
 }

@@ -7,7 +7,7 @@ import type { HostInputs, HostValues } from '../tensor/host.ts'
 import { BrokenImage, type Dataset, isImage } from './dataset.ts'
 import { balanceKeys } from './divide.ts'
 import { type ImageWorkers, imageWorkers, NoWorkers } from './image-workers.ts'
-import { epochOrder, type OrderOptions, sampleRng, toBatches } from './sampler.ts'
+import { epochOrder, isBalanced, type OrderOptions, sampleRng, toBatches } from './sampler.ts'
 import type { Transform } from './transforms.ts'
 
 /** One batch of images; it is smaller than asked for where images were broken, and may be empty. */
@@ -221,7 +221,7 @@ export function batchSource(
   const { order: mode = 'sequential', seed = 0, batchSize, dropLast } = options
   const { length, labelSpace } = dataset
   const labels = () => Array.from({ length }, (_, i) => dataset.labels(i))
-  const keys = mode === 'balanced' ? balanceKeys(labelSpace, labels()) : new Int32Array(length)
+  const keys = isBalanced(mode) ? balanceKeys(labelSpace, labels()) : new Int32Array(length)
   const order = (epoch: number) => epochOrder(keys, { mode, seed, epoch })
   return {
     batches: toBatches(order(0), batchSize, dropLast).length,

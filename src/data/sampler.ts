@@ -6,14 +6,16 @@ import { philox, Rng } from '../tensor/philox.ts'
 export interface OrderOptions {
   /**
    * `shuffle`: every sample once; `sequential`: by index; `balanced`: OTX's sampler, N / K rounds of one random sample
-   * of each class that has any.
+   * of each class that has any; `balanced-efficient`: its shorter epoch, of no more rounds than it takes to see each sample of
+   * the smallest class with probability 0.999.
    */
-  readonly mode: 'shuffle' | 'sequential' | 'balanced'
+  readonly mode: 'shuffle' | 'sequential' | 'balanced' | 'balanced-efficient'
   readonly seed: number
   readonly epoch: number
-  /** For `balanced`: OTX's shorter epoch, in which each sample of the smallest class is seen with probability 0.999. */
-  readonly efficient?: boolean
 }
+
+/** Whether an order tells samples apart by class. */
+export const isBalanced = (mode: OrderOptions['mode']): boolean => mode === 'balanced' || mode === 'balanced-efficient'
 
 function balanced(labels: ArrayLike<number>, rng: Rng, efficient: boolean): number[] {
   const byClass = new Map<number, number[]>()
@@ -40,10 +42,10 @@ export function sampleRng(seed: number, epoch: number, index: number): Rng {
   return new Rng(key[0]!, key[1]!)
 }
 
-/** Sample indices of one epoch, in order; `keys` are what `balanced` tells them apart by (divide.ts), one a sample. */
+/** Sample indices of one epoch, in order; `keys` are what balanced orders tell them apart by (divide.ts), one a sample. */
 export function epochOrder(keys: ArrayLike<number>, options: OrderOptions): number[] {
   const rng = new Rng(options.seed, options.epoch)
-  if (options.mode === 'balanced') return balanced(keys, rng, options.efficient ?? false)
+  if (isBalanced(options.mode)) return balanced(keys, rng, options.mode === 'balanced-efficient')
   const order = Array.from({ length: keys.length }, (_, i) => i)
   return options.mode === 'shuffle' ? rng.shuffle(order) : order
 }

@@ -30,6 +30,7 @@ export interface Classifier extends Model {
   readonly heads: readonly Linear[]
   /** A new classifier for these classes (none for an empty list); the old one is freed. */
   setHead(classes: string[], init?: Init): void
+  depthOf(name: string): number
 }
 
 /** What a kind's modules and parameters are called in Hugging Face's library, by our dotted names. */

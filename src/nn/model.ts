@@ -18,6 +18,11 @@ export interface Model extends Module {
   /** Tokens that a sample is cut into, by which the work of a sample is measured; 0 where that is next to nothing. */
   readonly tokens: number
   outputs(inputs: Readonly<Record<string, Tensor>>, ctx: Context, options?: ForwardOptions): Tensor
+  /**
+   * How deep a parameter lies, by its dotted name: 0 what embeds, then a number a block from 1 on, and the highest what follows
+   * the last block. Absent where nothing is known of that.
+   */
+  depthOf?(name: string): number
   /** Further inputs that are drawn anew for each training step: which tokens are left out, say. */
   draw?(samples: number, rng: Rng): HostInputs
 }

@@ -2,7 +2,7 @@
 import { run } from '../ops/dispatch.ts'
 import { keep } from '../tensor/scope.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
-import { type Optimizer, type ParameterGroup, zerosLike } from './optimizer.ts'
+import { byScale, type Optimizer, type ParameterGroup, zerosLike } from './optimizer.ts'
 
 export interface AdamwOptions {
   betas?: [number, number]
@@ -14,27 +14,29 @@ export function adamw(groups: readonly ParameterGroup[], options: AdamwOptions =
   // Kernels get f32, and 1 - f32(0.999) is 5e-5 off 0.001: the bias corrections must come from the same rounded numbers.
   const [beta1, beta2] = (options.betas ?? [0.9, 0.999]).map(Math.fround) as [number, number]
   const eps = options.eps ?? 1e-8
-  const states = groups.map(({ params, weightDecay }) => ({
+  const states = groups.map(({ params, weightDecay, rateScale = 1 }) => ({
     decay: weightDecay,
+    scale: rateScale,
     slots: params.map(([name, p]) => ({ name, p, m: zerosLike(p), v: zerosLike(p) })),
   }))
   const all = states.flatMap(({ slots }) => slots)
   const first = all[0]
   if (!first) throw new Error('adamw: needs at least one trainable parameter, got none')
   // What changes from step to step is a tensor, so that a recorded step stays valid.
-  const hyper = keep(tensor(first.p.backend, new Float32Array(6), [6]))
+  const hypers = byScale(groups, () => keep(tensor(first.p.backend, new Float32Array(6), [6])))
   let steps = 0
   const prepare: Optimizer['prepare'] = (lr) => {
     steps++
-    hyper.assign(Float32Array.of(lr, beta1, beta2, eps, 1 - beta1 ** steps, 1 - beta2 ** steps))
+    const rest = [beta1, beta2, eps, 1 - beta1 ** steps, 1 - beta2 ** steps]
+    for (const [scale, hyper] of hypers) hyper.assign(Float32Array.of(lr * scale, ...rest))
   }
   const update: Optimizer['update'] = (grads, gradScale) => {
-    for (const { decay, slots } of states) {
+    for (const { decay, scale, slots } of states) {
       const used = slots.filter(({ name }) => grads.has(name))
       if (used.length === 0) continue
       const g = used.map(({ name }) => grads.get(name)!)
       const [p, m, v] = [used.map(({ p }) => p), used.map(({ m }) => m), used.map(({ v }) => v)]
-      run('adamw', { p, m, v, g, hyper, gradScale }, { decay })
+      run('adamw', { p, m, v, g, hyper: hypers.get(scale)!, gradScale }, { decay })
     }
   }
   return {
@@ -55,7 +57,7 @@ export function adamw(groups: readonly ParameterGroup[], options: AdamwOptions =
       steps = n
     },
     dispose() {
-      hyper.dispose()
+      for (const hyper of hypers.values()) hyper.dispose()
       for (const { m, v } of all) {
         m.dispose()
         v.dispose()

@@ -4,6 +4,8 @@ import { type Parameter, type Tensor, tensor } from '../tensor/tensor.ts'
 export interface ParameterGroup {
   params: readonly [string, Parameter][]
   weightDecay: number
+  /** What the learning rate is multiplied by; default 1. */
+  rateScale?: number
 }
 
 export interface Optimizer {
@@ -30,6 +32,10 @@ export function zerosLike(p: Parameter): Tensor {
   return kept
 }
 
+/** One of something for each rate scale that the groups have: their learning rates on the device. */
+export const byScale = <T>(groups: readonly ParameterGroup[], make: () => T): ReadonlyMap<number, T> =>
+  new Map([...new Set(groups.map(({ rateScale = 1 }) => rateScale))].map((scale) => [scale, make()]))
+
 /** Two groups, the second without decay: names matched by `exempt` (say, biases and norms) are not decayed. */
 export function decayGroups(
   params: readonly [string, Parameter][],
@@ -41,6 +47,17 @@ export function decayGroups(
     { params: params.filter(([name, p]) => exempt(name, p)), weightDecay: 0 },
   ].filter((group) => group.params.length > 0)
 }
+
+/** The groups cut by what the learning rate of each parameter is multiplied by. */
+export const scaledGroups = (groups: readonly ParameterGroup[], scaleOf: (name: string) => number): ParameterGroup[] =>
+  groups.flatMap(({ params, weightDecay }) => {
+    const scales = [...new Set(params.map(([name]) => scaleOf(name)))]
+    return scales.map((rateScale) => ({
+      params: params.filter(([name]) => scaleOf(name) === rateScale),
+      weightDecay,
+      rateScale,
+    }))
+  })
 
 /** Vectors: biases, norms, scales, DoRA magnitudes. The usual choice of what is not decayed. */
 export const isVector = (_name: string, p: Parameter): boolean => p.shape.length === 1

@@ -1,13 +1,17 @@
-// Learning rates over time: warm-up with constant or cosine decay (as in Hugging Face), and reduction on a plateau (as in PyTorch).
+// Learning rates over time: warm-up with constant or cosine decay (as in Hugging Face), and reduction on a plateau (as in
+// PyTorch) after OTX's warm-up.
 
-/** Factor of the base rate at a step (from 0): linear warm-up over `warmup` steps, then 1, or half a cosine down to 0 at `total`. */
+/**
+ * Factor of the base rate at a step (from 0): linear warm-up over `warmup` steps, then 1, or half a cosine down to 0 at `total`.
+ * It is step / warmup, so the first step has rate 0; before a plateau (step + 1) / warmup, as OTX's LinearWarmupScheduler.
+ */
 export function rateFactor(
   schedule: 'constant' | 'cosine' | 'plateau',
   step: number,
   warmup: number,
   total: number,
 ): number {
-  if (step < warmup) return step / Math.max(1, warmup)
+  if (step < warmup) return (schedule === 'plateau' ? step + 1 : step) / warmup
   if (schedule !== 'cosine') return 1
   const progress = (step - warmup) / Math.max(1, total - warmup)
   return Math.max(0, 0.5 * (1 + Math.cos(Math.PI * progress)))

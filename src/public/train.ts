@@ -2,6 +2,7 @@
 // `vitune`), any code.
 
 // tasks
+export { mixedTask } from '../tasks/mixed.ts'
 export { hierarchical } from '../tasks/hierarchical.ts'
 export { multiclass } from '../tasks/multiclass.ts'
 export { multilabel } from '../tasks/multilabel.ts'
@@ -15,7 +16,11 @@ export type { FitEvent, FitOptions, FitResult, FitState } from '../train/fit-opt
 export { fit } from '../train/fit.ts'
 export { Replay, type ReplayOptions, type StepInput } from '../train/replay.ts'
 
+// data
+export type { MixingOptions } from '../data/mixing.ts'
+
 // run
 export { readCheckpoint, writeCheckpoint } from '../run/checkpoint-file.ts'
+export { mixedBatches } from '../run/mixed-batches.ts'
 export { type FrozenFeaturesOptions, frozenFeatures } from '../run/frozen-features.ts'
 export { type Prepared, prepare } from '../run/prepare.ts'

@@ -3,7 +3,7 @@ import type { LoraConfig } from '../adapters/lora-config.ts'
 import { methodFor } from '../adapters/methods.ts'
 import type { Backend } from '../backend/backend.ts'
 import { defaults } from '../settings/schema.ts'
-import { complete, loraOf, withRecipe } from '../settings/setting-rules.ts'
+import { checkSettings, complete, loraOf, withRecipe } from '../settings/setting-rules.ts'
 import { pick, type TrainSettings } from '../settings/settings.ts'
 import type { OpenModel } from '../use/open-model.ts'
 import type { EstimateOptions } from './estimate.ts'
@@ -27,7 +27,7 @@ export function sizeOf(
     accumulate: Math.min(settings.accumulate ?? 1, Math.ceil(train.length / batchSize)),
     lora: lora ?? own ?? loraOf(settings),
     validates: val !== undefined,
-    ...pick(settings, 'optimizer', 'microBatch', 'checkpointing', 'clip', 'patchKeep'),
+    ...pick(settings, 'optimizer', 'microBatch', 'checkpointing', 'clip', 'patchKeep', 'ema'),
   }
 }
 
@@ -54,5 +54,6 @@ export async function decide(backend: Backend, run: Run, opened: OpenModel, agai
     if (largest < batchSize) decided = withRecipe(settings, { ...facts, largestBatch: largest })
   }
   run.settings = complete(decided.settings)
+  checkSettings(run.settings)
   run.reasons = decided.reasons
 }

@@ -19,7 +19,7 @@ import type { FitOptions } from '../train/fit-options.ts'
 import { plan } from './plan.ts'
 
 export interface EstimateOptions
-  extends Pick<FitOptions, 'accumulate' | 'microBatch' | 'checkpointing' | 'clip' | 'nesterov'> {
+  extends Pick<FitOptions, 'accumulate' | 'microBatch' | 'checkpointing' | 'clip' | 'nesterov' | 'ema'> {
   /** Part of the patches that is computed in training. */
   patchKeep?: number | undefined
   /** The model, at the input size that it will be used at. */
@@ -45,7 +45,7 @@ export interface MemoryEstimate {
   /** All weights, trained or not. */
   weights: number
   gradients: number
-  /** AdamW's moments, or SGD's momentum. */
+  /** AdamW's moments, or SGD's momentum, and averages of the weights. */
   optimizer: number
   /** The largest scratch of a kernel, as far as it adds to the peak. */
   workspace: number
@@ -79,6 +79,7 @@ const rules: RulesOf<EstimateOptions> = {
   clip: s.clip,
   nesterov: flag,
   patchKeep: s.patchKeep,
+  ema: s.ema,
 }
 
 /** Throws InputError on an option of `estimate` that is unknown, of another type or out of range; all may be absent. */
@@ -130,7 +131,7 @@ export async function estimate(options: EstimateOptions): Promise<MemoryEstimate
     const accumulate = Math.min(options.accumulate ?? 1, 2)
     // How adapters start takes no memory, but may take the data.
     const lora = { ...options.lora, initLoraWeights: true as const }
-    const given = pick(options, 'checkpointing', 'clip', 'nesterov', 'patchKeep')
+    const given = pick(options, 'checkpointing', 'clip', 'nesterov', 'patchKeep', 'ema')
     const settings = { ...given, peft: method, lora, optimizer, epochs: 1, lr: 1, microBatch, accumulate }
     const planned = plan(settings, { model, labels })
     const weights = planner.memory().used
@@ -162,7 +163,7 @@ export async function estimate(options: EstimateOptions): Promise<MemoryEstimate
     const total = planner.memory().peak
     const inParts = accumulate > 1 || batchSize > microBatch
     const gradients = 4 * trainable * (inParts ? 2 : 1)
-    const state = 4 * trainable * (optimizer === 'adamw' ? 2 : 1)
+    const state = 4 * trainable * ((optimizer === 'adamw' ? 2 : 1) + (options.ema ? 1 : 0))
     const largest = planner.largest()
     const rest = total - weights - gradients - state
     const workspace = Math.min(rest, largest.scratch)

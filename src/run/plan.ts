@@ -12,13 +12,15 @@ import type { AnyModel } from '../models/registry.ts'
 import { countParameters } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import { defaults } from '../settings/schema.ts'
-import { loraOf } from '../settings/setting-rules.ts'
+import { checkLayerDecay, loraOf } from '../settings/setting-rules.ts'
 import { pick, type TrainSettings } from '../settings/settings.ts'
+import { mixedTask } from '../tasks/mixed.ts'
 import { checkTaskOptions, checkThresholds, createTask, tasks } from '../tasks/registry.ts'
 import { monitorOf, type Task } from '../tasks/task.ts'
 import type { BatchSource } from '../train/batch.ts'
 import type { FitOptions } from '../train/fit-options.ts'
 import { labelWeights } from './label-weights.ts'
+import { mixedBatches } from './mixed-batches.ts'
 import { type Prepared, prepare } from './prepare.ts'
 
 /** Settings of training, without where things lie and on what they are computed. */
@@ -77,10 +79,11 @@ function changesOf(augment: true | Augmentations | TrainTransformOptions): Train
   return augment === true ? {} : 'crop' in augment ? { ...augment.crop, flip: augment.flip ?? 0 } : augment
 }
 
-/** Steps in which the rate rises, of `steps`. */
+/** Steps in which the rate rises, of `steps`; a share that is written with its sign is rounded up, as Hugging Face's warmup_ratio. */
 function warmupSteps({ warmup = defaults.warmup, warmupShare }: PlanSettings, steps: number): number {
-  const share = typeof warmup === 'string' ? Number(warmup.slice(0, -1)) / 100 : warmupShare
-  return share === undefined ? (warmup as number) : Math.round(share * steps)
+  if (warmupShare !== undefined) return Math.round(warmupShare * steps)
+  // Multiplied first, so that 7 % of 100 steps are 7.
+  return typeof warmup === 'string' ? Math.ceil((Number(warmup.slice(0, -1)) * steps) / 100) : warmup
 }
 
 /**
@@ -90,6 +93,7 @@ function warmupSteps({ warmup = defaults.warmup, warmupShare }: PlanSettings, st
 export function plan(settings: PlanSettings, { model, preprocess, labels, train, adapter }: PlanInput): Plan {
   const { seed = defaults.seed, batchSize = defaults.batchSize, augment = true } = settings
   const method = methodIn(settings, adapter)
+  checkLayerDecay(method, settings.layerDecay)
   const { threshold, positiveWeights } = settings
   const chosen = pick(settings, 'loss', 'labelSmoothing', 'pathConsistency', 'decoding')
   // Also those that are no option of the task itself: thresholds to be tuned, and the metric that chooses.
@@ -106,6 +110,8 @@ export function plan(settings: PlanSettings, { model, preprocess, labels, train,
   // A rate that is still to be found begins with the method's.
   const lr = typeof settings.lr === 'number' ? settings.lr : methodOf(method).defaultRate
   const epochs = settings.epochs ?? defaults.epochs
+  const { mixup = defaults.mixup, cutmix = defaults.cutmix } = settings
+  const mixes = mixup > 0 || cutmix > 0
   const sampler = settings.sampler ?? (settings.shuffle === false ? 'sequential' : 'shuffle')
   return {
     model,
@@ -117,7 +123,7 @@ export function plan(settings: PlanSettings, { model, preprocess, labels, train,
     source(dataset, training, more = {}) {
       if (!preprocess) throw new Error('plan: batches of images need to know how the model takes them')
       const changes = training && augment !== false ? changesOf(augment) : undefined
-      return batchSource(dataset, {
+      const batches = batchSource(dataset, {
         transform: changes ? trainTransform(preprocess, changes) : evalTransform(preprocess),
         targets: task.targets,
         order: training ? sampler : 'sequential',
@@ -126,17 +132,28 @@ export function plan(settings: PlanSettings, { model, preprocess, labels, train,
         strict: settings.strict ?? false,
         ...more,
       })
+      return training && mixes ? mixedBatches(batches, { mixup, cutmix }, seed) : batches
     },
     fit: (train, val) => ({
       model,
-      task,
+      task: mixes ? mixedTask(task) : task,
       train,
       val,
       epochs,
       lr,
       seed,
       ...pick(settings, 'schedule', 'optimizer', 'nesterov', 'weightDecay', 'decayVectors', 'clip', 'accumulate'),
-      ...pick(settings, 'microBatch', 'monitor', 'patience', 'checkpointing'),
+      ...pick(
+        settings,
+        'microBatch',
+        'monitor',
+        'checkpointing',
+        'plateauFactor',
+        'plateauPatience',
+        'layerDecay',
+        'ema',
+      ),
+      ...pick(settings, 'patience', 'minDelta', 'patienceWarmup', 'patienceWarmupSteps', 'valEvery'),
       warmup: warmupSteps(settings, epochs * Math.ceil(train.batches / (settings.accumulate ?? 1))),
     }),
   }

@@ -12,6 +12,7 @@ import { labelFields } from '../tasks/label-fields.ts'
 import { monitorOf } from '../tasks/task.ts'
 import { fit } from '../train/fit.ts'
 import type { EpochEvent, FitState } from '../train/fit-options.ts'
+import { noBest } from '../train/stopping.ts'
 import { describeChanges } from '../use/image-changes.ts'
 import { findDigests, wholeOf } from '../use/image-list.ts'
 import { preprocessorJson } from '../use/model-images.ts'
@@ -93,7 +94,7 @@ export async function* trainOn(
         // What was measured on other images is no measure for those to come, nor is what was lost.
         state = {
           ...state,
-          numbers: { ...state.numbers, best: -1e308, bestMetrics: {}, bestLoss: 1e308, bestEpoch: 0, sinceBest: 0 },
+          numbers: { ...state.numbers, ...noBest },
         }
         await checkpoints.save(state)
       }

@@ -259,7 +259,8 @@ export const settings = {
     default: 'shuffle',
     group: 'Data',
     flag: '--sampler <how>',
-    description: 'images in a new order each epoch, or all classes equally often',
+    description:
+      'images in a new order each epoch, or all classes equally often, in as many images or no more than it takes',
   },
 
   epochs: {
@@ -323,12 +324,12 @@ export const settings = {
     description: 'what schedule plateau multiplies the rate by',
   },
   plateauPatience: {
-    value: whole(0, Number.MAX_SAFE_INTEGER, 'a whole number of epochs'),
+    value: whole(0, Number.MAX_SAFE_INTEGER, 'a whole number of validations'),
     default: 3,
     group: 'Training',
     flag: '--plateau-patience <n>',
     description:
-      'epochs that did not better the monitored metric, after one more of which schedule plateau lowers the rate',
+      'validations that did not better the monitored metric, after one more of which schedule plateau lowers the rate',
   },
   clip: {
     value: atLeast(0, (least) => `at least ${least}, where 0 clips nothing`),
@@ -353,12 +354,12 @@ export const settings = {
     description: 'most images computed at a time',
   },
   patience: {
-    value: whole(0, Number.MAX_SAFE_INTEGER, 'a whole number of epochs'),
+    value: whole(0, Number.MAX_SAFE_INTEGER, 'a whole number of validations'),
     default: 0,
     otherwise: 'never',
     group: 'Training',
     flag: '--patience <n>',
-    description: 'end after n epochs that did not better the monitored metric',
+    description: 'end after n validations that did not better the monitored metric',
   },
   minDelta: {
     value: atLeast(0),

@@ -35,6 +35,36 @@ const goesWith = {
   unlabelledRatio: 'unlabelled',
 } as const satisfies Partial<Record<keyof TrainSettings, keyof TrainSettings>>
 
+/** Settings that change nothing unless another has a value: what that must be, and whether it is, where it is given. */
+const idleUnless: Readonly<
+  Partial<Record<keyof TrainSettings, readonly [string, (s: Partial<TrainSettings>) => boolean | undefined]>>
+> = {
+  plateauFactor: ['schedule plateau', ({ schedule }) => (schedule === undefined ? undefined : schedule === 'plateau')],
+  plateauPatience: [
+    'schedule plateau',
+    ({ schedule }) => (schedule === undefined ? undefined : schedule === 'plateau'),
+  ],
+  minDelta: ['patience above 0', ({ patience }) => (patience === undefined ? undefined : patience > 0)],
+  patienceWarmup: ['patience above 0', ({ patience }) => (patience === undefined ? undefined : patience > 0)],
+  patienceWarmupSteps: ['patience above 0', ({ patience }) => (patience === undefined ? undefined : patience > 0)],
+}
+
+/** Throws InputError where a setting is given that changes nothing beside these others; its default does no harm. */
+function checkIdle(s: Partial<TrainSettings>, where: string): void {
+  for (const [name, [needs, holds]] of Object.entries(idleUnless)) {
+    const value = s[name as keyof TrainSettings]
+    if (value === undefined || value === defaults[name as keyof typeof defaults] || holds(s) !== false) continue
+    throw new InputError(`${where}${name}: changes nothing without ${needs}, got ${shown(value)}; leave it out`)
+  }
+}
+
+/** Throws InputError on rates by layer for a method that does not train all layers. */
+export function checkLayerDecay(method: Method, layerDecay: number = defaults.layerDecay, where = ''): void {
+  if (layerDecay === 1 || methodOf(method).trains === 'all') return
+  const those = methods.filter((name) => methodOf(name).trains === 'all').join(', ')
+  throw new InputError(`${where}layerDecay: for peft ${those} only, got peft ${method}; leave it out`)
+}
+
 /** The adapter that these settings train, where their method trains one. */
 const adapterOf = ({ peft = defaults.peft }: Partial<TrainSettings>) => methodOf(peft).adapter
 
@@ -115,6 +145,8 @@ export function checkSettings(s: Partial<TrainSettings>, where = ''): void {
     if (!s[name as keyof typeof goesWith] || s[other]) continue
     throw new InputError(`${where}${name}: goes with ${other}, which is not given; give it, or leave ${name} out`)
   }
+  checkIdle(s, where)
+  if (s.peft !== undefined) checkLayerDecay(s.peft, s.layerDecay, where)
   checkTaskSettings(s, where)
   checkAdapterSettings(s, where)
   adapterOf(s)?.configure(loraOf(s))

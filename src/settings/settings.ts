@@ -18,7 +18,7 @@ export const recipeNames = ['default', 'otx', 'getitune', 'fast', 'accurate'] as
 export type RecipeName = (typeof recipeNames)[number]
 
 /** What `sampler`, `optimizer` and `schedule` may be. */
-export const samplers = ['shuffle', 'balanced'] as const
+export const samplers = ['shuffle', 'balanced', 'balanced-efficient'] as const
 export const optimizers = ['adamw', 'sgd'] as const
 export const schedules = ['constant', 'cosine', 'plateau'] as const
 
@@ -72,7 +72,7 @@ export interface TrainSettings {
   pathConsistency?: number
   /** Which labels of a tree are given together: those of the most probable whole (`path`), or the most probable of each level. */
   decoding?: Decoding
-  /** How images are drawn: `shuffle` all in a new order, `balanced` all classes alike; without `shuffle`, in order. */
+  /** How images are drawn: `shuffle` all in a new order, `balanced` all classes alike, `balanced-efficient` in no more images than it takes; without `shuffle`, in order. */
   sampler?: (typeof samplers)[number]
   epochs?: number
   batchSize?: number

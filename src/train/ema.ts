@@ -5,7 +5,7 @@ import { blendInto } from '../ops/elementwise.ts'
 import { overwrite } from '../ops/view.ts'
 import { detached, scope } from '../tensor/scope.ts'
 import { empty, type Parameter, type Tensor } from '../tensor/tensor.ts'
-import { Replay } from './replay.ts'
+import { Replay, type ReplayOptions } from './replay.ts'
 
 export interface Ema {
   /** Takes the weights of one more step in. */
@@ -25,12 +25,12 @@ export interface Ema {
 }
 
 /** Averages of these parameters on their device; before the first update they are the weights. Whoever made it disposes it. */
-export function createEma(params: readonly [string, Parameter][], decay: number): Ema {
+export function createEma(params: readonly [string, Parameter][], decay: number, options: ReplayOptions = {}): Ema {
   const first = params[0]?.[1]
   if (!first) throw new Error('ema: needs at least one parameter, got none')
   const pairs = params.map(([name, p]) => ({ name, p, average: detached(() => copyOf(p)).value }))
-  const updates = new Replay(first.backend)
-  const swaps = new Replay(first.backend)
+  const updates = new Replay(first.backend, options)
+  const swaps = new Replay(first.backend, options)
   let begun = false
   let away = false
   const swap = () =>

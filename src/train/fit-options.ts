@@ -4,7 +4,7 @@ import type { Model } from '../nn/model.ts'
 import type { Optimizer } from '../optim/optimizer.ts'
 import { InputError } from '../platform/errors.ts'
 import { above, checkRules, either, flag, func, object, type RulesOf, text, whole } from '../schema/rules.ts'
-import { settingRules } from '../settings/schema.ts'
+import { defaults, settingRules } from '../settings/schema.ts'
 import { monitorOf, type Task } from '../tasks/task.ts'
 import type { Parameter, Tensor } from '../tensor/tensor.ts'
 import type { BatchSource } from './batch.ts'
@@ -25,8 +25,18 @@ export interface FitOptions {
   /** False leaves biases, norms and other vectors undecayed. */
   decayVectors?: boolean
   schedule?: 'constant' | 'cosine' | 'plateau'
+  /** What `plateau` multiplies the rate by, and after how many validations more than this without a better metric. */
+  plateauFactor?: number
+  plateauPatience?: number
   /** Steps of linear warm-up. */
   warmup?: number
+  /**
+   * Full fine-tuning: what the rate of a layer is multiplied by for each layer above it (BEiT, arXiv:2106.08254); 1 is all alike.
+   * The model says how deep a layer lies.
+   */
+  layerDecay?: number
+  /** Decay of averages of the weights, a step, which are validated and kept in their place (ema.ts); 0 is none. */
+  ema?: number
   /** Largest global gradient norm; no clipping without it, or with 0. */
   clip?: number | undefined
   /** Batches whose gradients are averaged into one step. */
@@ -39,8 +49,18 @@ export interface FitOptions {
   seed?: number
   /** The metric that chooses the best epoch, ends training early and lowers the rate of `plateau`; default the task's first. */
   monitor?: string | undefined
-  /** Epochs without a better monitored metric after which training ends; 0 never. */
+  /** Validations without a better monitored metric after which training ends; 0 never. */
   patience?: number
+  /** By how much the metric must be better to count as better for `patience`. */
+  minDelta?: number
+  /** Epochs, and steps, in which no validation counts for `patience`: the longer of both. */
+  patienceWarmup?: number
+  patienceWarmupSteps?: number
+  /**
+   * Epochs from one validation to the next; the last epoch is always validated. `adaptive`: OTX's interval by the batches of an
+   * epoch, which changes `patience` and `plateauPatience` too (stopping.ts).
+   */
+  valEvery?: number | 'adaptive'
   /** Recompute blocks in the backward pass: less memory, about a third more time. */
   checkpointing?: boolean
   /**
@@ -78,8 +98,9 @@ export interface FitState {
     /** Loss of the best epoch on the validation data. */
     bestLoss: number
     bestEpoch: number
-    /** Epochs since the monitored metric was last better. */
+    /** Validations since the monitored metric was last better, as patience counts it; and what it was then. */
     sinceBest: number
+    patienceBest: number
     plateau: { factor: number; best: number; bad: number }
     /** Of the running epoch: sum of each term of the loss, how much it counts, and right decisions of how many. */
     sums: number[]
@@ -120,7 +141,7 @@ export interface EpochEvent {
   step: number
   trainLoss: number
   trainAccuracy: number
-  /** On the validation data; absent without it. */
+  /** On the validation data; absent without it, and where this epoch is not validated. */
   loss?: number
   accuracy?: number
   metrics?: Record<string, number>
@@ -154,13 +175,21 @@ const rules: RulesOf<FitOptions> = {
   weightDecay: s.weightDecay,
   decayVectors: flag,
   schedule: s.schedule,
+  plateauFactor: s.plateauFactor,
+  plateauPatience: s.plateauPatience,
   warmup: whole(0, Number.MAX_SAFE_INTEGER, 'a whole number of steps'),
+  layerDecay: s.layerDecay,
+  ema: s.ema,
   clip: s.clip,
   accumulate: s.accumulate,
   microBatch: s.microBatch,
   seed: s.seed,
   monitor: text('a metric of the task'),
   patience: s.patience,
+  minDelta: s.minDelta,
+  patienceWarmup: s.patienceWarmup,
+  patienceWarmupSteps: s.patienceWarmupSteps,
+  valEvery: s.valEvery,
   checkpointing: flag,
   replay: flag,
   saveEvery: s.saveEvery,
@@ -178,9 +207,13 @@ const rules: RulesOf<FitOptions> = {
 export function checkOptions(o: FitOptions): void {
   checkRules(o, rules)
   monitorOf(o.task, o.monitor)
+  if (typeof o.optimizer === 'function' && (o.layerDecay ?? 1) !== 1) {
+    throw new InputError('layerDecay: goes with adamw or sgd, got an optimizer of its own; it sees to its rates itself')
+  }
   if (o.val) return
-  if (o.monitor !== undefined)
-    throw new InputError('monitor: needs validation data, got none; give val or leave monitor out')
-  if (o.patience) throw new InputError('patience: needs validation data, got none; give val or leave patience out')
+  for (const name of ['monitor', 'patience', 'valEvery'] as const) {
+    if (o[name] === undefined || o[name] === defaults[name as keyof typeof defaults]) continue
+    throw new InputError(`${name}: needs validation data, got none; give val or leave ${name} out`)
+  }
   if (o.schedule === 'plateau') throw new InputError('schedule: plateau needs validation data, got none; give val')
 }

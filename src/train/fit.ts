@@ -2,16 +2,13 @@
 
 import { trainableParameters } from '../nn/module.ts'
 import { overwrite } from '../ops/view.ts'
-import { adamw } from '../optim/adamw.ts'
-import { decayGroups, isVector, type Optimizer } from '../optim/optimizer.ts'
 import { Plateau, rateFactor } from '../optim/schedules.ts'
-import { sgd } from '../optim/sgd.ts'
 import { InputError, NotFiniteError } from '../platform/errors.ts'
 import { defaults } from '../settings/schema.ts'
 import { lossOf, monitorOf } from '../tasks/task.ts'
-import type { Parameter, Tensor } from '../tensor/tensor.ts'
 import { type Batch, type BatchSource, defaultMicroBatch } from './batch.ts'
-import { addTo, type Evaluation, evaluate } from './evaluate.ts'
+import { createEma } from './ema.ts'
+import { addTo, type Evaluation } from './evaluate.ts'
 import { diverged, notFiniteAmong } from './finite.ts'
 import {
   checkOptions,
@@ -21,61 +18,47 @@ import {
   type FitResult,
   type FitState,
 } from './fit-options.ts'
+import { prefixed, restore, startNumbers } from './fit-state.ts'
+import { makeOptimizer } from './optimizer.ts'
 import { Replay } from './replay.ts'
 import { createStepper } from './step.ts'
-
-function makeOptimizer(options: FitOptions, params: [string, Parameter][]): Optimizer {
-  const { optimizer = defaults.optimizer, nesterov = false } = options
-  if (typeof optimizer === 'function') return optimizer(params)
-  const groups = decayGroups(
-    params,
-    options.weightDecay ?? defaults.weightDecay,
-    options.decayVectors === false ? isVector : undefined,
-  )
-  return optimizer === 'sgd' ? sgd(groups, { nesterov }) : adamw(groups)
-}
+import { isValidated, paceOf, takeIn } from './stopping.ts'
+import { validate } from './validate.ts'
 
 /**
  * Trains what is trainable in the model, yielding after each step and each epoch. `break` stops it. The same options on
- * the same backend and thread count give the same numbers, bit for bit, also across `save` and `resume`.
+ * the same backend and thread count give the same numbers, bit for bit, also across `save` and `resume`. With `ema` the model
+ * has the averages when `saveBest` is called and when it ends.
  */
 export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitResult> {
   checkOptions(options)
   const { model, task, train, val, epochs, schedule = defaults.schedule, warmup = defaults.warmup, signal } = options
-  const { patience = 0, resume } = options
+  const { resume, minDelta = defaults.minDelta } = options
   // More batches than an epoch has make one step of it.
   const accumulate = Math.max(1, Math.min(options.accumulate ?? 1, train.batches))
   const seed = resume?.numbers.seed ?? options.seed ?? 0
   const params = trainableParameters(model)
   if (params.length === 0) throw new Error('fit: the model has nothing to train; choose a method first')
   const optimizer = makeOptimizer(options, params)
-  const plateau = new Plateau()
+  const record = (options.replay ?? true) && typeof options.optimizer !== 'function'
+  const decay = options.ema ?? defaults.ema
+  const ema = decay > 0 ? createEma(params, decay, { record }) : undefined
+  const pace = paceOf(options, train.batches)
+  const plateau = new Plateau({
+    factor: options.plateauFactor ?? defaults.plateauFactor,
+    patience: pace.plateauPatience,
+  })
   const { name: monitor, better } = monitorOf(task, options.monitor)
   /** The monitored metric, so that higher is better. */
   const measured = ({ loss, metrics }: Evaluation) => {
     const value = { ...metrics, loss }[monitor]!
     return better === 'higher' ? value : -value
   }
-  const now: FitState['numbers'] = {
-    step: 0,
-    epoch: 0,
-    batch: 0,
-    optimizerSteps: 0,
-    seed,
-    best: -1e308,
-    bestMetrics: {},
-    bestLoss: 1e308,
-    bestEpoch: 0,
-    sinceBest: 0,
-    plateau: { factor: 1, best: -1e308, bad: 0 },
-    sums: [],
-    counts: [],
-    right: 0,
-    of: 0,
-    ...structuredClone(resume?.numbers),
-  }
+  const now = startNumbers(seed, resume?.numbers)
   const stepsPerEpoch = Math.ceil(train.batches / accumulate)
   const steps = epochs * stepsPerEpoch
+  const { patienceWarmup = defaults.patienceWarmup, patienceWarmupSteps = defaults.patienceWarmupSteps } = options
+  const lenient = { minDelta, from: Math.max(patienceWarmup * stepsPerEpoch, patienceWarmupSteps) }
   const rate = (step: number) => options.lr * plateau.factor * rateFactor(schedule, step, warmup, steps)
   const state = (): FitState => ({
     numbers: {
@@ -84,12 +67,12 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
       plateau: { factor: plateau.factor, best: plateau.best, bad: plateau.bad },
     },
     tensors: [
-      ...params.map(([name, p]): [string, Tensor] => [`weight.${name}`, p]),
-      ...prefixed(optimizer.state().tensors),
+      ...prefixed('weight', ema?.weights() ?? params),
+      ...prefixed('ema', ema?.tensors() ?? []),
+      ...prefixed('optimizer', optimizer.state().tensors),
     ],
   })
   const stepper = createStepper({ ...options, accumulate }, params, optimizer, seed)
-  const record = (options.replay ?? true) && typeof options.optimizer !== 'function'
   const looks = new Replay(model.backend, { record })
 
   let saved = performance.now()
@@ -106,29 +89,16 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
     if (options.save) savedStep = now.step
   }
 
-  /**
-   * Undefined where the signal ended it. Before that the state is saved, and in any case once this has taken a second: so that no
-   * second signal loses the epoch, and no state is saved whose outputs are not finite.
-   */
-  const validate = async (source: BatchSource): Promise<Evaluation | undefined> => {
-    const begun = performance.now()
-    const stopped = new Error('stopped')
-    let kept = false
-    const between = async () => {
-      if (!kept && (signal?.aborted || performance.now() - begun > 1000)) {
-        kept = true
-        await save()
-      }
-      if (signal?.aborted) throw stopped
-    }
-    try {
+  /** Runs what reads the model as it is kept: with the averages, where there are. */
+  const asKept = <T>(fn: () => Promise<T>): Promise<T> => (ema ? ema.swapped(fn) : fn())
+  const validated = (source: BatchSource) =>
+    asKept(() => {
       const microBatch = options.microBatch ?? defaultMicroBatch(model, options.checkpointing)
-      return await evaluate(model, task, source, { microBatch, between })
-    } catch (error) {
-      if (error === stopped) return undefined
+      return validate(model, task, source, { microBatch, signal, save })
+    }).catch((error: unknown) => {
       throw error instanceof NotFiniteError ? fail('an output on the validation data became NaN or infinite') : error
-    }
-  }
+    })
+  const tired = () => pace.patience > 0 && now.sinceBest >= pace.patience
 
   // Whether the caller has the word after a step; with a `break` it keeps it.
   let away = false
@@ -136,6 +106,7 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
     if (resume) {
       restore(state().tensors, resume.tensors)
       optimizer.setSteps(resume.numbers.optimizerSteps)
+      ema?.setBegun(now.step > 0)
       Object.assign(plateau, resume.numbers.plateau)
     }
     const end = (ended: FitResult['ended']): FitResult => ({
@@ -146,7 +117,7 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
       metrics: now.bestMetrics,
       ended,
     })
-    if (patience > 0 && now.sinceBest >= patience) return end('patience')
+    if (tired()) return end('patience')
     const broken = await notFiniteAmong(looks, state().tensors)
     if (broken !== undefined) {
       throw new NotFiniteError(`training: ${broken} is NaN or infinite before the first step; start from other weights`)
@@ -174,6 +145,7 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
         pending = []
         now.step++
         if (done.notFinite !== undefined) throw fail(done.notFinite)
+        ema?.update()
         now.batch = position
         addTo(now.sums, done.sums)
         addTo(now.counts, done.counts)
@@ -210,27 +182,20 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
       if (now.counts.length === 0) throw new InputError('fit: no sample to train on in this epoch could be read')
       await checkState()
       const lr = rate(Math.max(0, now.step - 1))
-      const result = val && (await validate(val))
-      if (val && !result) return end('signal')
+      const due = val && isValidated(now.epoch + 1, epochs, pace) ? val : undefined
+      const result = due && (await validated(due))
+      if (due && !result) return end('signal')
       now.epoch++
       now.batch = 0
-      const value = result ? measured(result) : now.best
-      const raised = !result || value > now.best
-      const isBest = raised || (value === now.best && result.loss < now.bestLoss)
-      if (isBest) {
-        now.best = value
-        now.bestLoss = result?.loss ?? now.bestLoss
-        now.bestMetrics = result ? { ...result.metrics, loss: result.loss } : {}
-        now.bestEpoch = now.epoch
-      }
-      now.sinceBest = raised ? 0 : now.sinceBest + 1
-      if (result && schedule === 'plateau') plateau.update(value)
+      const best = result ? takeIn(now, measured(result), result, lenient) : !val
+      if (best) now.bestEpoch = now.epoch
+      if (result && schedule === 'plateau' && now.step >= warmup) plateau.update(measured(result))
       const event: EpochEvent = {
         kind: 'epoch',
         epoch: now.epoch,
         epochs,
         step: now.step,
-        best: isBest,
+        best,
         lr,
         trainLoss: lossOf(task, now.sums, now.counts, true),
         trainAccuracy: now.right / Math.max(1, now.of),
@@ -242,11 +207,11 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
       now.counts = []
       now.right = 0
       now.of = 0
-      if (isBest) await options.saveBest?.(event, result)
+      if (best && options.saveBest) await asKept(() => options.saveBest!(event, result))
       await save(event)
       yield event
       if (signal?.aborted && now.epoch < epochs) return end('signal')
-      if (patience > 0 && now.sinceBest >= patience) return end('patience')
+      if (tired()) return end('patience')
     }
     return end('epochs')
   } finally {
@@ -256,23 +221,8 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
         await save()
       }
     } finally {
-      stepper.dispose()
-      looks.dispose()
-      optimizer.dispose()
+      for (const [i, [, average]] of ema?.tensors().entries() ?? []) overwrite(params[i]![1], average)
+      for (const one of [stepper, looks, optimizer, ema]) one?.dispose()
     }
-  }
-}
-
-const prefixed = (tensors: [string, Tensor][]): [string, Tensor][] =>
-  tensors.map(([name, t]) => [`optimizer.${name}`, t])
-
-/** Copies a saved state into the live tensors of the same names; throws when they do not correspond. */
-function restore(live: [string, Tensor][], saved: [string, Tensor][]): void {
-  const from = new Map(saved)
-  for (const [name, t] of live) {
-    const source = from.get(name)
-    if (!source || source.size !== t.size)
-      throw new InputError(`resume: the saved state has no fitting ${name}; was it made with other options?`)
-    overwrite(t, source)
   }
 }

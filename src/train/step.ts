@@ -131,7 +131,7 @@ export function createStepper(
             // Each part has random numbers of its own; the first those of a whole batch.
             dropoutSeed.assign(Int32Array.of(seed, draw + part * 2 ** 24))
             if (piece.count < result.count && sums.length === 0) sums = zerosLike(weights)
-            key = `${sums.length > 0} ${shapesOf(piece.inputs)} ${settingsOf(model)}`
+            key = `${sums.length > 0} ${shapesOf(piece.inputs)} ${shapesOf(piece.targets)} ${settingsOf(model)}`
             const done = scope(() => pass(key, piece, scales, rng))
             const [terms, logits] = (await Promise.all([done.terms.data(), done.logits.data()])) as Float32Array[]
             addTo(result.sums, terms!)

@@ -231,6 +231,13 @@ export class Vit extends Module implements Classifier {
     }
   }
 
+  /** As BEiT and MAE number layers: tokens, positions and patches 0, block i from 0 on i + 1, the final norm and heads the last. */
+  depthOf(name: string): number {
+    const [part, block] = name.split('.')
+    if (part === 'blocks') return Number(block) + 1
+    return part === 'norm' || part === 'head' || part === 'distillationHead' ? this.config.layers + 1 : 0
+  }
+
   /** Images (B, channels, H, W) to patches (B, n, channels p p), row by row. */
   private patchify(images: Tensor): Tensor {
     const { imageSize, patchSize: p, channels } = this.config
