@@ -430,6 +430,15 @@ const recipes: [string, string, Given][] = [
     'model.safetensors',
     { ...everything, peft: 'full', optimizer: 'sgd', schedule: 'plateau', patchKeep: 0.5 },
   ],
+  [
+    'full with averages, rates by layer and mixed images, each other epoch validated',
+    'model.safetensors',
+    {
+      ...everything,
+      ...{ peft: 'full', warmup: '20%', ema: 0.8, layerDecay: 0.7, mixup: 0.4, cutmix: 1, valEvery: 2 },
+      ...{ patience: 5, minDelta: 1e-3, patienceWarmup: 1, sampler: 'balanced-efficient' },
+    },
+  ],
 ]
 
 /** Runs until `after` steps or epochs of this part have been told, then leaves by `way`; true when the run was done. */
@@ -600,6 +609,10 @@ test('bad input ends in one sentence before anything is written', async () => {
     [{ batchSize: 1.5 }, /^batchSize/],
     [{ lr: Number.NaN }, /^lr: must be above 0, or auto, got NaN/],
     [{ dropPath: 1 }, /^dropPath/],
+    [{ ema: 1 }, /^ema: must be in \[0, 1\), got 1/],
+    [{ layerDecay: 0.5 }, /^layerDecay: for peft full only, got peft lora; leave it out$/],
+    [{ minDelta: 0.1 }, /^minDelta: changes nothing without patience above 0, got 0\.1; leave it out$/],
+    [{ schedule: 'cosine', plateauFactor: 0.1 }, /^plateauFactor: changes nothing without schedule plateau, got 0\.1/],
     [{ seed: -1 }, /^seed/],
     [{ threads: 0 }, /^threads/],
     [{ rank: 0 }, /^rank/],

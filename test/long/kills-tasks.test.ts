@@ -24,6 +24,10 @@ const recipes: Record<string, string[]> = {
     ...['--data', await labelledTree(join(folder, 'tree')), '--peft', 'full', '--lr', '1e-3'],
     ...['--path-consistency', '0.5', '--monitor', 'loss', '--schedule', 'plateau', '--save-every', '0'],
   ],
+  'a tree, full, averaged, by layer, on mixed images': [
+    ...['--data', await labelledTree(join(folder, 'mixed')), '--peft', 'full', '--lr', '1e-3', '--save-every', '0'],
+    ...['--ema', '0.8', '--layer-decay', '0.7', '--mixup', '0.4', '--cutmix', '1', '--val-every', '2'],
+  ],
 }
 let places = 0
 

@@ -1,6 +1,6 @@
 // The one table of classes that configurations of OTX 2.6 and getitune 0.4 name, and what each is here. Where a file leaves an
 // argument out, the default of the class holds; its source stands beside it. Transforms of images are in transforms.ts.
-import { above, atLeast, between, choice, part, share, text, whole } from '../../schema/rules.ts'
+import { above, atLeast, between, choice, flag, part, share, text, whole } from '../../schema/rules.ts'
 import { models } from './models.ts'
 import {
   type ClassOf,
@@ -281,8 +281,10 @@ const samplers: Record<string, ClassOf> = {
     ['otx', 'getitune'].map((name) => `${name}.data.samplers.balanced_sampler.BalancedSampler`),
     {
       role: 'sampler',
-      args: { efficient_mode: fixed(false), drop_last: fixed(false), n_repeats: fixed(1), ...replicas },
-      apply: (_, { settings }) => Object.assign(settings, { sampler: 'balanced' }),
+      args: { efficient_mode: flag, drop_last: fixed(false), n_repeats: fixed(1), ...replicas },
+      apply({ efficient_mode = false }, { settings }) {
+        Object.assign(settings, { sampler: efficient_mode ? 'balanced-efficient' : 'balanced' })
+      },
     },
   ),
   'torch.utils.data.RandomSampler': {
