@@ -100,6 +100,24 @@ test('the loss and accuracy of an epoch and of a validation count each image onc
   disposeModule(model)
 })
 
+test('a step of rates by layer moves each weight by its part of the rate, recorded or not', async () => {
+  const backend = createReference({ precision: 'f64' })
+  const start = prepared(backend, 'full')
+  const before = await weightsOf(start)
+  const step: Partial<Own> = { train: source(1), epochs: 1, optimizer: 'sgd', weightDecay: 0, lr: 0.1 }
+  const plain = await outcome(backend, step, 'full')
+  for (const replay of [true, false]) {
+    const scaled = await outcome(backend, { ...step, layerDecay: 0.5, replay }, 'full')
+    for (const [name, from] of before) {
+      const scale = 0.5 ** (3 - start.depthOf(name))
+      const want = plain.weights.get(name)!.map((w, i) => from[i]! + scale * (w - from[i]!))
+      near(scaled.weights.get(name)!, want, 1e-7, name)
+    }
+  }
+  disposeModule(start)
+  assert.is(backend.memory().buffers, 0)
+})
+
 test('one recording serves parts of any share of a step', async () => {
   const inner = createReference()
   let recorded = 0
