@@ -263,6 +263,9 @@ test('dotted flags are keys of the configuration there, alone too, and reach tab
     augment: { crop: { area: [0.5, 1] } },
     lora: { alpha: 8 },
   })
+  const line = '--data_root IMAGES --work_dir RUN --model.peft lora --precision 32 --deterministic warn --seed 3'
+  const { out, peft, data } = await alone(...line.split(' ').slice(0, -2))
+  assert.equal([out, peft, data], ['RUN', 'lora', 'IMAGES'])
   // A flag of the method takes the place of what the configuration says with it.
   const dora = file('dora.yaml', plain('dora'))
   assert.equal((await readConfig(dora, [], 'linear')).settings.rank, undefined)

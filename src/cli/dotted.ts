@@ -11,8 +11,8 @@ import { parseValue } from './yaml-text.ts'
 /** The flag that such flags are handed on by. */
 export const carrier = '--set'
 
-/** A dot, or an underscore, which no flag of ours has. */
-const shape = /^--([A-Za-z]\w*(?:\.\w+)+|[a-z]+(?:_[a-z]+)+)(?:=([\s\S]*))?$/
+/** A dot, or an underscore, which no flag of ours has; and two words that OTX's command line has. */
+const shape = /^--([A-Za-z]\w*(?:\.\w+)+|[a-z]+(?:_[a-z]+)+|precision|deterministic)(?:=([\s\S]*))?$/
 
 /** Arguments in which each dotted flag is `--set key=value`. Throws an InputError on one without a value. */
 export function carryDotted(args: readonly string[]): string[] {
