@@ -193,6 +193,7 @@ export const transforms: Readonly<Record<string, ClassOf>> = {
       ...tv('ToDtype', 'ToImage', 'Normalize', 'Resize', 'CenterCrop'),
       ...kornia('Normalize', 'Resize'),
       ...otx('Resize'),
+      'getitune.data.augmentation.transforms.Resize',
     ],
     none,
   ),
