@@ -417,6 +417,41 @@ test('a configuration of OTX trains a folder of one’s own, as the program has 
   assert.not.ok(existsSync(never))
 })
 
+test('recipes of several labels and of trees train on such data', async () => {
+  const colours = await images(join(folder, 'colours'), 4)
+  const rows = ['red', 'green', 'blue'].flatMap((name, at) =>
+    [0, 1, 2, 3].map(
+      (i) => `${name}/${i}.${i % 2 === 1 ? 'jpg' : 'png'},${[0, 1, 2].map((k) => Number(k === at || k === i))}`,
+    ),
+  )
+  const many = join(colours, 'labels.csv')
+  writeFileSync(many, ['path,red,green,blue', ...rows].join('\n'))
+  const tree = join(folder, 'tree')
+  for (const [kind, names] of Object.entries({ warm: ['red', 'orange'], cold: ['blue', 'grey'] }))
+    await images(join(tree, kind), 4, names)
+  for (const [name, data, task, monitor] of [
+    ['otx-2.6.0/h_label_cls/dino_v2', tree, 'hierarchical', 'otx_accuracy'],
+    ['getitune-0.4.0/multi_label_cls/dinov3_vits', many, 'multilabel', 'map'],
+  ] as const) {
+    const out = join(folder, task)
+    const given = [
+      '--config',
+      pathOf(name),
+      '--data',
+      data,
+      '--model',
+      model,
+      '--input-size',
+      '16',
+      '--max_epochs',
+      '1',
+    ]
+    await output('train', ...given, '--threads', '1', '--out', out)
+    const run = JSON.parse(readFileSync(join(out, 'run.json'), 'utf8'))
+    assert.equal([run.settings.task, run.settings.monitor, run.settings.batchSize], [task, monitor, 64])
+  }
+})
+
 test('the commands of docs/configurations.md run as they stand', async () => {
   const place = join(folder, 'docs')
   await images(join(place, 'IMAGES'), 4)
