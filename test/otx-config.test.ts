@@ -398,16 +398,7 @@ test('a configuration of OTX trains a folder of one’s own, as the program has 
     assert.equal([peft, lr, batchSize, sampler, epochs, weightDecay], [method, 1e-4, 64, 'balanced', 1, 0.05])
     assert.is(existsSync(join(out, 'adapter_config.json')), method === 'dora')
   }
-  const printed = await output(
-    'train',
-    '--config',
-    pathOf('otx-2.6.0/multi_label_cls/dino_v2'),
-    '--model.peft',
-    'lora',
-    '--print_config',
-  )
-  assert.match(printed, /^peft: lora$/m)
-  assert.match(printed, /^model: facebook\/dinov2-with-registers-small$/m)
+  assert.equal(carryDotted(['--print_config', '--peft', 'lora']), ['--print-config', '--peft', 'lora'])
   const dinov3 = pathOf('getitune-0.4.0/multi_class_cls/dinov3_vits')
   const never = join(folder, 'never')
   assert.match(
