@@ -179,7 +179,7 @@ test('images are not augmented unless that is asked for: of a frozen backbone ea
   const options = { ...small, datasets: [{ ...dataset, train }], methods: ['linear'] as const, seeds: [0], epochs: 3 }
   await finish(options)
   assert.is(asked, train.length)
-  await finish({ ...options, augment: {} })
+  await finish({ ...options, augment: true })
   assert.is(asked, 4 * train.length)
 })
 

@@ -1,15 +1,24 @@
-// From a decoded image to a model's input (3, H, W) in f32: the evaluation transform of Hugging Face's processors, and
-// OTX's training transform. Resizing itself is in resize.ts, its settings in preprocess.ts.
+// From a decoded image to a model's input (3, H, W) in f32: the evaluation transform of Hugging Face's processors, and the
+// training transform, which changes images at random on the way. Resizing itself is in resize.ts, its settings in
+// preprocess.ts, what changes images in augment/.
 import { InputError } from '../platform/errors.ts'
 import type { RgbImage } from '../platform/platform.ts'
 import type { Rng } from '../tensor/philox.ts'
+import { applyChanges } from './augment/augment.ts'
+import { drawChanges } from './augment/draw.ts'
+import {
+  type Augmentations,
+  augmentationPresets,
+  augmentationsOf,
+  type TrainTransformOptions,
+} from './augmentations.ts'
 import { outputSize, type Preprocess } from './preprocess.ts'
 import { type Rect, resizeImage } from './resize.ts'
 
 /** A transform as plain data, from which a worker makes it again. */
 export type Recipe =
   | { readonly kind: 'eval'; readonly preprocess: Preprocess }
-  | { readonly kind: 'train'; readonly preprocess: Preprocess; readonly options: TrainTransformOptions }
+  | { readonly kind: 'train'; readonly preprocess: Preprocess; readonly augmentations: Augmentations }
 
 /** Makes inputs of one size; `apply` writes channel by channel into `out` of 3 * height * width values. */
 export interface Transform {
@@ -20,16 +29,6 @@ export interface Transform {
   /** Where it is there, image workers can apply the transform as well. */
   readonly recipe?: Recipe
   apply(image: RgbImage, rng: Rng, out: Float32Array): void
-}
-
-/** Settings of the training transform; the defaults are OTX's. */
-export interface TrainTransformOptions {
-  /** Part of the area that is kept, default 0.08 to 1. */
-  readonly area?: readonly [number, number]
-  /** Width over height of the crop, default 0.75 to 1.34. */
-  readonly aspect?: readonly [number, number]
-  /** Probability of a mirror image, default 0.5. */
-  readonly flip?: number
 }
 
 /** 256 normalised values a channel, rounded where Hugging Face's NumPy code rounds: after scaling, and at each step. */
@@ -45,37 +44,13 @@ function normaliser(preprocess: Preprocess): Float32Array {
   return table
 }
 
-/**
- * Writes an image into `out` as (3, height, width), its pixel (left, top) first; what lies outside the image is zero
- * before normalising. `flip` mirrors.
- */
-function place(
-  image: RgbImage,
-  left: number,
-  top: number,
-  height: number,
-  width: number,
-  table: Float32Array,
-  flip: boolean,
-  out: Float32Array,
-): void {
-  const plane = height * width
-  const inside = left >= 0 && top >= 0 && left + width <= image.width && top + height <= image.height
-  if (!inside) for (let c = 0; c < 3; c++) out.fill(table[c * 256]!, c * plane, (c + 1) * plane)
-  const { data } = image
-  const x0 = Math.max(0, -left)
-  const x1 = Math.min(width, image.width - left)
-  const step = flip ? -1 : 1
-  for (let y = Math.max(0, -top); y < Math.min(height, image.height - top); y++) {
-    let p = ((y + top) * image.width + left + x0) * 3
-    let o = y * width + (flip ? width - 1 - x0 : x0)
-    for (let x = x0; x < x1; x++) {
-      out[o] = table[data[p]!]!
-      out[o + plane] = table[256 + data[p + 1]!]!
-      out[o + 2 * plane] = table[512 + data[p + 2]!]!
-      p += 3
-      o += step
-    }
+/** Writes an image into `out` as (3, height, width). */
+function normalise({ data }: RgbImage, table: Float32Array, out: Float32Array): void {
+  const plane = data.length / 3
+  for (let o = 0, p = 0; o < plane; o++, p += 3) {
+    out[o] = table[data[p]!]!
+    out[o + plane] = table[256 + data[p + 1]!]!
+    out[o + 2 * plane] = table[512 + data[p + 2]!]!
   }
 }
 
@@ -121,6 +96,29 @@ export function evalWindow(preprocess: Preprocess, image: { width: number; heigh
   }
 }
 
+/** The image resized and cropped as the preprocessing says; black where the crop is larger. It may be the given one. */
+function evalPixels(image: RgbImage, preprocess: Preprocess): RgbImage {
+  const { height, width } = outputSize(preprocess)
+  const size = resizedSize(image, preprocess.resize)
+  const left = Math.floor((size.width - width) / 2)
+  const top = Math.floor((size.height - height) / 2)
+  const window = {
+    left: Math.max(0, left),
+    top: Math.max(0, top),
+    width: Math.min(width, size.width),
+    height: Math.min(height, size.height),
+  }
+  const { filter } = preprocess
+  const part = resizeImage(image, { width: size.width, height: size.height, filter, window })
+  if (left >= 0 && top >= 0) return part
+  const data = new Uint8Array(3 * height * width)
+  for (let y = 0; y < part.height; y++) {
+    const row = part.data.subarray(y * part.width * 3, (y + 1) * part.width * 3)
+    data.set(row, ((y - Math.min(0, top)) * width - Math.min(0, left)) * 3)
+  }
+  return { width, height, data }
+}
+
 /** Resize, centre crop and normalise as the preprocessing says: what Hugging Face's processor gives. */
 export function evalTransform(preprocess: Preprocess): Transform {
   const { height, width } = outputSize(preprocess)
@@ -133,74 +131,56 @@ export function evalTransform(preprocess: Preprocess): Transform {
     apply(image, _rng, out) {
       checkOut(out, height, width)
       checkExact(image, preprocess)
-      const size = resizedSize(image, preprocess.resize)
-      const left = Math.floor((size.width - width) / 2)
-      const top = Math.floor((size.height - height) / 2)
-      const window = {
-        left: Math.max(0, left),
-        top: Math.max(0, top),
-        width: Math.min(width, size.width),
-        height: Math.min(height, size.height),
-      }
-      const { filter } = preprocess
-      const resized = resizeImage(image, { width: size.width, height: size.height, filter, window })
-      place(resized, Math.min(0, left), Math.min(0, top), height, width, table, false, out)
+      normalise(evalPixels(image, preprocess), table, out)
     },
   }
 }
 
-/**
- * The part of a `width` x `height` image that a random resized crop takes: ten tries of a random area and a log-uniform
- * aspect, then the largest centre part within the aspects (torchvision's RandomResizedCrop.get_params).
- */
-export function randomCrop(
-  width: number,
-  height: number,
+/** The pixels of a training image: cropped and resized, or as in evaluation where nothing is cropped, then changed. */
+export function augmentedPixels(
+  image: RgbImage,
+  preprocess: Preprocess,
+  augmentations: Augmentations,
   rng: Rng,
-  area: readonly [number, number] = [0.08, 1],
-  aspect: readonly [number, number] = [0.75, 1.34],
-): Rect {
-  const low = Math.log(aspect[0])
-  const high = Math.log(aspect[1])
-  for (let i = 0; i < 10; i++) {
-    const target = width * height * (area[0] + (area[1] - area[0]) * rng.uniform())
-    const ratio = Math.exp(low + (high - low) * rng.uniform())
-    const w = Math.round(Math.sqrt(target * ratio))
-    const h = Math.round(Math.sqrt(target / ratio))
-    if (w > 0 && w <= width && h > 0 && h <= height) {
-      const top = rng.below(height - h + 1)
-      const left = rng.below(width - w + 1)
-      return { left, top, width: w, height: h }
-    }
-  }
-  let w = width
-  let h = height
-  if (width / height < aspect[0]) h = Math.max(1, Math.min(height, Math.round(width / aspect[0])))
-  else if (width / height > aspect[1]) w = Math.max(1, Math.min(width, Math.round(height * aspect[1])))
-  return { left: Math.floor((width - w) / 2), top: Math.floor((height - h) / 2), width: w, height: h }
+): RgbImage {
+  const { height, width } = outputSize(preprocess)
+  const drawn = drawChanges(augmentations, image, { height, width }, rng)
+  const { filter } = preprocess
+  const resized = drawn.crop
+    ? resizeImage(image, { width, height, filter, crop: drawn.crop })
+    : evalPixels(image, preprocess)
+  // Changes are made in place, and what was not resized is still the image that others read.
+  const own = resized.data === image.data ? { ...resized, data: resized.data.slice() } : resized
+  return applyChanges(own, drawn)
 }
 
-/** OTX's training transform: random resized crop and mirroring, then the preprocessing's own normalisation. */
-export function trainTransform(preprocess: Preprocess, options: TrainTransformOptions = {}): Transform {
+/**
+ * The training transform: a random crop where one is asked for, else resized as in evaluation, then the other changes, then the
+ * preprocessing's own normalisation. Without `options`, OTX's: crop and mirroring.
+ */
+export function trainTransform(
+  preprocess: Preprocess,
+  options: TrainTransformOptions = augmentationPresets.otx,
+): Transform {
   const { height, width } = outputSize(preprocess)
   const table = normaliser(preprocess)
-  const { filter } = preprocess
+  const augmentations = augmentationsOf(options)
   return {
     height,
     width,
-    random: true,
-    recipe: { kind: 'train', preprocess, options },
+    random: Object.keys(augmentations).length > 0,
+    recipe: { kind: 'train', preprocess, augmentations },
     apply(image, rng, out) {
       checkOut(out, height, width)
       checkExact(image, preprocess)
-      const crop = randomCrop(image.width, image.height, rng, options.area, options.aspect)
-      const flip = rng.uniform() < (options.flip ?? 0.5)
-      place(resizeImage(image, { width, height, filter, crop }), 0, 0, height, width, table, flip, out)
+      normalise(augmentedPixels(image, preprocess, augmentations, rng), table, out)
     },
   }
 }
 
 /** The transform that a recipe stands for. */
 export function transformOf(recipe: Recipe): Transform {
-  return recipe.kind === 'eval' ? evalTransform(recipe.preprocess) : trainTransform(recipe.preprocess, recipe.options)
+  return recipe.kind === 'eval'
+    ? evalTransform(recipe.preprocess)
+    : trainTransform(recipe.preprocess, recipe.augmentations)
 }

@@ -2,6 +2,21 @@
 // (`vitune`), any code.
 
 // data
+export {
+  type AugmentationName,
+  type Augmentations,
+  augmentationNames,
+  augmentationPresets,
+  type ColourChanges,
+  type Span,
+  strengths,
+  type TrainTransformOptions,
+} from '../data/augmentations.ts'
+export { type DrawnChanges, type DrawnPhotometric, drawChanges, randomCrop } from '../data/augment/draw.ts'
+export type { AffineChange } from '../data/augment/geometry.ts'
+export type { Jiggle } from '../data/augment/jiggle.ts'
+export type { DrawnOperation, OperationName } from '../data/augment/rand-augment.ts'
+export { applyChanges } from '../data/augment/augment.ts'
 export { balanceKeys } from '../data/divide.ts'
 export {
   type BatchOptions,
@@ -16,10 +31,9 @@ export { outputSize, type Preprocess, parseTimmPreprocessor, type Size, withInpu
 export { type Rect, type ResizeFilter, type ResizeOptions, resizeImage } from '../data/resize.ts'
 export { epochOrder, type OrderOptions, sampleRng, toBatches } from '../data/sampler.ts'
 export {
+  augmentedPixels,
   evalTransform,
   type Recipe,
-  randomCrop,
-  type TrainTransformOptions,
   type Transform,
   trainTransform,
   transformOf,

@@ -3,8 +3,8 @@ import type { LoraConfig } from '../adapters/lora-config.ts'
 import { type Compared, comparedAs } from '../adapters/methods.ts'
 import type { Backend } from '../backend/backend.ts'
 import type { Device } from '../backend/devices.ts'
+import { augmentationsOf, type TrainTransformOptions } from '../data/augmentations.ts'
 import type { Dataset } from '../data/dataset.ts'
-import type { TrainTransformOptions } from '../data/transforms.ts'
 import type { ResolveOptions } from '../io/hub.ts'
 import { InputError } from '../platform/errors.ts'
 import type { ExperimentRun } from '../report/experiment-result.ts'
@@ -21,6 +21,7 @@ import {
   someOf,
   within,
 } from '../schema/rules.ts'
+import { checkAugment } from '../settings/augment.ts'
 import { defaults, settingRules } from '../settings/schema.ts'
 import { checkAdapter } from '../settings/setting-rules.ts'
 import type { EpochEvent, FitOptions, StepEvent } from '../train/fit-options.ts'
@@ -50,8 +51,8 @@ export interface RunSettings
   warmupShare?: number
   /** LoRA and DoRA. */
   lora?: Partial<LoraConfig>
-  /** Random crops and mirrors of the training images; none without it. */
-  augment?: TrainTransformOptions | undefined
+  /** Random changes of the training images, true for OTX's crops and mirror images; none without it. */
+  augment?: boolean | TrainTransformOptions | undefined
 }
 
 export interface ExperimentOptions extends RunSettings {
@@ -137,7 +138,7 @@ const runRules: RulesOf<RunSettings> = {
   batchSize: s.batchSize,
   warmupShare: within(0, 1, 'a share of the steps'),
   lora: object,
-  augment: object,
+  augment: s.augment,
   optimizer: either(s.optimizer, func),
   weightDecay: s.weightDecay,
   decayVectors: flag,
@@ -166,6 +167,11 @@ const rules: RulesOf<ExperimentOptions> = {
 }
 const anyMethod = Object.fromEntries(experimentMethods.map((method) => [method, object]))
 
+/** A crop may also be given by `area` and `aspect` beside the others. */
+function checkAugmentation({ augment }: RunSettings, where = ''): void {
+  if (typeof augment === 'object') checkAugment(augmentationsOf(augment), `${where}augment.`)
+}
+
 /** Throws InputError on an option that is unknown, of another type, out of range, or against another. */
 export function checkExperiment(options: ExperimentOptions): void {
   checkRules(options, rules)
@@ -173,8 +179,10 @@ export function checkExperiment(options: ExperimentOptions): void {
   checkRules(options.perMethod ?? {}, anyMethod, 'perMethod.')
   for (const [method, own] of Object.entries(options.perMethod ?? {})) {
     checkRules(own, runRules, `perMethod.${method}.`)
+    checkAugmentation(own, `perMethod.${method}.`)
     checkAdapter(comparedAs(method as ExperimentMethod).kind.name, own.lora)
   }
+  checkAugmentation(options)
   const { datasets, methods = experimentMethods, seeds = [0] } = options
   const lists = { datasets: datasets.map((d) => d.name), methods, seeds }
   for (const [name, values] of Object.entries(lists) as [string, readonly (string | number)[]][]) {

@@ -5,6 +5,7 @@ import { loraDefaults } from '../adapters/lora-config.ts'
 import { comparedAs } from '../adapters/methods.ts'
 import type { Backend } from '../backend/backend.ts'
 import { createBackend } from '../backend/create.ts'
+import { augmentationPresets, augmentationsInWords } from '../data/augmentations.ts'
 import { evalTransform } from '../data/transforms.ts'
 import { buildModel } from '../models/registry.ts'
 import { truncatedNormal } from '../nn/layers.ts'
@@ -101,7 +102,7 @@ async function* trainOnce(
     backend.resetPeak()
     const started = performance.now()
     const plain = evalTransform(preprocess)
-    const random = augment !== undefined || model.config.dropout > 0 || model.config.dropPath > 0
+    const random = (augment !== undefined && augment !== false) || model.config.dropout > 0 || model.config.dropPath > 0
     const inputs =
       kind.trains === 'classifier' && !random
         ? await frozenFeatures(model, training, { transform: plain, targets: task.targets, batchSize, seed, signal })
@@ -144,8 +145,7 @@ function inWords(options: ExperimentOptions): string {
     `${typeof optimizer === 'function' ? 'an optimizer of its own' : optimizer === 'sgd' ? 'SGD' : 'AdamW'}, weight decay ${weightDecay}, batches of ${batchSize}, ${schedule} learning rate`,
     warmupShare > 0 ? ` with ${Math.round(100 * warmupShare)} % warm-up` : '',
     clip === 0 ? '' : `, gradient norm at most ${clip}`,
-    augment ? `, random crops of ${(augment.area ?? [0.08, 1]).join(' to ')} of the area` : ', no augmentation',
-    augment && (augment.flip ?? 0.5) > 0 ? ' and mirror images' : '',
+    `, ${augmentationsInWords(augment === true ? augmentationPresets.otx : augment || {})}`,
     adapted.length > 0 ? `; adapters of rank ${r}, alpha ${alpha} on ${[targetModules].flat().join(' and ')}` : '',
     // What makes its memory and time so small belongs beside the numbers.
     compared.some(({ kind }) => kind.trains === 'classifier') && !augment

@@ -2,11 +2,11 @@
 // page. It reads no file and writes none.
 import type { LoraConfig } from '../adapters/lora-config.ts'
 import { type Method, methodFor, methodOf } from '../adapters/methods.ts'
-import type { Augmentations } from '../data/augmentations.ts'
+import { augmentationPresets, type TrainTransformOptions } from '../data/augmentations.ts'
 import type { Dataset } from '../data/dataset.ts'
 import { batchSource } from '../data/loader.ts'
 import type { Preprocess } from '../data/preprocess.ts'
-import { evalTransform, type TrainTransformOptions, trainTransform } from '../data/transforms.ts'
+import { evalTransform, trainTransform } from '../data/transforms.ts'
 import type { LabelSpace } from '../labels/labels.ts'
 import type { AnyModel } from '../models/registry.ts'
 import { countParameters } from '../nn/module.ts'
@@ -29,8 +29,8 @@ export type PlanSettings = Omit<
   'data' | 'model' | 'out' | 'val' | 'augment' | 'optimizer' | 'schedule'
 > &
   Pick<FitOptions, 'optimizer' | 'schedule' | 'nesterov' | 'decayVectors'> & {
-    /** How training images are changed; true for OTX's random crops and mirrors. */
-    augment?: boolean | Augmentations | TrainTransformOptions | undefined
+    /** Random changes of training images; true for crops and mirror images as OTX's. */
+    augment?: boolean | TrainTransformOptions | undefined
     /** Share of the steps in which the rate rises, instead of `warmup` steps. */
     warmupShare?: number | undefined
   }
@@ -72,11 +72,6 @@ function methodIn({ peft, adapter: place }: PlanSettings, adapter: LoraConfig | 
   const own = methodFor(adapter)
   if (peft === undefined || peft === own) return own
   throw new InputError(`adapter: ${place} is a ${own} adapter, got peft ${peft}; leave peft out`)
-}
-
-/** What the training transform is told. */
-function changesOf(augment: true | Augmentations | TrainTransformOptions): TrainTransformOptions {
-  return augment === true ? {} : 'crop' in augment ? { ...augment.crop, flip: augment.flip ?? 0 } : augment
 }
 
 /** Steps in which the rate rises, of `steps`; a share that is written with its sign is rounded up, as Hugging Face's warmup_ratio. */
@@ -122,7 +117,7 @@ export function plan(settings: PlanSettings, { model, preprocess, labels, train,
     counts: countParameters(model),
     source(dataset, training, more = {}) {
       if (!preprocess) throw new Error('plan: batches of images need to know how the model takes them')
-      const changes = training && augment !== false ? changesOf(augment) : undefined
+      const changes = training && (augment === true ? augmentationPresets.otx : augment)
       const batches = batchSource(dataset, {
         transform: changes ? trainTransform(preprocess, changes) : evalTransform(preprocess),
         targets: task.targets,

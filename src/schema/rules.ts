@@ -62,6 +62,18 @@ export const share: Rule<number> = said(pipe(number(), gtValue(0), maxValue(1)),
 export const between: Rule<number> = said(pipe(number(), gtValue(0), ltValue(1)), 'a number in (0, 1)')
 export const within = (least: number, most: number, of: string): Rule<number> =>
   said(pipe(number(), minValue(least), maxValue(most)), `${of}, from ${least} to ${most}`)
+/** Two numbers, the first not above the second. */
+export const span = (least: number, most: number, of: string): Rule<[number, number]> =>
+  said(
+    custom<[number, number]>(
+      (value) =>
+        Array.isArray(value) &&
+        value.length === 2 &&
+        value.every((one) => typeof one === 'number' && one >= least && one <= most) &&
+        value[0] <= value[1],
+    ),
+    `${of} as two numbers, least and most, from ${least}${most < Number.MAX_VALUE ? ` to ${most}` : ''}`,
+  )
 export const choice = <const T extends string>(words: readonly T[]): Rule<T> =>
   said(picklist(words), `one of ${words.join(', ')}`)
 /** One of two values. */

@@ -25,7 +25,7 @@ import {
 import { defaultsOf, namesOf, rulesOf, type SettingsOf } from '../schema/setting.ts'
 import { taskNames, tasks } from '../tasks/registry.ts'
 import { decodings, type TaskKind } from '../tasks/task.ts'
-import { augmentRule, readAugment } from './augment.ts'
+import { augmentRule, augmentWords, readAugment } from './augment.ts'
 import { onDeviceLost, optimizers, recipeNames, samplers, schedules, type TrainSettings } from './settings.ts'
 
 /** The most images of a batch, and batches of a step: more than anyone has, so that a slip is told from a wish. */
@@ -419,7 +419,7 @@ export const settings = {
     group: 'Augmentation',
     flag: '--augment <changes>',
     off: '--no-augment',
-    description: 'how training images are changed at random',
+    description: `how training images are changed at random (docs/augmentations.md): some of ${augmentWords}`,
     read: readAugment,
   },
   mixup: {

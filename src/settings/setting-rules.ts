@@ -8,6 +8,7 @@ import { checkRules, shown } from '../schema/rules.ts'
 import { rulesOf } from '../schema/setting.ts'
 import { checkTaskOptions, tasks } from '../tasks/registry.ts'
 import { monitorOf, type TaskOptions } from '../tasks/task.ts'
+import { checkAugment } from './augment.ts'
 import { type RecipeFacts, recipes } from './recipes.ts'
 import { defaults, sameAs, settingRules } from './schema.ts'
 import { defined, pick, type TrainSettings } from './settings.ts'
@@ -138,6 +139,7 @@ export function checkAdapter(method: Method, lora: Partial<LoraConfig> = {}): vo
 export function checkSettings(s: Partial<TrainSettings>, where = ''): void {
   checkRules(s, settingRules, where)
   checkRules(s.lora ?? {}, rulesOf(loraFields), `${where}lora.`)
+  checkAugment(s.augment, `${where}augment.`)
   if (s.adapter !== undefined && !adapterOf(s)) {
     throw new InputError(`${where}adapter: goes with peft ${adapterMethods}, got ${s.peft}`)
   }
