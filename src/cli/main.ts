@@ -14,6 +14,7 @@ import { oneLine } from './format.ts'
 import { inspectCommand } from './inspect.ts'
 import { mergeCommand } from './merge.ts'
 import { predictCommand } from './predict.ts'
+import { previewCommand } from './preview.ts'
 import { testCommand } from './test.ts'
 import { trainCommand } from './train.ts'
 
@@ -36,6 +37,7 @@ function build(): Command {
     estimateCommand,
     inspectCommand,
     findCommand,
+    previewCommand,
     devicesCommand,
     demoCommand,
   ]) {

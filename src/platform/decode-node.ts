@@ -10,6 +10,12 @@ type Sharp = typeof import('sharp').default
 
 let loading: Promise<Sharp> | undefined
 
+/** The package; throws an InputError where it is missing. */
+export function theSharp(): Promise<Sharp> {
+  loading ??= loadSharp()
+  return loading
+}
+
 async function loadSharp(): Promise<Sharp> {
   try {
     // Not imported: its ES module imports JSON, about which Node before 20.18.3 writes a warning.
@@ -17,7 +23,7 @@ async function loadSharp(): Promise<Sharp> {
   } catch (error) {
     loading = undefined
     const reason = error instanceof Error ? error.message.split('\n')[0] : String(error)
-    throw new InputError(`images: the package sharp is needed to decode them, got "${reason}"; run npm install sharp`)
+    throw new InputError(`images: the package sharp is needed for them, got "${reason}"; run npm install sharp`)
   }
 }
 
@@ -49,8 +55,7 @@ function fromCmyk(data: Uint8Array, pixels: number): Uint8Array {
 /** Decodes one image file's bytes as `Platform.decodeImage` says; throws an InputError where sharp is missing. */
 export const decodeImage = (bytes: Uint8Array): Promise<RgbImage> =>
   decodeWith(bytes, async (plain, { format }) => {
-    loading ??= loadSharp()
-    const sharp = await loading
+    const sharp = await theSharp()
     return decode(sharp, plain).catch((error: Error) => {
       // The decoder's own words, where it has any, tell what is wrong or of a kind that it does not read.
       const [said = ''] = error.message.split('\n')
