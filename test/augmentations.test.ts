@@ -22,6 +22,8 @@ import { Rng } from 'vitune/tensor'
 import { exp, log, normalQuantile, sinCos } from '../src/data/augment/maths.ts'
 import { addNoise, normals } from '../src/data/augment/noise.ts'
 import { drawOperations, operations } from '../src/data/augment/rand-augment.ts'
+import { augmentationsInWords } from '../src/data/augmentations.ts'
+import { readAugment } from '../src/settings/augment.ts'
 
 const folder = fileURLToPath(new URL('fixtures/augmentations/', import.meta.url))
 const stored = await openSafetensors(`${folder}values.safetensors`)
@@ -395,6 +397,58 @@ test('noise is normal: mean 0, variance 1, as much beyond one and two sigma as t
   const variance = z.reduce((a, b) => a + b * b, 0) / z.length
   assert.ok(Math.abs(mean) < 0.01 && Math.abs(variance - 1) < 0.015, `${mean} ${variance}`)
   assert.ok(Math.abs(share(1) - 0.3173) < 0.005 && Math.abs(share(2) - 0.0455) < 0.002)
+})
+
+const refusal = (text: string): string => {
+  try {
+    readAugment(text)
+  } catch (error) {
+    assert.instance(error, Error)
+    assert.is((error as Error).name, 'InputError')
+    return (error as Error).message
+  }
+  return 'was not refused'
+}
+
+test('a list of names says what is done: with usual strengths, with a number, as a whole recipe, or none', () => {
+  assert.is(readAugment('none'), false)
+  assert.equal(readAugment('flip, crop'), { flip: 0.5, crop: {} })
+  assert.equal(readAugment('flip=0.3,crop=0.5'), { flip: 0.3, crop: { area: [0.5, 1] } })
+  assert.equal(readAugment('otx'), augmentationPresets.otx)
+  assert.equal(readAugment('getitune,vertical-flip'), { ...augmentationPresets.getitune, verticalFlip: 0.5 })
+  assert.equal(readAugment('colorJitter=0.4,affine=20,blur=1.5,noise=0.05,randAugment=5,photometric=1'), {
+    colorJitter: { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 },
+    affine: { degrees: 20 },
+    blur: { sigma: [0.1, 1.5] },
+    noise: { sigma: 0.05 },
+    randAugment: { magnitude: 5 },
+    photometric: { p: 1 },
+  })
+  assert.match(refusal('flpi'), /^--augment: flpi cannot stand here; did you mean flip\?$/)
+  assert.match(refusal('color-jiter'), /did you mean colorJitter\?$/)
+  assert.match(refusal('flip,none'), /^--augment: none cannot stand here; give none alone$/)
+  assert.match(
+    refusal('sunshine'),
+    /^--augment: sunshine cannot stand here; there are crop, .*, or none$|there are crop/,
+  )
+  assert.match(refusal('flip=x'), /^--augment: flip must have one number after =, got "flip=x"$/)
+  assert.match(refusal('flip='), /must have one number after =/)
+  assert.match(refusal('flip=1=2'), /must have one number after =/)
+  assert.match(refusal('flip=2'), /^--augment: flip: must be a probability, from 0 to 1, got 2$/)
+  assert.match(refusal('otx=1'), /^--augment: otx cannot stand here/)
+  assert.match(refusal('crop=0'), /^--augment: crop\.area: must be parts/)
+  assert.match(refusal(' , '), /^--augment: must be some of crop, /)
+})
+
+test('changes are told in words', () => {
+  assert.is(augmentationsInWords({}), 'no augmentation')
+  assert.is(augmentationsInWords({ flip: 0 }), 'no augmentation')
+  assert.is(augmentationsInWords(augmentationPresets.otx), 'random crops of 0.08 to 1 of the area and mirror images')
+  assert.is(augmentationsInWords({ area: [0.5, 1] }), 'random crops of 0.5 to 1 of the area and mirror images')
+  assert.match(
+    augmentationsInWords({ randAugment: {}, noise: {}, flip: 0.2 }),
+    /^mirror images \(0\.2\), noise and Rand/,
+  )
 })
 
 test.run()

@@ -9,7 +9,14 @@ import sharp from 'sharp'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { fileDataset, memoryDataset, subset } from 'vitune'
-import { evalTransform, type ImageBatch, loadBatches, trainTransform, withInputSize } from 'vitune/data'
+import {
+  augmentationPresets,
+  evalTransform,
+  type ImageBatch,
+  loadBatches,
+  trainTransform,
+  withInputSize,
+} from 'vitune/data'
 import { parsePreprocessor } from 'vitune/models'
 
 const SIDE = 224
@@ -52,7 +59,14 @@ test('workers make the batches that the training thread makes, bit for bit, brok
   writeFileSync(bad, 'no image')
   const files = [...context.files.slice(0, 9), bad]
   const options = { batchSize: 4, seed: 5, epoch: 1 }
-  for (const transform of [moving, evalTransform(preprocess), trainTransform(withInputSize(preprocess, 16))]) {
+  const changing = trainTransform(preprocess, {
+    ...augmentationPresets.getitune,
+    affine: {},
+    noise: {},
+    randAugment: {},
+  })
+  const small = trainTransform(withInputSize(preprocess, 16))
+  for (const transform of [moving, evalTransform(preprocess), small, changing]) {
     const told: string[][] = [[], []]
     const [here, there] = await Promise.all(
       [false, true].map((workers, i) => {
