@@ -75,6 +75,7 @@ export {
 export { experiment } from './run/experiment.ts'
 export { checkFits } from './run/fits.ts'
 export {
+  type BegunFrom,
   type CheckEvent,
   type DoneEvent,
   type DuplicatesEvent,
@@ -99,7 +100,7 @@ export {
   type InspectOptions,
   inspect,
 } from './use/inspect.ts'
-export { type OpenModel, type OpenModelOptions, openModel, openRun } from './use/open-model.ts'
+export { type OpenModel, type OpenModelOptions, type OpenRunOptions, openModel, openRun } from './use/open-model.ts'
 export { type ImagePrediction, type PredictOptions, predict, taskOf } from './use/predict.ts'
 export { type RunFile, readRun } from './use/run-file.ts'
 export { type SeenImages, seenImages, type Tested, type TestImages, testedOf } from './use/seen-images.ts'

@@ -24,7 +24,7 @@ function check(options: Partial<TrainOptions>): asserts options is Runnable {
   if (options.resume) return
   if (options.data === undefined)
     throw new InputError('--data: is needed, a folder with a folder of images for each class, or a file of labels')
-  if (options.model === undefined)
+  if (options.model === undefined && options.from === undefined)
     throw new InputError('--model: is needed, a model folder or a name like facebook/dinov2-small')
 }
 

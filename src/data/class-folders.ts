@@ -1,5 +1,6 @@
 // The class folders of one folder: their images at any depth, what else lies there by name, and classes that hold no image
 // that can be read, which are refused rather than left out.
+import { sameText } from '../labels/same-text.ts'
 import { InputError } from '../platform/errors.ts'
 import { listed } from '../platform/listed.ts'
 import type { Files } from '../platform/platform.ts'
@@ -14,9 +15,6 @@ export interface ClassFolders {
   /** What was done with names, in sentences. */
   readonly notes: readonly string[]
 }
-
-/** The same for names that show the same text, however its accents are stored. */
-export const sameText = (name: string): string => name.normalize('NFC')
 
 /** Names that differ only in what `key` takes away. */
 function alike(names: readonly string[], key: (name: string) => string): string[][] {

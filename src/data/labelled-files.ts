@@ -2,11 +2,11 @@
 // what lies below belongs to it or is a kind of it, whole first-level names are splits, a table beside images has their labels,
 // content decides what is an image.
 import type { Labelling } from '../labels/labelling.ts'
+import { sameText } from '../labels/same-text.ts'
 import { InputError } from '../platform/errors.ts'
 import { SNIFFED } from '../platform/image-formats.ts'
 import { listed } from '../platform/listed.ts'
 import { type Candidates, candidates, tellRest } from './candidates.ts'
-import { sameText } from './class-folders.ts'
 import { type Collector, collector, type PassedOver } from './passed-over.ts'
 import { kindsOf, namedAsKinds } from './sources/folders.ts'
 import { readTables } from './sources/page-tables.ts'

@@ -2,10 +2,10 @@
 // labels of one space. Nothing is decoded here.
 import { platform } from '#platform'
 import { type ImageLabels, isOneOfAll, type LabelSpace, type TaskName } from '../labels/labels.ts'
+import { sameText } from '../labels/same-text.ts'
 import { InputError } from '../platform/errors.ts'
 import { listed } from '../platform/listed.ts'
 import type { Files } from '../platform/platform.ts'
-import { sameText } from './class-folders.ts'
 import { type Dataset, fileDataset, subset } from './dataset.ts'
 import { type ImageGroups, stratifiedSplit } from './divide.ts'
 import { acrossNotes, checkDivision, drawn, inFolds, labelsOf } from './parts.ts'

@@ -2,7 +2,7 @@
 // and images (`openModel` in `vitune`), any code.
 
 // models
-export { fitHead, type HeadFit } from '../models/head.ts'
+export { fitHead, type HeadFit, type HeadRows, keepRows } from '../models/head.ts'
 export { type Labels, parseLabels } from '../models/labels.ts'
 export type { Classifier, Dialect, Loaded } from '../models/model-kind.ts'
 export {

@@ -3,6 +3,8 @@
 
 // tasks
 export { mixedTask } from '../tasks/mixed.ts'
+export { type DistilledTask, type Distillation, distilled } from '../tasks/distill.ts'
+export type { SharedOutputs } from '../tasks/old-outputs.ts'
 export { hierarchical } from '../tasks/hierarchical.ts'
 export { multiclass } from '../tasks/multiclass.ts'
 export { multilabel } from '../tasks/multilabel.ts'

@@ -10,12 +10,12 @@ import type { EstimateOptions } from './estimate.ts'
 import { largestBatch } from './fits.ts'
 import type { Run } from './run.ts'
 
-/** What training with these settings is like in memory; `lora` where the layers that it adapts are known. */
+/** What training with these settings is like in memory; `lora` where the layers that it adapts are known, with an old model beside it. */
 export function sizeOf(
   { batchSize = defaults.batchSize, ...settings }: TrainSettings,
   { model, lora: own }: Pick<OpenModel, 'model' | 'lora'>,
   { images: { folder } }: Pick<Run, 'images'>,
-  lora?: LoraConfig,
+  more: { lora?: LoraConfig | undefined; teacher?: EstimateOptions['teacher'] } = {},
 ): EstimateOptions {
   const { train, val } = folder
   return {
@@ -25,14 +25,21 @@ export function sizeOf(
     // As large as the data makes them.
     batchSize: Math.min(batchSize, Math.max(train.length, val?.length ?? 0)),
     accumulate: Math.min(settings.accumulate ?? 1, Math.ceil(train.length / batchSize)),
-    lora: lora ?? own ?? loraOf(settings),
+    lora: more.lora ?? own ?? loraOf(settings),
+    teacher: more.teacher,
     validates: val !== undefined,
     ...pick(settings, 'optimizer', 'microBatch', 'checkpointing', 'clip', 'patchKeep', 'ema'),
   }
 }
 
 /** Settles all settings of a run. One that goes on, or begins again on another device, has what it was begun with. */
-export async function decide(backend: Backend, run: Run, opened: OpenModel, again: boolean): Promise<void> {
+export async function decide(
+  backend: Backend,
+  run: Run,
+  opened: OpenModel,
+  again: boolean,
+  teacher?: EstimateOptions['teacher'],
+): Promise<void> {
   const { settings, images, before } = run
   if (again || before) {
     run.settings = complete(settings)
@@ -50,7 +57,7 @@ export async function decide(backend: Backend, run: Run, opened: OpenModel, agai
   let decided = withRecipe(settings, facts)
   const { batchSize } = decided.settings
   if (batchSize !== undefined && settings.batchSize === undefined) {
-    const largest = await largestBatch(sizeOf(decided.settings, opened, run), backend)
+    const largest = await largestBatch(sizeOf(decided.settings, opened, run, { teacher }), backend)
     if (largest < batchSize) decided = withRecipe(settings, { ...facts, largestBatch: largest })
   }
   run.settings = complete(decided.settings)

@@ -17,6 +17,7 @@ import { type Batch, type BatchSource, defaultMicroBatch } from '../train/batch.
 import { fit } from '../train/fit.ts'
 import type { FitOptions } from '../train/fit-options.ts'
 import { plan } from './plan.ts'
+import { shareFrozen, type Teacher } from './teacher.ts'
 
 export interface EstimateOptions
   extends Pick<FitOptions, 'accumulate' | 'microBatch' | 'checkpointing' | 'clip' | 'nesterov' | 'ema'> {
@@ -34,6 +35,8 @@ export interface EstimateOptions
   optimizer?: 'adamw' | 'sgd' | undefined
   /** Whether the run validates: a batch without gradients, over what a training step keeps. Default true. */
   validates?: boolean
+  /** An old model of the same kind whose outputs are kept (`distill`), and whether it shares what is frozen. Default none. */
+  teacher?: { labels: LabelSpace; shared?: boolean } | undefined
   /** Whose default of `microBatch` holds; default 'wasm'. */
   device?: Backend['name']
   /** WASM threads, each of which takes scratch of its own; default 1. */
@@ -71,6 +74,7 @@ const rules: RulesOf<EstimateOptions> = {
   lora: object,
   optimizer: s.optimizer,
   validates: flag,
+  teacher: object,
   device: choice(['webgpu', 'wasm', 'reference']),
   threads: s.threads,
   accumulate: s.accumulate,
@@ -124,6 +128,7 @@ export async function estimate(options: EstimateOptions): Promise<MemoryEstimate
   await new Promise<void>((resolve) => setTimeout(resolve))
   const planner = createPlanner({ threads })
   const model = buildModel(planner as Backend, structuredClone(config), zeros)
+  let teacher: Teacher | undefined
   try {
     const on = { backend: { name: options.device ?? 'wasm' }, tokens: model.tokens } as const
     const microBatch = Math.min(options.microBatch ?? defaultMicroBatch(on, options.checkpointing), batchSize)
@@ -132,8 +137,17 @@ export async function estimate(options: EstimateOptions): Promise<MemoryEstimate
     // How adapters start takes no memory, but may take the data.
     const lora = { ...options.lora, initLoraWeights: true as const }
     const given = pick(options, 'checkpointing', 'clip', 'nesterov', 'patchKeep', 'ema')
-    const settings = { ...given, peft: method, lora, optimizer, epochs: 1, lr: 1, microBatch, accumulate }
-    const planned = plan(settings, { model, labels })
+    const settings = { ...given, peft: method, lora, optimizer, epochs: 1, lr: 1, distill: 1, microBatch, accumulate }
+    if (options.teacher) {
+      const before = buildModel(
+        planner as Backend,
+        { ...structuredClone(config), classes: [...options.teacher.labels.names] },
+        zeros,
+      )
+      teacher = { model: before, labels: options.teacher.labels }
+    }
+    const planned = plan(settings, { model, labels, teacher })
+    if (teacher && options.teacher?.shared) shareFrozen(teacher.model, model)
     const weights = planner.memory().used
     const [height, width] = config.imageSize
     const images = fewerImages(batchSize, microBatch)
@@ -179,6 +193,7 @@ export async function estimate(options: EstimateOptions): Promise<MemoryEstimate
       trainable,
     }
   } finally {
+    if (teacher) disposeModule(teacher.model)
     disposeModule(model)
   }
 }

@@ -33,6 +33,7 @@ function* remedies(o: EstimateOptions): Generator<[string, EstimateOptions]> {
     if (images < (o.microBatch ?? Number.POSITIVE_INFINITY)) yield ['a micro-batch of', { ...o, microBatch: images }]
   }
   if (!o.checkpointing) yield ['checkpointing', { ...o, checkpointing: true }]
+  if (o.teacher) yield ['no distillation', { ...o, teacher: undefined }]
   const { title, lighter } = methodOf(o.method ?? defaults.peft)
   if (lighter) {
     yield [`${methodOf(lighter).title} instead of ${title.toLowerCase()} fine-tuning`, { ...o, method: lighter }]

@@ -11,9 +11,11 @@ import type { LabelSpace } from '../labels/labels.ts'
 import type { AnyModel } from '../models/registry.ts'
 import { countParameters } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
+import { listed } from '../platform/listed.ts'
 import { defaults } from '../settings/schema.ts'
 import { checkLayerDecay, loraOf } from '../settings/setting-rules.ts'
 import { pick, type TrainSettings } from '../settings/settings.ts'
+import { type Distillation, distilled } from '../tasks/distill.ts'
 import { mixedTask } from '../tasks/mixed.ts'
 import { checkTaskOptions, checkThresholds, createTask, tasks } from '../tasks/registry.ts'
 import { monitorOf, type Task } from '../tasks/task.ts'
@@ -22,6 +24,7 @@ import type { FitOptions } from '../train/fit-options.ts'
 import { labelWeights } from './label-weights.ts'
 import { mixedBatches } from './mixed-batches.ts'
 import { type Prepared, prepare } from './prepare.ts'
+import { type Teacher, taught } from './teacher.ts'
 
 /** Settings of training, without where things lie and on what they are computed. */
 export type PlanSettings = Omit<
@@ -45,6 +48,10 @@ export interface PlanInput {
   readonly train?: Dataset | undefined
   /** The configuration of an adapter that is on the model already, to be trained further. */
   readonly adapter?: LoraConfig | undefined
+  /** Whether classes that stay keep their rows of the classifier, whatever the others are. */
+  readonly keep?: boolean
+  /** An old model whose outputs are kept, as `distill` says. */
+  readonly teacher?: Teacher | undefined
 }
 
 export interface Plan {
@@ -66,6 +73,24 @@ export interface SourceHooks {
   batchSize?: number
 }
 
+/** Labels, by place, that no image has. */
+function withoutImages({ names }: LabelSpace, train: Dataset | undefined): number[] {
+  if (!train) return []
+  const met = new Set(Array.from({ length: train.length }, (_, i) => train.labels(i).present).flat())
+  return [...names.keys()].filter((label) => !met.has(label))
+}
+
+/** How much of an old model is kept, where there is one. */
+function distillationOf(settings: PlanSettings, labels: LabelSpace, train: Dataset | undefined): Distillation {
+  const { distill = defaults.distill, distillTemperature = defaults.distillTemperature, labelSmoothing = 0 } = settings
+  const absent = withoutImages(labels, train)
+  if (absent.length > 0 && labelSmoothing > 0) {
+    const names = listed(absent.map((label) => labels.names[label]!))
+    throw new InputError(`labelSmoothing: would be learnt of labels that no image has, got ${names}; leave it out`)
+  }
+  return { weight: distill, temperature: distillTemperature, absent }
+}
+
 /** The method: what the settings say, or that of the adapter that is there. */
 function methodIn({ peft, adapter: place }: PlanSettings, adapter: LoraConfig | undefined): Method {
   if (!adapter) return peft ?? defaults.peft
@@ -85,7 +110,8 @@ function warmupSteps({ warmup = defaults.warmup, warmupShare }: PlanSettings, st
  * Makes a model ready to be trained as the settings say: its task, classifier, adapter and rates. The model is changed; whoever
  * made it disposes it. Throws an InputError on settings that do not go together.
  */
-export function plan(settings: PlanSettings, { model, preprocess, labels, train, adapter }: PlanInput): Plan {
+export function plan(settings: PlanSettings, input: PlanInput): Plan {
+  const { model, preprocess, labels, train, adapter, keep, teacher } = input
   const { seed = defaults.seed, batchSize = defaults.batchSize, augment = true } = settings
   const method = methodIn(settings, adapter)
   checkLayerDecay(method, settings.layerDecay)
@@ -101,12 +127,14 @@ export function plan(settings: PlanSettings, { model, preprocess, labels, train,
   })
   if (typeof threshold === 'number') checkThresholds(task)
   model.setDropout(pick(settings, 'dropout', 'dropPath', 'patchKeep'))
-  const prepared = prepare(model, labels.names, method, { seed, lora: loraOf(settings), adapter })
+  const prepared = prepare(model, labels.names, method, { seed, lora: loraOf(settings), adapter, keep })
   // A rate that is still to be found begins with the method's.
   const lr = typeof settings.lr === 'number' ? settings.lr : methodOf(method).defaultRate
   const epochs = settings.epochs ?? defaults.epochs
   const { mixup = defaults.mixup, cutmix = defaults.cutmix } = settings
   const mixes = mixup > 0 || cutmix > 0
+  const learnt = mixes ? mixedTask(task) : task
+  const kept = teacher && distilled(learnt, teacher.labels, distillationOf(settings, labels, train))
   const sampler = settings.sampler ?? (settings.shuffle === false ? 'sequential' : 'shuffle')
   return {
     model,
@@ -131,8 +159,8 @@ export function plan(settings: PlanSettings, { model, preprocess, labels, train,
     },
     fit: (train, val) => ({
       model,
-      task: mixes ? mixedTask(task) : task,
-      train,
+      task: kept ?? learnt,
+      train: kept ? taught(train, teacher!, kept, settings.microBatch) : train,
       val,
       epochs,
       lr,

@@ -51,8 +51,12 @@ export async function settingsToResume(given: TrainSettings, acceptChanges: bool
       )
     }
   }
-  const kept = Object.fromEntries(may.filter((n) => given[n] !== undefined).map((n) => [n, given[n]]))
-  return { ...saved, ...kept }
+  const kept: Partial<TrainSettings> = Object.fromEntries(
+    may.filter((n) => given[n] !== undefined).map((n) => [n, given[n]]),
+  )
+  // A run's folder that is the model has moved with it.
+  const moved = kept.from !== undefined && saved.model === saved.from ? { model: kept.from } : {}
+  return { ...saved, ...moved, ...kept }
 }
 
 /** What a run writes, and what would make a model folder of it. */

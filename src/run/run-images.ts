@@ -18,6 +18,7 @@ import {
   wholeOf,
 } from '../use/image-list.ts'
 import { readRun, runLabels } from '../use/run-file.ts'
+import { withOldLabels } from './from-run.ts'
 import { checkLabels, runFolder } from './run-folder.ts'
 
 /** Before a run goes on its images are read, to see that they are the same; told now and then, where that takes long. */
@@ -49,8 +50,14 @@ async function hasState(out: string): Promise<boolean> {
 /** Paths that are given anew: their content is compared by others. */
 async function movedPlaces(out: string, settings: TrainSettings): Promise<Change[]> {
   const before = (await readRun(out)).settings as TrainSettings
-  const places = { data: 'data folder', val: 'validation folder', model: 'model', adapter: 'adapter it began with' }
-  return Object.entries(places).flatMap(([name, what]) => {
+  const places = [
+    ['data', 'data folder'],
+    ['val', 'validation folder'],
+    ['model', 'model'],
+    ['adapter', 'adapter it began with'],
+    ['from', 'run that it began with'],
+  ] as const
+  return places.flatMap(([name, what]) => {
     const [then, now] = [before[name as 'data'], settings[name as 'data']]
     return then === now
       ? []
@@ -88,12 +95,13 @@ export async function* openRunImages(settings: TrainSettings, resume: boolean): 
   const options = { seed, task: task ?? own, val, format, folds, fold }
   const none = { changes: [], newValidation: false, begun: false, notes: [] }
   if (!resume || out === undefined) {
-    const folder = await openData(data, { ...options, perClass })
+    const folder = await withOldLabels(await openData(data, { ...options, perClass }), settings, resume)
     return { ...none, folder, list: keepList(await listImages(folder), folder, out) }
   }
   const before = await readImageList(out)
   const begun = await hasState(out)
-  const opened = await openData(data, before && begun ? options : { ...options, perClass })
+  const asked = before && begun ? options : { ...options, perClass }
+  const opened = await withOldLabels(await openData(data, asked), settings, resume)
   const folder = before && begun && perClass !== undefined ? drawnBefore(opened, before) : opened
   await checkLabels(out, folder.train.labelSpace)
   if (before && begun) {

@@ -2,15 +2,18 @@
 import { adaptedLayers } from '../adapters/inject.ts'
 import type { Backend } from '../backend/backend.ts'
 import { disposeModule } from '../nn/module.ts'
-import { pick } from '../settings/settings.ts'
+import { defaults } from '../settings/schema.ts'
+import { pick, type TrainSettings } from '../settings/settings.ts'
 import { modelChanges } from '../use/fingerprint.ts'
 import type { Change } from '../use/image-changes.ts'
 import { type OpenModel, openModel } from '../use/open-model.ts'
 import { decide, sizeOf } from './decide.ts'
 import { checkFits } from './fits.ts'
+import { openFrom } from './from-run.ts'
 import { type Plan, plan } from './plan.ts'
 import type { Run } from './run.ts'
 import { refuseChanges } from './run-images.ts'
+import { openTeacher, shareFrozen, type Teacher } from './teacher.ts'
 import type { TrainOptions } from './train-options.ts'
 
 /** A model that can be trained. */
@@ -19,11 +22,41 @@ export interface RunModel {
   readonly plan: Plan
   /** What of images and model is not as it was when the run began, and is accepted. */
   readonly changes: readonly Change[]
+  /** Frees the model, and the old one whose outputs are kept. */
+  dispose(): void
+}
+
+/** The options that all models of a run are opened with. */
+const shapeOf = (settings: TrainSettings) => pick(settings, 'inputSize', 'interpolation', 'allowNonFinite')
+
+/** The model that a run begins with, and whether something was merged in it. */
+async function openBeginning(
+  backend: Backend,
+  options: TrainOptions,
+  { settings, images, before }: Run,
+): Promise<{ opened: OpenModel; merged: boolean }> {
+  const fingerprint = settings.out !== undefined
+  if (settings.from !== undefined) {
+    const more = { ...options.hub, ...shapeOf(settings), fingerprint }
+    const { opened, whole, merged } = await openFrom(backend, settings, more, images.begun)
+    // What it began with is not there to be looked at.
+    if (!whole) opened.fingerprint = before!.fingerprint as NonNullable<OpenModel['fingerprint']>
+    return { opened, merged }
+  }
+  const opened = await openModel(backend, settings.model, {
+    ...options.hub,
+    fingerprint,
+    ...shapeOf(settings),
+    ...pick(settings, 'adapter'),
+    // The weights of a name may change on the hub between two parts of a run.
+    commit: before?.commit,
+  })
+  return { opened, merged: false }
 }
 
 /**
  * Opens the model of a run; `again` after a loss of the device, when all was compared already. Whoever asks for it disposes
- * the model. Throws InputError where it is not as the run began with, does not go with the settings, or would not fit into memory.
+ * it. Throws InputError where it is not as the run began with, does not go with the settings, or would not fit into memory.
  */
 export async function openRunModel(
   backend: Backend,
@@ -33,23 +66,26 @@ export async function openRunModel(
 ): Promise<RunModel> {
   const { images, before } = run
   const { folder } = images
-  const { out } = run.settings
-  const opened = await openModel(backend, run.settings.model, {
-    ...options.hub,
-    fingerprint: out !== undefined,
-    ...pick(run.settings, 'inputSize', 'interpolation', 'adapter', 'allowNonFinite'),
-    // The weights of a name may change on the hub between two parts of a run.
-    commit: before?.commit,
-  })
+  const { from, distill = defaults.distill } = run.settings
+  const { opened, merged } = await openBeginning(backend, options, run)
   const { model } = opened
+  let teacher: Teacher | undefined
+  const dispose = () => {
+    if (teacher) disposeModule(teacher.model)
+    disposeModule(model)
+  }
   try {
     const changes = before && !again ? [...images.changes, ...modelChanges(before, opened)] : []
     if (images.begun && !options.acceptChanges) refuseChanges(changes)
-    await decide(backend, run, opened, again)
+    if (from !== undefined && distill > 0) {
+      teacher = await openTeacher(backend, from, { ...options.hub, ...shapeOf(run.settings) })
+    }
+    const old = teacher && { labels: teacher.labels, shared: !merged }
+    await decide(backend, run, opened, again, old)
     const { settings } = run
     const { peft, ...rest } = settings
     // What was asked for, where an adapter says what it is.
-    const method = opened.lora ? options.peft : peft
+    const method = opened.lora && from === undefined ? options.peft : peft
     const planned = plan(
       { ...rest, ...(method && { peft: method }) },
       {
@@ -58,14 +94,20 @@ export async function openRunModel(
         labels: folder.train.labelSpace,
         train: folder.train,
         adapter: opened.lora,
+        keep: from !== undefined,
+        teacher,
       },
     )
+    if (teacher && !merged) shareFrozen(teacher.model, model)
     const { prepared } = planned
     const adapted = prepared.lora && { ...prepared.lora, targetModules: adaptedLayers(model).map(({ name }) => name) }
-    await checkFits({ ...sizeOf(settings, opened, run, adapted), method: planned.method }, backend)
-    return { opened, plan: planned, changes }
+    await checkFits(
+      { ...sizeOf(settings, opened, run, { lora: adapted, teacher: old }), method: planned.method },
+      backend,
+    )
+    return { opened, plan: planned, changes, dispose }
   } catch (error) {
-    disposeModule(model)
+    dispose()
     throw error
   }
 }

@@ -10,6 +10,7 @@ import { pick } from '../settings/settings.ts'
 import { runFile } from '../use/run-file.ts'
 import { knownLabels, type Past, type Run } from './run.ts'
 import type { RunModel } from './run-model.ts'
+import type { BegunFrom } from './train-events.ts'
 
 const amount = (value: unknown) => (typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : 0)
 
@@ -31,12 +32,15 @@ export interface RunRecord {
   write(more: Readonly<Record<string, unknown>>): Promise<void>
 }
 
+/** What a run took over from the one that it began from; the record has it where it goes on without that. */
+export function fromOf({ settings: { from }, before }: Run, { plan }: RunModel): BegunFrom | undefined {
+  if (from === undefined) return undefined
+  const recorded = before?.from as BegunFrom | undefined
+  return recorded ?? { run: from, ...plan.prepared.rows! }
+}
+
 /** What run.json says of a run whatever comes of it. */
-function describeRun(
-  run: Run,
-  { opened, plan: { task, method, prepared, lr, counts } }: RunModel,
-  backend: Backend,
-): Record<string, unknown> {
+function describeRun(run: Run, model: RunModel, backend: Backend): Record<string, unknown> {
   const {
     id,
     settings,
@@ -45,6 +49,11 @@ function describeRun(
     past,
     changes,
   } = run
+  const {
+    opened,
+    plan: { task, method, prepared, lr, counts },
+  } = model
+  const from = fromOf(run, model)
   return {
     vitune: version,
     ...(id === undefined ? {} : { id }),
@@ -52,6 +61,7 @@ function describeRun(
     method,
     model: settings.model,
     ...(opened.commit ? { commit: opened.commit } : {}),
+    ...(from ? { from } : {}),
     classes: folder.classes,
     labels: labelFacts(knownLabels(run, task)),
     ...pick(settings, 'inputSize', 'interpolation'),

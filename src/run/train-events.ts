@@ -9,6 +9,16 @@ import type { CheckEvent } from './run-images.ts'
 
 export type { CheckEvent, EpochEvent, StepEvent }
 
+/** What a run took over from another one: rows of the classifier by the names of their labels. */
+export interface BegunFrom {
+  /** The folder of that run. */
+  run: string
+  kept: readonly string[]
+  /** Labels that are new, and those of that run that are no more. */
+  added: readonly string[]
+  gone: readonly string[]
+}
+
 /** What is about to be trained: the first event, but for those that say how far a check is. */
 export interface StartEvent {
   kind: 'start'
@@ -37,6 +47,8 @@ export interface StartEvent {
   step: number
   /** What is not as it was when the run began, and was accepted. */
   changes?: string
+  /** What was taken over from the run that it begins from. */
+  from?: BegunFrom
 }
 /** The device was lost: training goes on from its last checkpoint, on a new one. */
 export interface RestartEvent {

@@ -4,7 +4,6 @@ import { saveAdapter } from '../adapters/peft/write.ts'
 import type { Backend } from '../backend/backend.ts'
 import { localFiles } from '../io/local-files.ts'
 import { saveModel } from '../models/registry.ts'
-import { disposeModule } from '../nn/module.ts'
 import { type DeviceLostError, InputError } from '../platform/errors.ts'
 import { defaults } from '../settings/schema.ts'
 import type { TrainSettings } from '../settings/settings.ts'
@@ -22,7 +21,7 @@ import { duplicates, knownLabels, noteBroken, type Run } from './run.ts'
 import { checkUnused, lostBest, type Metrics, openMetrics, runFolder } from './run-folder.ts'
 import { refuseChanges } from './run-images.ts'
 import { openRunModel, type RunModel } from './run-model.ts'
-import { runRecord } from './run-record.ts'
+import { fromOf, runRecord } from './run-record.ts'
 import type { DoneEvent, TrainEvent } from './train-events.ts'
 import type { TrainOptions } from './train-options.ts'
 
@@ -112,6 +111,7 @@ export async function* trainOn(
       ...(epochsDone >= epochs ? [`all ${epochs} epochs of the run are done; resume with more epochs to go on`] : []),
     ]
     const done = state?.numbers.step ?? 0
+    const begunFrom = fromOf(run, ready)
     if (lost) yield { kind: 'restart', reason: lost.message, device: backend.name, threads, notes, step: done }
     else
       yield {
@@ -137,6 +137,7 @@ export async function* trainOn(
         notes,
         step: done,
         ...(changes.length > 0 ? { changes: describeChanges(changes) } : {}),
+        ...(begunFrom ? { from: begunFrom } : {}),
       }
     if (options.resume) yield* duplicates(run)
 
@@ -207,7 +208,7 @@ export async function* trainOn(
       await loop?.return(undefined as never)
     } finally {
       forget()
-      if (ready) disposeModule(ready.opened.model)
+      ready?.dispose()
       await backend.dispose()
     }
   }

@@ -10,6 +10,7 @@ import { checkSettings, complete } from '../settings/setting-rules.ts'
 import { inFull, pick, type TrainSettings } from '../settings/settings.ts'
 import { readRun, runLabels } from '../use/run-file.ts'
 import { checkpointsAt, checkpointsInMemory } from './checkpoints.ts'
+import { withRun } from './from-run.ts'
 import type { Run } from './run.ts'
 import { checkUnused, hasRun, runFolder, runId, settingsToResume } from './run-folder.ts'
 import { openRunImages } from './run-images.ts'
@@ -38,9 +39,12 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, 
   checkRules(options, optionRules)
   const { resume, acceptChanges = false, signal: _signal, hub: _hub, startBackend: _start, ...rest } = options
   if (acceptChanges && !resume) throw new InputError('acceptChanges: goes with resume, a new run has nothing to accept')
-  checkSettings(rest)
-  const given = await inFull(rest)
-  const chosen: TrainSettings = resume ? await settingsToResume(given, acceptChanges) : given
+  // What goes with the model of another run is known with that run.
+  const { model: _model, ...others } = rest
+  checkSettings(rest.from === undefined ? rest : others)
+  // Without a model there is a run that brings it, or the check below.
+  const given = await inFull(rest as TrainSettings)
+  const chosen: TrainSettings = resume ? await settingsToResume(given, acceptChanges) : await withRun(given)
   const where = resume ? `${chosen.out}/run.json: settings.` : ''
   checkSettings(chosen, where)
   const settings: TrainSettings = complete(chosen, recipeSettings)

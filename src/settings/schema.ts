@@ -148,6 +148,7 @@ export const settings = {
     group: 'Input and output',
     flag: '--from <run>',
     description: 'begin with the weights of this run; the classifier keeps the labels that stay',
+    again: 'place',
   },
   distill: {
     value: atLeast(0),

@@ -75,6 +75,12 @@ export function loraOf(s: Pick<Partial<TrainSettings>, Short | 'lora'>): Partial
   return { ...defined(s.lora ?? {}), ...defined(Object.fromEntries(short)) }
 }
 
+/** Where an adapter that is there trains further: what brings its settings. A run whose folder is the model has none. */
+const broughtBy = (s: Partial<TrainSettings>): 'adapter' | 'from' | undefined => {
+  if (s.adapter !== undefined) return 'adapter'
+  return s.from !== undefined && s.model !== undefined && s.model !== s.from && adapterOf(s) ? 'from' : undefined
+}
+
 /** Throws InputError where settings of adapters are given to a method without, twice, or against each other. */
 function checkAdapterSettings(s: Partial<TrainSettings>, where: string): void {
   const fail = (text: string): never => {
@@ -85,8 +91,9 @@ function checkAdapterSettings(s: Partial<TrainSettings>, where: string): void {
   const fields = Object.keys(defined(lora)) as (keyof LoraConfig)[]
   const given: string[] = shorts.filter((name) => s[name] !== undefined)
   if (fields.length > 0) given.push('lora')
-  if (given.length > 0 && s.adapter !== undefined) {
-    fail(`${given.join(', ')}: cannot be chosen together with adapter, which brings its own`)
+  const brought = broughtBy(s)
+  if (given.length > 0 && brought !== undefined) {
+    fail(`${given.join(', ')}: cannot be chosen together with ${brought}, which brings its own`)
   }
   if (s.transformers !== undefined) given.push('transformers')
   if (!kind) {
@@ -143,6 +150,9 @@ export function checkSettings(s: Partial<TrainSettings>, where = ''): void {
   if (s.adapter !== undefined && !adapterOf(s)) {
     throw new InputError(`${where}adapter: goes with peft ${adapterMethods}, got ${s.peft}`)
   }
+  if (s.from !== undefined && s.adapter !== undefined) {
+    throw new InputError(`${where}from: cannot be given together with adapter, the run brings its own; leave one out`)
+  }
   for (const [name, other] of Object.entries(goesWith)) {
     if (!s[name as keyof typeof goesWith] || s[other]) continue
     throw new InputError(`${where}${name}: goes with ${other}, which is not given; give it, or leave ${name} out`)
@@ -158,7 +168,7 @@ export function checkSettings(s: Partial<TrainSettings>, where = ''): void {
 function idleWith(s: Partial<TrainSettings>): Set<string> {
   const kind = adapterOf(s)
   return new Set<string>([
-    ...(kind && s.adapter === undefined ? [] : shorts),
+    ...(kind && broughtBy(s) === undefined ? [] : shorts),
     // Whoever goes on with an adapter, or from a run, learns from its folder which method it is.
     ...(s.adapter === undefined && s.from === undefined ? [] : ['peft']),
     ...shorts.filter((name) => s.lora?.[sameAs[name]] !== undefined),

@@ -59,6 +59,7 @@ function create(
     outputs: k,
     classes: names,
     monitors,
+    sums: !ofOthers.mean,
     targets(given) {
       const targets = targetsOf(tree, given)
       return pathConsistency > 0 ? { ...targets, ...pathTargets(tree, targets.group!.data as Int32Array) } : targets

@@ -33,6 +33,7 @@ function create(labels: LabelSpace, { loss = 'aal', threshold = 0.5, positiveWei
     classes: names,
     outputs: k,
     monitors,
+    sums: !mean,
     targets(given) {
       const shape = [given.length, k]
       const [present, known] = [new Float32Array(given.length * k), new Float32Array(given.length * k).fill(1)]

@@ -76,6 +76,8 @@ export interface Task {
   predict(logits: Float32Array): Prediction
   /** Labels in one text, as a prediction has it. */
   text(labels: readonly string[]): string
+  /** Whether the loss of labels that are there or not is summed over samples, not averaged, in what is optimised. */
+  readonly sums?: boolean
   /** Names of the labels that sample `at` has. */
   names(targets: HostInputs, at: number): string[]
 }

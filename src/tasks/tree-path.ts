@@ -10,7 +10,7 @@ import type { Tensor } from '../tensor/tensor.ts'
 import type { Tree } from './tree-decode.ts'
 
 /** What closes an output to a softmax: e to minus this is 0 beside any other. */
-const CLOSED = 1e4
+export const CLOSED = 1e4
 
 /**
  * For samples with a label in two groups or more, by `group` (B, G); the others take no part:

@@ -155,16 +155,17 @@ export async function openModel(
   return opened
 }
 
+/** Options of `openRun`; input size and interpolation are the run's own unless given. */
+export type OpenRunOptions = ResolveOptions &
+  Pick<OpenModelOptions, 'allowNonFinite' | 'fingerprint' | 'inputSize' | 'interpolation'>
+
 /** Opens the trained model of a run: its own weights, or its base model with its adapter. */
-export async function openRun(
-  backend: Backend,
-  folder: string,
-  options: ResolveOptions & Pick<OpenModelOptions, 'allowNonFinite'> = {},
-): Promise<OpenModel> {
+export async function openRun(backend: Backend, folder: string, options: OpenRunOptions = {}): Promise<OpenModel> {
   checkRules({ run: folder ?? null }, { run: text('a run folder') })
   const run = await readRun(folder)
   const adapted = methodOf(run.method).saves === 'adapter'
-  const shape = { inputSize: run.inputSize, interpolation: run.interpolation }
+  const { inputSize = run.inputSize, interpolation = run.interpolation } = options
+  const shape = { inputSize, interpolation }
   const files = localFiles(folder)
   const weights = files.join(folder, adapted ? adapterFiles.weights : checkpointFiles.weights)
   if ((await files.kind(weights)) !== 'file') {

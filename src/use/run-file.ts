@@ -25,6 +25,10 @@ export interface RunFile {
 
 const isText = (v: unknown) => typeof v === 'string' && v !== ''
 const isTexts = (v: unknown) => Array.isArray(v) && v.length > 0 && v.every((one) => typeof one === 'string')
+const isBegunFrom = (v: unknown) =>
+  isRecord(v) &&
+  isText(v.run) &&
+  [v.kept, v.added, v.gone].every((list) => Array.isArray(list) && list.every((one) => typeof one === 'string'))
 const absentOr = (fine: (v: unknown) => boolean) => (v: unknown) => v === undefined || fine(v)
 
 /** What is read of run.json, whoever wrote it. */
@@ -39,6 +43,7 @@ const runRules: [string, (value: unknown) => boolean, string][] = [
   ['settings', absentOr(isRecord), 'an object'],
   ['labels', absentOr(isRecord), 'an object'],
   ['images', absentOr(isRecord), 'an object'],
+  ['from', absentOr(isBegunFrom), 'a run, and labels that were kept, added and gone'],
   ['changes', absentOr(Array.isArray), 'a list'],
 ]
 

@@ -2,9 +2,9 @@
 // are a tree (animal/dog); or images with a list of labels (label-list.ts). Here: describing, listing, alone and removing.
 // Images come in by images.ts.
 import { isImageName } from '../data/candidates.ts'
-import { sameText } from '../data/class-folders.ts'
 import { type Labelling, taskOfLabelling } from '../labels/labelling.ts'
 import type { TaskName } from '../labels/labels.ts'
+import { sameText } from '../labels/same-text.ts'
 import { inTurn } from '../platform/browser-locks.ts'
 import { InputError } from '../platform/errors.ts'
 import type { Files } from '../platform/platform.ts'

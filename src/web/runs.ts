@@ -22,7 +22,10 @@ import type { HistoryEntry, StoredRun } from './types.ts'
 export interface SessionTrainOptions extends Omit<TrainSettings, 'data' | 'model' | 'out' | 'val' | 'adapter'> {
   /** The name to keep the run under. */
   run: string
-  model: string
+  /** A kept model; that of `from` where it is left out. */
+  model?: string
+  /** A kept run to begin from. */
+  from?: string
   dataset: string
 }
 
@@ -97,7 +100,11 @@ const placeInSet = (path: string): string =>
 
 /** Names where `train` has paths. */
 function named(event: TrainEvent, run: string): TrainEvent {
-  if (event.kind === 'start') return { ...event, model: event.model.split('/').at(-1)! }
+  const last = (path: string) => path.split('/').at(-1)!
+  if (event.kind === 'start') {
+    const { from } = event
+    return { ...event, model: last(event.model), ...(from && { from: { ...from, run: last(from.run) } }) }
+  }
   if (event.kind === 'skip') return { ...event, file: placeInSet(event.file) }
   return event.kind === 'done' ? { ...event, out: run } : event
 }
@@ -134,7 +141,7 @@ async function stream(name: string, options: TrainOptions, dataset: string): Pro
 }
 
 /** What is kept under a name; throws an InputError when nothing is. */
-async function stored(files: Files, place: 'models' | 'images', what: string, name: string): Promise<string> {
+async function stored(files: Files, place: 'models' | 'images' | 'runs', what: string, name: string): Promise<string> {
   const folder = files.join(places[place], checkName(what, name))
   if ((await files.kind(folder)) === 'folder') return folder
   const have = await foldersIn(files, places[place])
@@ -143,12 +150,13 @@ async function stored(files: Files, place: 'models' | 'images', what: string, na
 
 /** Begins a run. Throws an InputError when the name is taken or model or dataset are not kept. */
 export async function startRun(files: Files, options: SessionTrainOptions): Promise<RunStream> {
-  const { run, model, dataset, ...settings } = options
+  const { run, model, from, dataset, ...settings } = options
   const out = files.join(places.runs, checkName('run', run))
   const full = {
     task: await taskOfSet(files, dataset),
     ...settings,
-    model: await stored(files, 'models', 'model', model),
+    ...(from === undefined ? {} : { from: await stored(files, 'runs', 'from', from) }),
+    ...(model === undefined && from !== undefined ? {} : { model: await stored(files, 'models', 'model', model!) }),
     data: await stored(files, 'images', 'dataset', dataset),
     out,
   }

@@ -1,8 +1,10 @@
 // Class folders, and folders in them: parts of one class (a camera's days, one a patient), or kinds of it (animal/dog), which
 // makes a tree of labels.
+
+import { sameText } from '../../labels/same-text.ts'
 import { InputError } from '../../platform/errors.ts'
 import { listed } from '../../platform/listed.ts'
-import { findClasses, sameText } from '../class-folders.ts'
+import { findClasses } from '../class-folders.ts'
 import { type PassedOver, passedOverText } from '../passed-over.ts'
 import type { Split } from '../split-folders.ts'
 import type { WalkedFile } from '../walk.ts'
