@@ -79,6 +79,7 @@ export {
   type CheckEvent,
   type DoneEvent,
   type DuplicatesEvent,
+  type RatesEvent,
   type RestartEvent,
   type SkipEvent,
   type StartEvent,

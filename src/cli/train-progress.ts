@@ -2,7 +2,7 @@
 import { passedOverText } from '../data/passed-over.ts'
 import { isRecord } from '../io/json.ts'
 import { sentence } from '../platform/errors.ts'
-import type { CheckEvent, DuplicatesEvent, SkipEvent, StartEvent } from '../run/train.ts'
+import type { CheckEvent, DuplicatesEvent, RatesEvent, SkipEvent, StartEvent } from '../run/train.ts'
 import { tasks } from '../tasks/registry.ts'
 import type { EpochEvent, StepEvent } from '../train/fit-options.ts'
 import { count, duration, oneLine, percent, plural } from './format.ts'
@@ -15,6 +15,7 @@ export interface TrainProgress {
   epoch(event: EpochEvent): void
   skip(event: SkipEvent): void
   check(event: CheckEvent): void
+  rates(event: RatesEvent): void
   duplicates(event: DuplicatesEvent): void
 }
 
@@ -109,6 +110,18 @@ export function trainProgress(ui: Ui, clock: () => number = () => performance.no
       ui.note(parts.join('  '))
     },
     check: (e) => ui.progress(() => `comparing images with the run's ${bar(e.done / e.total)} ${e.done}/${e.total}`),
+    rates(e) {
+      if (e.chosen === undefined) {
+        const [rate, loss] = [e.rates.at(-1)!.toPrecision(2), e.losses.at(-1)!.toFixed(4)]
+        ui.progress(
+          (columns) => `trying rates ${bar(e.rates.length / e.steps, columns < 60 ? 8 : 24)} ${rate}  loss ${loss}`,
+        )
+      } else if (e.otherwise === undefined) {
+        ui.note(
+          `range test: ${plural(e.rates.length, 'rate')} from ${e.rates[0]!.toPrecision(2)} to ${e.rates.at(-1)!.toPrecision(2)}, lr ${e.chosen}`,
+        )
+      }
+    },
     duplicates(e) {
       const pairs = e.images.slice(0, 3).map(({ val, train }) => `${oneLine(val)} is ${oneLine(train)}`)
       const more = e.count > pairs.length ? ', …' : ''

@@ -68,14 +68,18 @@ async function run(_: unknown, command: Command): Promise<void> {
   for (const note of read.notes) if (!idle(note)) ui.note(oneLine(note))
   let start: StartEvent | undefined
   let done: DoneEvent | undefined
+  let testing = false
   const skipped: SkipEvent[] = []
-  const stop = listen(ui, () => start !== undefined && done === undefined)
+  const stop = listen(ui, () => (testing || start !== undefined) && done === undefined)
   const progress = trainProgress(ui)
   try {
     for await (const event of train({ ...options, signal: stop.signal, hub: { onProgress: downloads(ui) } })) {
       if (json) ui.json(event)
       if (event.kind === 'check') progress.check(event)
-      else if (event.kind === 'start') {
+      else if (event.kind === 'rates') {
+        testing = true
+        progress.rates(event)
+      } else if (event.kind === 'start') {
         ui.clear()
         start = event
         progress.start(event)

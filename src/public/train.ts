@@ -14,6 +14,7 @@ export type { LabelRow, Task, TaskOptions } from '../tasks/task.ts'
 // train
 export type { Batch, BatchSource } from '../train/batch.ts'
 export { logitsOf } from '../train/evaluate.ts'
+export { findRate, type RateCurve, type RateProgress, type RateTest } from '../train/find-rate.ts'
 export type { FitEvent, FitOptions, FitResult, FitState } from '../train/fit-options.ts'
 export { fit } from '../train/fit.ts'
 export { Replay, type ReplayOptions, type StepInput } from '../train/replay.ts'

@@ -59,6 +59,7 @@ export interface Plan {
   readonly task: Task
   readonly method: Method
   readonly prepared: Prepared
+  /** Where a range test is to find it, the rate that it begins from. */
   readonly lr: number
   readonly counts: { readonly trainable: number; readonly total: number }
   /** Batches of images: changed at random and in random order to train on, else as they are. */

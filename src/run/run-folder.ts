@@ -42,6 +42,8 @@ export async function settingsToResume(given: TrainSettings, acceptChanges: bool
   const may = acceptChanges ? [...changeable, ...places] : changeable
   for (const [name, value] of Object.entries(given) as [keyof TrainSettings, unknown][]) {
     if (value === undefined || may.includes(name)) continue
+    // It was asked for, and has found the rate that the run has.
+    if (name === 'lr' && value === 'auto' && run.rates !== undefined) continue
     if (JSON.stringify(saved[name]) !== JSON.stringify(value)) {
       const remedy = places.includes(name)
         ? 'leave it out, start a new run, or --accept-changes'

@@ -48,6 +48,7 @@ function describeRun(run: Run, model: RunModel, backend: Backend): Record<string
     images: { folder },
     past,
     changes,
+    rates,
   } = run
   const {
     opened,
@@ -65,7 +66,8 @@ function describeRun(run: Run, model: RunModel, backend: Backend): Record<string
     classes: folder.classes,
     labels: labelFacts(knownLabels(run, task)),
     ...pick(settings, 'inputSize', 'interpolation'),
-    settings: { ...settings, peft: method, lr },
+    settings: { ...settings, peft: method, lr: settings.lr === 'auto' ? (rates?.chosen ?? 'auto') : lr },
+    ...(rates === undefined ? {} : { rates }),
     ...(Object.keys(reasons).length > 0 ? { reasons } : {}),
     seed: settings.seed ?? defaults.seed,
     lora: prepared.lora,

@@ -3,6 +3,7 @@
 import type { KnownLabels } from '../labels/facts.ts'
 import type { TrainSettings } from '../settings/settings.ts'
 import type { Task } from '../tasks/task.ts'
+import type { RateTest } from '../train/find-rate.ts'
 import { sharedImages } from '../use/image-changes.ts'
 import type { RunFile } from '../use/run-file.ts'
 import type { Checkpoints } from './checkpoints.ts'
@@ -44,6 +45,8 @@ export interface Run {
   changes: readonly unknown[]
   /** From which score on each label is there, as found with the best epoch. */
   thresholds: readonly number[] | undefined
+  /** The range test that found the rate, where it was asked for and is done. */
+  rates: RateTest | undefined
   /** Whether duplicates were looked for. */
   looked: boolean
 }

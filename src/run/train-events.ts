@@ -3,6 +3,7 @@ import type { Method } from '../adapters/methods.ts'
 import type { PassedOver } from '../data/passed-over.ts'
 import type { TaskName } from '../labels/labels.ts'
 import type { RecipeName } from '../settings/settings.ts'
+import type { RateProgress, RateTest } from '../train/find-rate.ts'
 import type { EpochEvent, FitResult, StepEvent } from '../train/fit-options.ts'
 import type { SharedImage } from '../use/image-changes.ts'
 import type { CheckEvent } from './run-images.ts'
@@ -19,7 +20,7 @@ export interface BegunFrom {
   gone: readonly string[]
 }
 
-/** What is about to be trained: the first event, but for those that say how far a check is. */
+/** What is about to be trained: the first event, but for those that say how far a check or a range test is. */
 export interface StartEvent {
   kind: 'start'
   task: TaskName
@@ -49,6 +50,10 @@ export interface StartEvent {
   changes?: string
   /** What was taken over from the run that it begins from. */
   from?: BegunFrom
+}
+/** Before training with `lr: 'auto'`: the range test so far, told after each of its steps; what was chosen comes last. */
+export interface RatesEvent extends RateProgress, Partial<Pick<RateTest, 'chosen' | 'otherwise'>> {
+  kind: 'rates'
 }
 /** The device was lost: training goes on from its last checkpoint, on a new one. */
 export interface RestartEvent {
@@ -97,6 +102,7 @@ export interface DuplicatesEvent {
 }
 export type TrainEvent =
   | CheckEvent
+  | RatesEvent
   | StartEvent
   | RestartEvent
   | SkipEvent

@@ -9,8 +9,9 @@ import { defaults } from '../settings/schema.ts'
 import type { TrainSettings } from '../settings/settings.ts'
 import { labelFields } from '../tasks/label-fields.ts'
 import { monitorOf } from '../tasks/task.ts'
+import { findRate, type RateTest } from '../train/find-rate.ts'
 import { fit } from '../train/fit.ts'
-import type { EpochEvent, FitState } from '../train/fit-options.ts'
+import type { EpochEvent, FitOptions, FitState } from '../train/fit-options.ts'
 import { noBest } from '../train/stopping.ts'
 import { describeChanges } from '../use/image-changes.ts'
 import { findDigests, wholeOf } from '../use/image-list.ts'
@@ -22,7 +23,7 @@ import { checkUnused, lostBest, type Metrics, openMetrics, runFolder } from './r
 import { refuseChanges } from './run-images.ts'
 import { openRunModel, type RunModel } from './run-model.ts'
 import { fromOf, runRecord } from './run-record.ts'
-import type { DoneEvent, TrainEvent } from './train-events.ts'
+import type { DoneEvent, RatesEvent, TrainEvent } from './train-events.ts'
 import type { TrainOptions } from './train-options.ts'
 
 /** Writes what a run is for: its adapter, or its whole model. */
@@ -38,6 +39,25 @@ function saveTrained(
   }
   const extra = { preprocessor: preprocessorJson(opened), config: { ...checkpoint.config }, labels }
   return saveModel(model, out, dialect, extra)
+}
+
+/** A range test, told as it goes; undefined where the signal ended it. */
+async function* testRates(options: FitOptions): AsyncGenerator<RatesEvent, RateTest | undefined> {
+  const test = findRate(options)
+  try {
+    for (;;) {
+      const { done, value } = await test.next()
+      if (options.signal?.aborted) return undefined
+      if (!done) {
+        yield { kind: 'rates', ...value }
+        continue
+      }
+      yield { kind: 'rates', ...value, steps: value.rates.length }
+      return value
+    }
+  } finally {
+    await test.return(undefined as never)
+  }
 }
 
 /** Trains on one backend until the end, or its loss; disposes the backend. `lost` is why the one before is gone. */
@@ -61,7 +81,7 @@ export async function* trainOn(
     const { opened } = ready
     const { settings } = run
     const { epochs = defaults.epochs } = settings
-    const { task, method, lr, counts } = ready.plan
+    const { task, method, counts } = ready.plan
     // A run that ended before its first checkpoint is begun again, with the same numbers.
     if (options.resume || lost) state = await checkpoints.last(backend)
     const epochsDone = state?.numbers.epoch ?? 0
@@ -99,6 +119,12 @@ export async function* trainOn(
       }
       await list.save()
     }
+    // A run that goes on has its rate in run.json.
+    if (settings.lr === 'auto' && !run.rates) {
+      run.rates = yield* testRates({ ...ready.plan.fit(train, val), signal: options.signal })
+      if (run.rates) await record.write({ finished: false })
+    }
+    const lr = run.rates?.chosen ?? ready.plan.lr
     const { threads } = backend.caps
     const notes = [
       ...folder.notes,
@@ -107,6 +133,9 @@ export async function* trainOn(
       // What a continued run trains is in its checkpoint.
       ...(state ? [] : trainingNotes(opened, ready.plan)),
       ...images.notes,
+      ...(run.rates?.otherwise
+        ? [`the range test found no rate, since ${run.rates.otherwise}: ${lr} is the recipe's`]
+        : []),
       ...(metrics?.note ? [metrics.note] : []),
       ...(epochsDone >= epochs ? [`all ${epochs} epochs of the run are done; resume with more epochs to go on`] : []),
     ]
@@ -144,6 +173,7 @@ export async function* trainOn(
     backend.resetPeak()
     loop = fit({
       ...ready.plan.fit(train, val),
+      lr,
       signal: options.signal,
       resume: state,
       saveEvery: settings.saveEvery ?? defaults.saveEvery,

@@ -8,7 +8,7 @@ import { checkRules } from '../schema/rules.ts'
 import { recipeSettings } from '../settings/recipes.ts'
 import { checkSettings, complete } from '../settings/setting-rules.ts'
 import { inFull, pick, type TrainSettings } from '../settings/settings.ts'
-import { readRun, runLabels } from '../use/run-file.ts'
+import { keptRates, readRun, runLabels } from '../use/run-file.ts'
 import { checkpointsAt, checkpointsInMemory } from './checkpoints.ts'
 import { withRun } from './from-run.ts'
 import type { Run } from './run.ts'
@@ -102,6 +102,7 @@ async function* trainAgain(
       : typeof threshold === 'number'
         ? images.folder.classes.map(() => threshold)
         : undefined,
+    rates: before && keptRates(before.rates, `${out}/run.json: rates`),
     looked: false,
   }
   let lost: DeviceLostError | undefined

@@ -284,7 +284,7 @@ export const settings = {
     read: numberOrText,
     otherwise: ratesInWords(),
     group: 'Training',
-    flag: '--lr <rate>',
+    flag: '--lr <rate|auto>',
     title: 'Learning rate',
     description: 'learning rate; auto finds one by a short test on training images',
   },

@@ -76,7 +76,7 @@ export interface TrainSettings {
   sampler?: (typeof samplers)[number]
   epochs?: number
   batchSize?: number
-  /** A rate, or `auto`: one that a short test on training images finds. */
+  /** Without it, one that suits the method; `auto`: the one that a short range test finds before the first step. */
   lr?: number | 'auto'
   weightDecay?: number
   optimizer?: (typeof optimizers)[number]

@@ -7,6 +7,7 @@ import { multiclassLabels } from '../labels/labels.ts'
 import { type Interpolation, interpolations } from '../models/vit/config.ts'
 import { InputError } from '../platform/errors.ts'
 import { keptLabels } from '../tasks/label-fields.ts'
+import type { RateTest } from '../train/find-rate.ts'
 
 /** What train.ts writes to run.json, as far as others read it. */
 export interface RunFile {
@@ -23,6 +24,7 @@ export interface RunFile {
   interpolation?: Interpolation
 }
 
+const isCount = (v: unknown): v is number => Number.isInteger(v) && Number(v) >= 0 && Number(v) <= 1000
 const isText = (v: unknown) => typeof v === 'string' && v !== ''
 const isTexts = (v: unknown) => Array.isArray(v) && v.length > 0 && v.every((one) => typeof one === 'string')
 const isBegunFrom = (v: unknown) =>
@@ -45,11 +47,31 @@ const runRules: [string, (value: unknown) => boolean, string][] = [
   ['images', absentOr(isRecord), 'an object'],
   ['from', absentOr(isBegunFrom), 'a run, and labels that were kept, added and gone'],
   ['changes', absentOr(Array.isArray), 'a list'],
+  ['rates', absentOr(isRecord), 'an object'],
 ]
 
 /** The labels of a run; those of an earlier version are one class an image. `where` comes before what is wrong. */
 export function runLabels({ classes, labels }: Pick<RunFile, 'classes' | 'labels'>, where: string): KnownLabels {
   return labels === undefined ? { space: multiclassLabels(classes) } : keptLabels(labels, classes, `${where}: labels`)
+}
+
+const isRow = (v: unknown): v is number[] =>
+  Array.isArray(v) && v.length <= 1000 && v.every((one) => typeof one === 'number' && Number.isFinite(one))
+
+/** The range test that a run keeps, where it has one; InputError where it is none. `where` comes before what is wrong. */
+export function keptRates(kept: unknown, where: string): RateTest | undefined {
+  if (kept === undefined) return undefined
+  const { rates, losses, window, chosen, otherwise } = isRecord(kept) ? kept : {}
+  const fits =
+    isRow(rates) &&
+    isRow(losses) &&
+    rates.length === losses.length &&
+    rates.every((rate) => rate > 0) &&
+    isCount(window)
+  if (fits && typeof chosen === 'number' && chosen > 0 && Number.isFinite(chosen) && absentOr(isText)(otherwise)) {
+    return { rates, losses, window, chosen, ...(otherwise === undefined ? {} : { otherwise: otherwise as string }) }
+  }
+  throw new InputError(`${where} must be rates above 0 with as many losses, a window and the chosen rate`)
 }
 
 /** The file of a run folder that says what was run. */
