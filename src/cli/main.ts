@@ -15,6 +15,7 @@ import { inspectCommand } from './inspect.ts'
 import { mergeCommand } from './merge.ts'
 import { predictCommand } from './predict.ts'
 import { previewCommand } from './preview.ts'
+import { reportCommand } from './report.ts'
 import { testCommand } from './test.ts'
 import { trainCommand } from './train.ts'
 
@@ -33,6 +34,7 @@ function build(): Command {
     testCommand,
     predictCommand,
     mergeCommand,
+    reportCommand,
     benchmarkCommand,
     estimateCommand,
     inspectCommand,

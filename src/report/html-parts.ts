@@ -65,8 +65,8 @@ ${bodies}</table></div></section>
 `
 }
 
-// `2026-11-22T12:30:05Z` as `2026-11-22 12:30 UTC`; what is no such time stays as it came.
-function when(created: string): string {
+/** `2026-11-22T12:30:05Z` as `2026-11-22 12:30 UTC`; what is no such time stays as it came. */
+export function when(created: string): string {
   const time = new Date(created)
   return Number.isNaN(time.getTime()) ? created : `${time.toISOString().slice(0, 16).replace('T', ' ')} UTC`
 }

@@ -53,6 +53,9 @@ th[scope="row"] { max-width: 16em; overflow: hidden; text-overflow: ellipsis; }
 dl { display: grid; grid-template-columns: minmax(6em, max-content) 1fr; gap: 6px 24px; margin: 12px 0 0; font-size: 0.93rem; }
 dt { color: var(--muted); }
 dd { margin: 0; overflow-wrap: anywhere; }
+table.words td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
+table.words th:not(:first-child) { text-align: left; }
+h2.run { font-size: 1.3rem; margin: 36px 0 12px; }
 pre { background: var(--soft); border-radius: 8px; padding: 12px 14px; margin: 8px 0 0; font-size: 0.87rem;
   white-space: pre-wrap; overflow-wrap: anywhere; }
 code, pre { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }

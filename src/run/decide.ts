@@ -41,10 +41,6 @@ export async function decide(
   teacher?: EstimateOptions['teacher'],
 ): Promise<void> {
   const { settings, images, before } = run
-  if (again || before) {
-    run.settings = complete(settings)
-    return
-  }
   const { train, val } = images.folder
   const facts = {
     method: opened.lora ? methodFor(opened.lora) : (settings.peft ?? defaults.peft),
@@ -53,6 +49,16 @@ export async function decide(
     labels: train.labelSpace.names.length,
     validates: val !== undefined,
     inputSize: Math.min(...opened.model.config.imageSize),
+  }
+  // What a range test begins with, also where a run goes on that was cut off before its test had ended.
+  if (settings.lr === 'auto') {
+    const { lr: _, ...others } = settings
+    const { lr } = withRecipe<Partial<TrainSettings>>(others, facts).settings
+    if (typeof lr === 'number') run.usualRate = lr
+  }
+  if (again || before) {
+    run.settings = complete(settings)
+    return
   }
   let decided = withRecipe(settings, facts)
   const { batchSize } = decided.settings

@@ -49,6 +49,7 @@ function describeRun(run: Run, model: RunModel, backend: Backend): Record<string
     past,
     changes,
     rates,
+    byLabel,
   } = run
   const {
     opened,
@@ -68,6 +69,7 @@ function describeRun(run: Run, model: RunModel, backend: Backend): Record<string
     ...pick(settings, 'inputSize', 'interpolation'),
     settings: { ...settings, peft: method, lr: settings.lr === 'auto' ? (rates?.chosen ?? 'auto') : lr },
     ...(rates === undefined ? {} : { rates }),
+    ...(byLabel === undefined ? {} : { byLabel }),
     ...(Object.keys(reasons).length > 0 ? { reasons } : {}),
     seed: settings.seed ?? defaults.seed,
     lora: prepared.lora,

@@ -45,6 +45,10 @@ export interface Run {
   changes: readonly unknown[]
   /** From which score on each label is there, as found with the best epoch. */
   thresholds: readonly number[] | undefined
+  /** How each label did in the best epoch, on the validation data. */
+  byLabel: unknown
+  /** The rate that the recipe would take, where a range test is to find one. */
+  usualRate?: number
   /** The range test that found the rate, where it was asked for and is done. */
   rates: RateTest | undefined
   /** Whether duplicates were looked for. */

@@ -121,7 +121,11 @@ export async function* trainOn(
     }
     // A run that goes on has its rate in run.json.
     if (settings.lr === 'auto' && !run.rates) {
-      run.rates = yield* testRates({ ...ready.plan.fit(train, val), signal: options.signal })
+      run.rates = yield* testRates({
+        ...ready.plan.fit(train, val),
+        lr: run.usualRate ?? ready.plan.lr,
+        signal: options.signal,
+      })
       if (run.rates) await record.write({ finished: false })
     }
     const lr = run.rates?.chosen ?? ready.plan.lr
@@ -192,6 +196,7 @@ export async function* trainOn(
       },
       saveBest: async (_, evaluation) => {
         if (typeof settings.threshold !== 'number') run.thresholds = evaluation?.thresholds
+        run.byLabel = evaluation?.byLabel
         if (out === undefined) return
         await saveTrained(ready!, settings, out, labelFields(knownLabels(run, task)))
         // Its thresholds go with it.

@@ -102,6 +102,7 @@ async function* trainAgain(
       : typeof threshold === 'number'
         ? images.folder.classes.map(() => threshold)
         : undefined,
+    byLabel: before?.byLabel,
     rates: before && keptRates(before.rates, `${out}/run.json: rates`),
     looked: false,
   }

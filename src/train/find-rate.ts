@@ -77,8 +77,8 @@ const rounded = (rate: number): number => Number(rate.toPrecision(2))
 const FLAT = 0.02
 
 /**
- * The rate that a curve suggests; undefined where its average loss falls nowhere by more than chance. It is a tenth of that at
- * the lowest average loss (fastai's `minimum`), of the rules that benchmarks/find-rate.ts compares the best.
+ * The rate that a curve suggests; undefined where its average loss falls nowhere by more than chance. It is that where the loss
+ * falls the most from one rate to the next (fastai's `steep`), of the rules that benchmarks/find-rate.ts compares the best.
  */
 function suggested({ rates, losses, window }: RateCurve): number | undefined {
   const smooth = averages(losses, window)
@@ -89,7 +89,8 @@ function suggested({ rates, losses, window }: RateCurve): number | undefined {
   const rises = losses.slice(0, lowest).map((loss, i) => Math.max(0, losses[i + window]! - loss) ** 2)
   const chance = 3 * Math.sqrt((2 * mean(rises)) / window)
   if (lowest === 0 || fall <= Math.max(FLAT * Math.abs(smooth[0]!), chance)) return undefined
-  return rounded(rates[lowest + (window >> 1)]! / 10)
+  const slopes = smooth.slice(1, lowest + 1).map((loss, i) => loss - smooth[i]!)
+  return rounded(rates[slopes.indexOf(Math.min(...slopes)) + (window >> 1)]!)
 }
 
 /**
