@@ -468,7 +468,7 @@ test('devices names every backend, which one is taken, and why the others are no
 test('help names every verb and flag with examples; the version is the package', async () => {
   const top = await output('--help')
   assert.is(await output(), top)
-  const verbs = ['train', 'test', 'predict', 'inspect', 'merge', 'benchmark', 'estimate', 'devices', 'demo']
+  const verbs = ['train', 'test', 'predict', 'inspect', 'merge', 'report', 'benchmark', 'estimate', 'devices', 'demo']
   for (const verb of verbs) {
     assert.match(top, new RegExp(`^  ${verb} `, 'm'))
     const help = await output(verb, '--help')

@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { openModel, openRun, readRun, type TrainOptions, toRgbImage, train } from 'vitune'
+import { openModel, openRun, readRun, readRunResult, type TrainOptions, toRgbImage, train } from 'vitune'
 import { evalTransform } from 'vitune/data'
 import { encodeSafetensors, parseSafetensors, resolveModel } from 'vitune/io'
 import { parseLabels } from 'vitune/models'
@@ -23,6 +23,7 @@ import { lockHolder } from '../src/platform/locks-node.ts'
 import { readCheckpoint } from '../src/run/checkpoint-file.ts'
 import { openMetrics } from '../src/run/run-folder.ts'
 import { readImageList } from '../src/use/image-list.ts'
+import { readMetrics } from '../src/use/run-metrics.ts'
 import { originOf } from '../src/web/models.ts'
 import type { Reader } from './fuzzing.ts'
 import { aircraftCopy, carsCopy, cubCopy, food101Copy, ham10000Copy, kittiCopy, resisc45Copy } from './layout-copies.ts'
@@ -292,6 +293,7 @@ export async function openReaders(): Promise<{ readers: readonly Reader[]; close
     inFolder(root, 'adapters/vit-dora', 'adapter_model.safetensors', 'safetensors', adapter),
     atPath(join(runFolder, 'run.json'), 'json', [json(run)], async () => {
       await readRun(runFolder)
+      await readRunResult(runFolder)
       await opened(() => openRun(backend, runFolder))
       // Its settings are read where it goes on; the data are not there, or it would.
       const events = train({ resume: true, out: runFolder, device: 'reference' } as TrainOptions)
@@ -303,6 +305,7 @@ export async function openReaders(): Promise<{ readers: readonly Reader[]; close
     }),
     atPath(join(folder('metrics'), 'metrics.jsonl'), 'bytes', [new TextEncoder().encode(metrics)], async () => {
       await openMetrics(join(root, 'metrics/metrics.jsonl'), state)
+      await readMetrics(join(root, 'metrics'))
     }),
     atPath(join(folder('images'), 'images.jsonl'), 'bytes', [new TextEncoder().encode(images)], () =>
       readImageList(join(root, 'images')),

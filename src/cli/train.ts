@@ -155,6 +155,7 @@ async function summary(start: StartEvent, done: DoneEvent, out: string, ui: Ui):
   const next = [
     `vitune test --run ${place}`,
     `vitune predict --run ${place} IMAGE...`,
+    `vitune report ${place}`,
     ...(adapter ? [`vitune merge --run ${place} --out MERGED`] : []),
   ]
   return `${table(rows.filter(([name]) => name !== 'skipped' || done.skipped > 0))}\n\nNext:\n${next.map((line) => `  ${line}`).join('\n')}`

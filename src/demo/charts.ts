@@ -16,6 +16,8 @@ export interface ChartOptions {
   readonly height: number
   /** How a value is written. */
   readonly show: (value: number) => string
+  /** What lies along the bottom is the logarithm of this; else steps. */
+  readonly along?: string
   /** Fixed range of values; else what the data needs, from 0. */
   readonly range?: readonly [number, number]
 }
@@ -37,7 +39,12 @@ const PAUSE = 200
 const colour = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name)
 
 /** An empty chart; it follows its container's width and the page's colours. */
-export function createChart({ title, series, height, show, range }: ChartOptions): Chart {
+export function createChart({ title, series, height, show, range, along }: ChartOptions): Chart {
+  /** Powers of ten without their mantissa where there is none. */
+  const power = (x: number) =>
+    Number((10 ** x).toPrecision(2))
+      .toExponential()
+      .replace('e+', 'e')
   let data: [number[], ...(number | null)[][]] = [[], ...series.map((): (number | null)[] => [])]
   let plot: Uplot | undefined
   let due = false
@@ -75,7 +82,10 @@ export function createChart({ title, series, height, show, range }: ChartOptions
         cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
         padding: [8, 16, 0, 0],
         scales: {
-          x: { time: false, range: (_, low, high) => [Math.min(low, 1), Math.max(high, 10)] },
+          x: {
+            time: false,
+            range: (_, low, high) => (along ? [low, Math.max(high, low + 1)] : [Math.min(low, 1), Math.max(high, 10)]),
+          },
           y: {
             range: (_, low, high) => (range ? [range[0], range[1]] : [Math.min(0, low), Math.max(high * 1.05, 1e-6)]),
           },
@@ -86,7 +96,7 @@ export function createChart({ title, series, height, show, range }: ChartOptions
             grid: { show: false },
             size: 24,
             space: 60,
-            values: (_, ticks) => ticks.map((v) => (Number.isInteger(v) ? String(v) : '')),
+            values: (_, ticks) => ticks.map((v) => (!Number.isInteger(v) ? '' : along ? power(v) : String(v))),
           },
           { ...axis, grid, size: 44, space: 32, values: (_, ticks) => ticks.map(show) },
         ],
@@ -111,7 +121,8 @@ export function createChart({ title, series, height, show, range }: ChartOptions
   }
   /** The last values, or those under the pointer. */
   function tell(index?: number): void {
-    setText(at, index === undefined ? '' : `step ${data[0][index]}`)
+    const here = index === undefined ? undefined : data[0][index]
+    setText(at, here === undefined ? '' : along ? `${along} ${power(here)}` : `step ${here}`)
     for (const [i, output] of values.entries()) {
       const curve = data[i + 1] as (number | null)[]
       const value = index === undefined ? curve.findLast((v) => v !== null) : curve[index]

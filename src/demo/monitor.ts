@@ -2,7 +2,7 @@
 
 import { methodOf } from '../adapters/methods.ts'
 import type { TaskName } from '../labels/labels.ts'
-import type { DoneEvent, RestartEvent, StartEvent, TrainEvent } from '../run/train.ts'
+import type { DoneEvent, RatesEvent, RestartEvent, StartEvent, TrainEvent } from '../run/train.ts'
 import type { EpochEvent, StepEvent } from '../train/fit-options.ts'
 import type { HistoryEntry } from '../web/types.ts'
 import { createChart } from './charts.ts'
@@ -100,6 +100,16 @@ export function createMonitor(): Monitor {
     series: [{ label: 'images a second', colour: '--soft', kind: 'line' }],
   })
 
+  const rates = createChart({
+    title: 'Loss by learning rate, tried before training',
+    height: 110,
+    along: 'rate',
+    show: short,
+    series: [{ label: 'loss', colour: training, kind: 'line' }],
+  })
+  const found = h('p', { class: 'quiet' })
+  const tested = h('div', { class: 'tested', hidden: true }, rates.element, found)
+
   let followed: Followed = { title: '', loss: undefined, batchSize: 1 }
   let start: StartEvent | undefined
   /** What chooses the best epoch, where that is neither accuracy nor loss, which are shown anyway. */
@@ -162,6 +172,26 @@ export function createMonitor(): Monitor {
     accuracy.describe(`Accuracy after each epoch: ${list.join(', ') || percent(event.trainAccuracy)}`)
     speed.describe(`Images a second: ${last ? short(last.count / last.seconds) : 'unknown'}`)
   }
+  function onRates({ rates: tried, losses, steps, chosen: rate, otherwise }: RatesEvent): void {
+    tested.hidden = false
+    const [last, loss] = [tried.at(-1), losses.at(-1)]
+    if (rate === undefined && last !== undefined) {
+      rates.add(Math.log10(last), [loss])
+      setText(state, `Trying learning rates, ${tried.length} of up to ${steps}`)
+      bar.value = tried.length / steps
+      return
+    }
+    bar.value = 0
+    const text =
+      otherwise === undefined
+        ? `Learning rate ${rate}, found by a test`
+        : `Learning rate ${rate}: a test found none better`
+    setText(found, `${text}.`)
+    rates.describe(
+      `${text}. Losses of ${tried.length} steps at growing rates, the lowest ${short(Math.min(...losses))}`,
+    )
+    announce(text)
+  }
   /** Shows one metric more, where that is what chooses the best epoch. */
   function choose(monitor: string): void {
     chosen = monitor === 'accuracy' || monitor === 'loss' ? undefined : monitor
@@ -221,6 +251,7 @@ export function createMonitor(): Monitor {
     name,
     h('div', { class: 'run-head' }, state, left),
     bar,
+    tested,
     h('dl', { class: 'stats' }, ...Object.values(stats).map((s) => s.element)),
     h('div', { class: 'charts' }, loss.element, accuracy.element, speed.element),
     device,
@@ -244,7 +275,9 @@ export function createMonitor(): Monitor {
       setText(left, '')
       setText(device, '')
       for (const s of Object.values(stats)) s.set('–')
-      for (const chart of [loss, accuracy, speed]) chart.clear()
+      tested.hidden = true
+      setText(found, '')
+      for (const chart of [loss, accuracy, speed, rates]) chart.clear()
       const scale = perPicture(run.task ?? 'multiclass', run.loss, run.batchSize)
       for (const { step, loss: value, valLoss, valAccuracy, metrics } of past) {
         if (value === undefined) {
@@ -255,6 +288,7 @@ export function createMonitor(): Monitor {
     },
     event(event) {
       if (event.kind === 'check') setText(state, `Comparing pictures, ${event.done} of ${event.total}`)
+      else if (event.kind === 'rates') onRates(event)
       else if (event.kind === 'start') onStart(event)
       else if (event.kind === 'step') onStep(event)
       else if (event.kind === 'epoch') onEpoch(event)

@@ -1,12 +1,15 @@
 // How to train: the method in plain sight, everything else behind "More settings" with defaults that suit the pictures.
 import { type Method, methodOf } from '../adapters/methods.ts'
 import type { Device } from '../backend/devices.ts'
+import { augmentationNames } from '../data/augmentations.ts'
 import type { TrainSettings } from '../run/train.ts'
 import { shapeOf } from '../schema/rules.ts'
 import type { Setting } from '../schema/setting.ts'
+import { readAugment } from '../settings/augment.ts'
 import { defaults, settings } from '../settings/schema.ts'
-import { defined } from '../settings/settings.ts'
+import { defined, type RecipeName, recipeNames } from '../settings/settings.ts'
 import { tasks } from '../tasks/registry.ts'
+import { createAllSettings, titleOf } from './all-settings.ts'
 import { type App, currentDataset, type State } from './app.ts'
 import { field, fill, h } from './dom.ts'
 import { metricTitle } from './metrics.ts'
@@ -22,11 +25,38 @@ const hints: Readonly<Record<Method, string>> = {
 export interface SettingsForm {
   readonly element: HTMLElement
   /** What was chosen; rejects by a sentence thrown where a number is out of range. */
-  read(): Partial<TrainSettings> & { peft: Method; epochs: number; batchSize: number }
+  read(): Partial<TrainSettings> & { peft: Method; batchSize: number }
   setDisabled(disabled: boolean): void
   /** Another model was chosen. */
   refresh(): void
 }
+
+/** What the page asks for in its own words, and what it has by other ways or no path for. */
+const own = [
+  ...['data', 'model', 'out', 'val', 'adapter', 'format', 'from', 'distill', 'distillTemperature'],
+  ...['unlabelled', 'unlabelledThreshold', 'unlabelledWeight', 'unlabelledRatio', 'strict', 'saveEvery', 'threads'],
+  ...['peft', 'recipe', 'epochs', 'batchSize', 'lr', 'rank', 'loss', 'monitor', 'seed', 'device', 'patience'],
+  ...['augment', 'sampler', 'task'],
+] as (keyof typeof settings)[]
+
+const recipeTitles: Readonly<Record<string, string>> = {
+  default: 'The usual one',
+  otx: 'As OTX',
+  getitune: 'As Geti Tune',
+  fast: 'Fast',
+  accurate: 'Accurate',
+}
+
+/** What the page calls each change of the pictures. */
+const changeTitles: Readonly<Record<string, string>> = {
+  crop: 'Random crops',
+  flip: 'Mirror images',
+  verticalFlip: 'Upside down',
+}
+
+/** `colourJitter` as `Colour jitter`. */
+const inWords = (name: string) =>
+  name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`).replace(/^./, (letter) => letter.toUpperCase())
 
 /** Epochs and batch size that give a few hundred steps at most. */
 export function defaultsFor(pictures: number): { epochs: number; batchSize: number } {
@@ -36,13 +66,6 @@ export function defaultsFor(pictures: number): { epochs: number; batchSize: numb
 }
 
 type Name = keyof typeof settings
-
-/** What the form calls a setting: `Batch size` for batchSize. */
-function titleOf(name: Name): string {
-  const { title }: Setting = settings[name]
-  const words = name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
-  return title ?? `${words[0]!.toUpperCase()}${words.slice(1)}`
-}
 
 /** Where a setting's number is typed, with its limits, and what holds without it as far as that is one number. */
 function numberOf(name: Name): HTMLInputElement {
@@ -94,7 +117,29 @@ export function createSettings(
 
   const [epochs, batch, rate] = [numberOf('epochs'), numberOf('batchSize'), numberOf('lr')]
   const [rank, seed] = [numberOf('rank'), numberOf('seed')]
-  const augment = h('input', { type: 'checkbox', checked: defaults.augment })
+  const patience = numberOf('patience')
+  const recipe = h(
+    'select',
+    {},
+    ...recipeNames.map((value) => h('option', { value }, recipeTitles[value] ?? inWords(value))),
+  )
+  const test = h('input', { type: 'checkbox', onchange: () => showRate() })
+  const augment = h(
+    'select',
+    { onchange: () => showChanges() },
+    ...[
+      ['recipe', 'As the recipe says'],
+      ['chosen', 'By choice'],
+      ['none', 'Not at all'],
+    ].map(([value, title]) => h('option', { value }, title)),
+  )
+  const changes = augmentationNames.map((value) => {
+    const input = h('input', { type: 'checkbox', value, checked: value === 'flip' })
+    return { input, label: h('label', { class: 'check' }, input, h('span', {}, changeTitles[value] ?? inWords(value))) }
+  })
+  const changeList = h('div', { class: 'checks', role: 'group', hidden: true }, ...changes.map(({ label }) => label))
+  changeList.setAttribute('aria-label', 'Changes of the pictures')
+  const others = createAllSettings(own)
   const rankField = field(titleOf('rank'), rank, 'Size of the added matrices.')
   const loss = h('select', {})
   const monitor = h('select', {})
@@ -117,17 +162,22 @@ export function createSettings(
     h(
       'div',
       { class: 'grid' },
+      field('Recipe', recipe, 'How training goes where nothing else is said.'),
       field(titleOf('epochs'), epochs, 'Times that every picture is seen.'),
       field(titleOf('batchSize'), batch, 'Pictures in one step.'),
       field(titleOf('lr'), rate),
+      field('End early', patience, 'Epochs without a better one; 0 is never.'),
       rankField,
       lossField,
       monitorField,
       field(titleOf('seed'), seed),
       field(titleOf('device'), device),
     ),
-    h('label', { class: 'check' }, augment, h('span', {}, 'Vary the pictures: random crops and mirror images')),
+    h('label', { class: 'check' }, test, h('span', {}, 'Find the learning rate by a short test before training')),
+    field('Vary the pictures', augment),
+    changeList,
     h('label', { class: 'check' }, balanced, h('span', {}, 'Draw rare classes as often as others')),
+    others.element,
   )
   const fieldset = h(
     'fieldset',
@@ -137,6 +187,19 @@ export function createSettings(
     more,
   )
 
+  function showRate(): void {
+    rate.disabled = test.checked
+    if (test.checked) rate.value = ''
+  }
+  function showChanges(): void {
+    changeList.hidden = augment.value !== 'chosen'
+  }
+  /** What varies the pictures, as the setting says it. */
+  function varied(): NonNullable<TrainSettings['augment']> {
+    if (augment.value === 'recipe') return true
+    const chosen = changes.filter(({ input }) => input.checked).map(({ input }) => input.value)
+    return augment.value === 'none' || chosen.length === 0 ? false : readAugment(chosen.join(','))
+  }
   function showMethod(): void {
     rate.placeholder = String(rateOf(method()) ?? methodOf(method()).defaultRate)
     rankField.hidden = !methodOf(method()).adapter
@@ -160,7 +223,7 @@ export function createSettings(
     element: fieldset,
     refresh: showMethod,
     read() {
-      for (const input of [epochs, batch, rate, rank, seed]) {
+      for (const input of [epochs, batch, rate, rank, seed, patience]) {
         if (input.checkValidity()) continue
         more.open = true
         input.focus()
@@ -169,16 +232,25 @@ export function createSettings(
       const given = (input: HTMLInputElement) => (input.value === '' ? undefined : Number(input.value))
       const defaults = defaultsFor(currentDataset(app.state).images)
       const chosen = method()
+      const usual = recipe.selectedIndex === 0
       const adapts = methodOf(chosen).adapter !== undefined
       return {
         peft: chosen,
-        epochs: given(epochs) ?? defaults.epochs,
         batchSize: given(batch) ?? defaults.batchSize,
-        augment: augment.checked,
+        augment: varied(),
+        ...(recipe.selectedIndex > 0 ? { recipe: recipe.value as RecipeName } : {}),
         ...(balanced.checked ? { sampler: 'balanced' as const } : {}),
         ...(loss.selectedIndex > 0 && !lossField.hidden ? { loss: loss.value } : {}),
         ...(monitor.selectedIndex > 0 ? { monitor: monitor.value } : {}),
-        ...defined({ lr: given(rate) ?? rateOf(chosen), seed: given(seed), rank: adapts ? given(rank) : undefined }),
+        ...others.read(),
+        ...defined({
+          lr: test.checked ? 'auto' : (given(rate) ?? (usual ? rateOf(chosen) : undefined)),
+          // Another recipe than the usual one has epochs of its own.
+          epochs: given(epochs) ?? (usual ? defaults.epochs : undefined),
+          seed: given(seed),
+          patience: given(patience) || undefined,
+          rank: adapts ? given(rank) : undefined,
+        }),
       }
     },
     setDisabled(disabled) {
