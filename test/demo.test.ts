@@ -201,7 +201,9 @@ test('where site data is blocked the page starts, says once that it keeps nothin
       assert.is(await asks(), false)
       await page.getByText('More settings').click()
       await page.getByLabel('Epochs').fill('1')
+      await page.getByLabel('Find the learning rate by a short test').check()
       await clickable(page)('Train').click()
+      await page.getByText(/^Learning rate \d.*, found by a test\.$/).waitFor()
       await until(page, 'Done in')
       assert.is(await asks(), true)
       await downloaded(page, '#training')
@@ -243,7 +245,7 @@ test('a page whose program does not load or that an old browser cannot read says
 /** Presses Tab until the control of this name has the focus; every stop on the way must show that it has it. */
 async function tabTo(page: Page, name: RegExp): Promise<void> {
   const passed: string[] = []
-  for (let i = 0; i < 60; i++) {
+  for (let i = 0; i < 120; i++) {
     await page.keyboard.press('Tab')
     const at = await page.evaluate(() => {
       const here = document.activeElement as HTMLElement & { labels?: NodeListOf<HTMLLabelElement> }
@@ -280,6 +282,20 @@ test("the whole way by keyboard alone, in the dark, at a phone's width", () =>
     await page.keyboard.press('Enter')
     await tabTo(page, /^Epochs/)
     await page.keyboard.type('400')
+    await tabTo(page, /^All settings/)
+    await page.keyboard.press('Enter')
+    await tabTo(page, /^Weight decay/)
+    await page.keyboard.type('-1')
+    assert.is(await wide(), 375)
+    await checkAccess(page, 'all settings')
+    await tabTo(page, /^Train$/)
+    await page.keyboard.press('Enter')
+    await page
+      .getByRole('alert')
+      .getByText(/^Weight decay: /)
+      .waitFor()
+    await page.keyboard.press('Backspace')
+    await page.keyboard.press('Backspace')
     await tabTo(page, /^Train$/)
     await page.keyboard.press('Enter')
     await steps(page, 10)

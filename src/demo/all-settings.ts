@@ -14,11 +14,30 @@ export interface AllSettings {
   read(): Partial<TrainSettings>
 }
 
+/** Names that say nothing to whoever has not read the documentation. */
+const titles: Partial<Record<Name, string>> = {
+  alpha: 'LoRA alpha',
+  bias: 'Biases',
+  clip: 'Largest gradient',
+  cutmix: 'CutMix',
+  ema: 'Average of weights',
+  minDelta: 'Least gain',
+  mixup: 'MixUp',
+  onDeviceLost: 'When the GPU is lost',
+  patienceWarmup: 'Early end begins after',
+  patienceWarmupSteps: 'Early end begins after steps',
+  perClass: 'Pictures of each label',
+  rslora: 'Rank-stabilised',
+  targets: 'Layers to adapt',
+  transformers: 'Names of transformers',
+  valEvery: 'Validate every',
+}
+
 /** What the form calls a setting: `Batch size` for batchSize. */
 export function titleOf(name: Name): string {
   const { title }: Setting = settings[name]
   const words = name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
-  return title ?? `${words[0]!.toUpperCase()}${words.slice(1)}`
+  return titles[name] ?? title ?? `${words[0]!.toUpperCase()}${words.slice(1)}`
 }
 
 /** What a setting's control holds, as the setting has it; undefined where nothing is chosen. */
