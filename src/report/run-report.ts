@@ -1,11 +1,13 @@
 // Runs as one HTML file: what each reached, how its training went, its labels, its settings and what was left out. Nothing in it
 // is loaded from elsewhere and no script runs. The comparison of an experiment is html-report.ts.
+
+import type { RateTest } from '../train/find-rate.ts'
 import { draw, type Look, lookOf } from './charts/chart.ts'
 import { type Line, type RunChart, runLines, thinned } from './charts/run-lines.ts'
 import { bytes, count, methodName, metricName, metricTitle, percent, seconds, share } from './format.ts'
 import { escapeHtml, type Html, html, trusted } from './html.ts'
 import { when } from './html-parts.ts'
-import type { RunResult } from './run-result.ts'
+import type { RunResult, ShownSetting } from './run-result.ts'
 import { style } from './style.ts'
 
 /** Training is one colour, validation another, all through the page; runs beside each other have one each. */
@@ -92,6 +94,13 @@ async function drawn(chart: RunChart, title: string, says: string): Promise<Html
 
 const line = (points: Line['points'], look: Look, more: Partial<Line> = {}): Line => ({ points, look, ...more })
 
+/** What a rate is chosen by: averages of neighbours, at the rate in their middle. */
+const averaged = ({ rates, losses, window }: RateTest) =>
+  losses.slice(window - 1).map((_, i) => ({
+    x: rates[i + (window >> 1)]!,
+    y: losses.slice(i, i + window).reduce((sum, loss) => sum + loss, 0) / window,
+  }))
+
 /** Two marks and what they stand for. */
 const key = html`<ul class="legend">${[
   { look: training, name: 'training' },
@@ -104,14 +113,14 @@ const key = html`<ul class="legend">${[
 /** Loss, scores and rate over epochs, and the range test. */
 async function curvesOf(run: RunResult): Promise<Html | undefined> {
   const { steps, epochs } = run.metrics
-  const perEpoch = epochs[0] ? epochs[0].step / epochs[0].epoch : Math.max(1, steps.at(-1)?.step ?? 1)
+  const last = epochs.at(-1)
+  const perEpoch = last ? last.step / last.epoch : Math.max(1, steps.at(-1)?.step ?? 1)
   const overSteps = (values: readonly { step: number; y: number }[]) =>
     thinned(values.map(({ step, y }) => ({ x: step / perEpoch, y })))
   const validated = epochs.flatMap(({ epoch, valLoss }) => (valLoss === undefined ? [] : [{ x: epoch, y: valLoss }]))
   const scored = byMonitor(run).map(({ epoch, value }) => ({ x: epoch, y: value }))
   const rated = steps.flatMap(({ step, lr }) => (lr === undefined ? [] : [{ step, y: lr }]))
   const first = epochs[0]
-  const last = epochs.at(-1)
   const lossSays =
     first && last
       ? `Training loss from ${first.trainLoss.toFixed(4)} in the first epoch to ${last.trainLoss.toFixed(4)} in epoch ${last.epoch}.`
@@ -167,7 +176,9 @@ async function curvesOf(run: RunResult): Promise<Html | undefined> {
             line(
               rates.rates.map((x, i) => ({ x, y: rates.losses[i]! })),
               training,
+              { faint: true },
             ),
+            line(averaged(rates), training),
           ],
           xTitle: 'Learning rate',
           yTitle: 'Loss of a step',
@@ -179,7 +190,7 @@ async function curvesOf(run: RunResult): Promise<Html | undefined> {
       )),
   ].filter((chart) => chart !== undefined)
   if (charts.length === 0) return undefined
-  return html`<section><h2>How training went</h2><p class="note">The thin line is the loss of each step, the others are of whole epochs.</p>${key}<div class="pair">${charts}</div></section>
+  return html`<section><h2>How training went</h2><p class="note">Thin lines are of single steps, the others of whole epochs or averages.</p>${key}<div class="pair">${charts}</div></section>
 `
 }
 
@@ -199,12 +210,18 @@ function labelTable({ byLabel, name }: RunResult): Html | undefined {
 `
 }
 
+const isUsual = ({ from }: ShownSetting) => from === 'default'
+
+/** What was decided in plain sight, what is as usual folded. */
 function settingsTable({ settings, name }: RunResult): Html {
-  const rows = settings.map(
-    (one) => html`<tr><th scope="row">${one.name}</th><td>${one.value}</td><td>${one.from}</td></tr>
+  const table = (shown: readonly ShownSetting[], label: string) =>
+    html`<div class="scroll" role="region" aria-label="${label} of ${name}" tabindex="0"><table class="words"><thead><tr><th scope="col">Setting</th><th scope="col">Value</th><th scope="col">From</th></tr></thead><tbody>${shown.map(
+      (one) => html`<tr><th scope="row">${one.name}</th><td>${one.value}</td><td>${one.from}</td></tr>
 `,
-  )
-  return html`<section><h2>Settings</h2><div class="scroll" role="region" aria-label="Settings of ${name}" tabindex="0"><table class="words"><thead><tr><th scope="col">Setting</th><th scope="col">Value</th><th scope="col">From</th></tr></thead><tbody>${rows}</tbody></table></div></section>
+    )}</tbody></table></div>`
+  const usual = settings.filter(isUsual)
+  const decided = settings.filter((one) => !isUsual(one))
+  return html`<section><h2>Settings</h2>${decided.length > 0 ? table(decided, 'Settings') : ''}${usual.length > 0 ? html`<details class="below"><summary>${plural(usual.length, 'default')}</summary>${table(usual, 'Defaults')}</details>` : ''}</section>
 `
 }
 

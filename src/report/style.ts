@@ -55,6 +55,7 @@ dt { color: var(--muted); }
 dd { margin: 0; overflow-wrap: anywhere; }
 table.words td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
 table.words th:not(:first-child) { text-align: left; }
+details.below { margin-top: 16px; }
 h2.run { font-size: 1.3rem; margin: 36px 0 12px; }
 pre { background: var(--soft); border-radius: 8px; padding: 12px 14px; margin: 8px 0 0; font-size: 0.87rem;
   white-space: pre-wrap; overflow-wrap: anywhere; }

@@ -78,7 +78,7 @@ const FLAT = 0.02
 
 /**
  * The rate that a curve suggests; undefined where its average loss falls nowhere by more than chance. It is that where the loss
- * falls the most from one rate to the next (fastai's `steep`), of the rules that benchmarks/find-rate.ts compares the best.
+ * falls the most from one rate to the next (fastai's `steep`), of the known rules that benchmarks/find-rate.ts compares the best.
  */
 function suggested({ rates, losses, window }: RateCurve): number | undefined {
   const smooth = averages(losses, window)
@@ -104,7 +104,7 @@ export async function* findRate(options: FitOptions): AsyncGenerator<RateProgres
   const rates: number[] = []
   const losses: number[] = []
   const slice = await sliceOf(train, accumulate, signal)
-  const window = slice.length * Math.ceil(LEAST / Math.max(1, slice.length))
+  const window = Math.max(1, slice.length) * Math.ceil(LEAST / Math.max(1, slice.length))
   const curve = () => ({ rates: [...rates], losses: [...losses], window })
   if (slice.length === 0) return { ...curve(), chosen: lr, otherwise: 'no sample could be read' }
   const params = trainableParameters(model)

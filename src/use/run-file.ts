@@ -24,7 +24,7 @@ export interface RunFile {
   interpolation?: Interpolation
 }
 
-const isCount = (v: unknown): v is number => Number.isInteger(v) && Number(v) >= 0 && Number(v) <= 1000
+const isCount = (v: unknown): v is number => Number.isInteger(v) && Number(v) >= 1 && Number(v) <= 1000
 const isText = (v: unknown) => typeof v === 'string' && v !== ''
 const isTexts = (v: unknown) => Array.isArray(v) && v.length > 0 && v.every((one) => typeof one === 'string')
 const isBegunFrom = (v: unknown) =>
