@@ -135,7 +135,7 @@ const refused: [Loose<TrainOptions>, RegExp][] = [
   [{ pathConsistency: -1 }, /^pathConsistency: must be at least 0, got -1$/],
   [{ decoding: 'best' }, /^decoding: must be one of path, threshold, got best$/],
   [{ task: 'multilabel', decoding: 'path' }, /^decoding: means nothing to task multilabel \(any number of labels\)/],
-  [{ sampler: 'sequential' }, /^sampler: must be one of shuffle, balanced, got sequential$/],
+  [{ sampler: 'sequential' }, /^sampler: must be one of shuffle, balanced, balanced-efficient, got sequential$/],
   // One against another.
   [{ sampler: 'balanced', shuffle: false }, /^sampler: must be left out where shuffle is false, got balanced/],
   [{ task: 'multiclass', threshold: 0.5 }, /^threshold: means nothing to task multiclass \(one class an image\)/],
