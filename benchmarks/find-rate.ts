@@ -44,7 +44,7 @@ const averages = ({ losses, window }: RateCurve) =>
 
 const lowest = (smooth: readonly number[]) => smooth.indexOf(Math.min(...smooth))
 
-/** As fastai calls them; `lowest/3` lies nearer to the minimum. */
+/** As fastai calls them, `lowest/10` its minimum; `lowest/3`, which is taken, lies nearer to that. */
 const rules: Record<string, Rule> = {
   steepest: (curve, smooth) => at(curve, steepest(smooth)),
   valley: (curve, smooth) => at(curve, valley(smooth)),

@@ -76,9 +76,13 @@ const rounded = (rate: number): number => Number(rate.toPrecision(2))
 /** The average loss falls by less than that part of the first: no descent. */
 const FLAT = 0.02
 
+/** How far below the rate at the lowest average loss: fastai's `minimum` is 10. */
+const BACK = 3
+
 /**
- * The rate that a curve suggests; undefined where its average loss falls nowhere by more than chance. It is that where the loss
- * falls the most from one rate to the next (fastai's `steep`), of the known rules that benchmarks/find-rate.ts compares the best.
+ * The rate that a curve suggests; undefined where its average loss falls nowhere by more than chance. It is a third of that at the
+ * lowest average loss, of the rules that benchmarks/find-rate.ts compares the best: a tenth learns too slowly, and the
+ * loss may fall the most on its way down from where it had grown.
  */
 function suggested({ rates, losses, window }: RateCurve): number | undefined {
   const smooth = averages(losses, window)
@@ -89,8 +93,7 @@ function suggested({ rates, losses, window }: RateCurve): number | undefined {
   const rises = losses.slice(0, lowest).map((loss, i) => Math.max(0, losses[i + window]! - loss) ** 2)
   const chance = 3 * Math.sqrt((2 * mean(rises)) / window)
   if (lowest === 0 || fall <= Math.max(FLAT * Math.abs(smooth[0]!), chance)) return undefined
-  const slopes = smooth.slice(1, lowest + 1).map((loss, i) => loss - smooth[i]!)
-  return rounded(rates[slopes.indexOf(Math.min(...slopes)) + (window >> 1)]!)
+  return rounded(rates[lowest + (window >> 1)]! / BACK)
 }
 
 /**
