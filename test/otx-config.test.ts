@@ -10,7 +10,7 @@ import { parse } from 'yaml'
 import { configText, parseConfig, readConfig } from '../src/cli/config-file.ts'
 import { carryDotted } from '../src/cli/dotted.ts'
 import { InputError } from '../src/platform/errors.ts'
-import { complete } from '../src/settings/setting-rules.ts'
+import { checkSettings, complete } from '../src/settings/setting-rules.ts'
 import type { TrainSettings } from '../src/settings/settings.ts'
 import { images, model, output, refusal, start, temporary, vitune } from './cli-tools.ts'
 
@@ -214,7 +214,9 @@ test('other classes of the table, and their defaults, are what PyTorch and Light
 test('transforms that the packages ship switched off are the changes of images that they name', () => {
   const base = parse(readFileSync(join(recipes, 'otx-2.6.0/_base_/data/classification.yaml'), 'utf8'))
   for (const one of base.train_subset.transforms) delete one.enable
-  const { augment } = settingsFromOtx({ ...parse(plain('""')), data: base }).settings
+  const { settings } = settingsFromOtx({ ...parse(plain('""')), data: base })
+  checkSettings(settings)
+  const { augment } = settings
   assert.equal(augment, {
     crop,
     photometric: {

@@ -22,7 +22,6 @@ import {
   picklist,
   pipe,
   string,
-  tuple,
   union,
 } from 'valibot'
 import { isRecord } from '../io/json.ts'
@@ -89,11 +88,6 @@ export const list = (of: string): Rule<string[]> => said(array(fullText), of)
 export const textOrList = (of: string): Rule<string | string[]> => said(union([fullText, array(fullText)]), of)
 export const wholes = (of: string): Rule<number[]> => said(array(pipe(number(), integer(), minValue(0))), of)
 export const someOf = (of: string): Rule<unknown[]> => said(array(custom<unknown>(() => true)), of)
-/** Two numbers, the lower first. */
-export const range: Rule<[number, number]> = said(
-  custom<[number, number]>((value) => is(tuple([finiteNumber, finiteNumber]), value) && value[0] <= value[1]),
-  'two numbers, the lower first',
-)
 export const func: Rule = said(function_(), 'a function')
 export const object: Rule<Record<string, unknown>> = said(custom<Record<string, unknown>>(isRecord), 'an object')
 /** One word alone. */

@@ -1,10 +1,12 @@
 // The transforms of training images that configurations of OTX and getitune name, as the table `augment`, with the defaults of
 // torchvision 0.30, kornia 0.8 and OTX 2.6. How images are resized and normalised to be validated is the model's own to say.
 import type { Augmentations } from '../../data/augmentations.ts'
-import { atLeast, choice, either, type Rule, range, whole, within } from '../../schema/rules.ts'
+import { atLeast, choice, either, type Rule, span, whole, within } from '../../schema/rules.ts'
 import type { TrainSettings } from '../settings.ts'
 import { type ClassOf, type Entry, fixed, idle, inputSize, type Reader, type Table, walkList } from './reading.ts'
 
+/** What each may be is for `augment` to say. */
+const range = span(-1000, 1000, 'two numbers')
 const probability: Rule<number> = within(0, 1, 'a probability')
 const common = idle(
   'is_numpy_to_tvtensor',
