@@ -22,6 +22,9 @@ export interface TrainProgress {
 /** Steps over which the speed is averaged. */
 const window = 20
 
+/** What a task tells of an epoch beside its accuracy, in words. */
+const toldAs: Readonly<Record<string, string>> = { sure: 'sure of unlabelled' }
+
 /** Part of an epoch's time from which on it is told that training waited for its images. */
 const SLOW_DATA = 0.03
 
@@ -76,7 +79,8 @@ export function trainProgress(ui: Ui, clock: () => number = () => performance.no
       const val = e.val > 0 ? `${plural(e.val, 'image')} to validate (${from})` : 'none to validate'
       ui.note(`${ui.err('bold', e.method)} on ${oneLine(e.model)}: ${plural(e.classes.length, noun)}`)
       ui.note(`task ${e.task}, since ${oneLine(e.recognised)}`)
-      ui.note(`${plural(e.train, 'image')} to train, ${val}`)
+      const without = e.unlabelled === undefined ? '' : ` and ${count(e.unlabelled)} without labels`
+      ui.note(`${plural(e.train, 'image')}${without} to train, ${val}`)
       const share = percent(e.trainable / e.total)
       const threads = e.threads === 1 ? '1 thread' : `${e.threads} threads`
       ui.note(
@@ -101,6 +105,7 @@ export function trainProgress(ui: Ui, clock: () => number = () => performance.no
         `epoch ${String(e.epoch).padStart(String(e.epochs).length)}/${e.epochs}`,
         `loss ${e.trainLoss.toFixed(4)}`,
         `accuracy ${percent(e.trainAccuracy)}`,
+        ...Object.entries(e.told ?? {}).map(([name, value]) => `${toldAs[name] ?? name} ${percent(value)}`),
         ...(e.loss === undefined ? [] : [`val loss ${e.loss.toFixed(4)}`]),
         ...(shown === undefined ? [] : [`val ${shown} ${percent(e.metrics![shown]!)}`]),
         duration(e.seconds),

@@ -50,6 +50,17 @@ export function epochOrder(keys: ArrayLike<number>, options: OrderOptions): numb
   return options.mode === 'shuffle' ? rng.shuffle(order) : order
 }
 
+/** Samples in an endless order of rounds, each of which has every sample once: `count` of them from `first` on. */
+export function roundRobin(length: number, seed: number, first: number, count: number): number[] {
+  const keys = new Int32Array(length)
+  const places: number[] = []
+  for (let round = Math.floor(first / length); places.length < count; round++) {
+    const order = epochOrder(keys, { mode: 'shuffle', seed, epoch: round })
+    places.push(...order.slice(Math.max(0, first - round * length), first + count - round * length))
+  }
+  return places
+}
+
 /** The order in pieces of `size`; the last may be shorter, or is left out with `dropLast`. */
 export function toBatches(order: readonly number[], size: number, dropLast = false): number[][] {
   if (!(Number.isInteger(size) && size > 0)) throw new Error(`batch size: must be whole and positive, got ${size}`)

@@ -19,6 +19,7 @@ import { type Rect, resizeImage } from './resize.ts'
 export type Recipe =
   | { readonly kind: 'eval'; readonly preprocess: Preprocess }
   | { readonly kind: 'train'; readonly preprocess: Preprocess; readonly augmentations: Augmentations }
+  | { readonly kind: 'views'; readonly recipes: readonly Recipe[] }
 
 /** Makes inputs of one size; `apply` writes channel by channel into `out` of 3 * height * width values. */
 export interface Transform {
@@ -178,8 +179,26 @@ export function trainTransform(
   }
 }
 
+/** Several views of each image, all of one size, one below the other: (3, H, W) each, one after the other in `out`. */
+export function viewsTransform(views: readonly Transform[]): Transform {
+  const [{ height, width }] = views as [Transform]
+  const recipes = views.flatMap(({ recipe }) => (recipe ? [recipe] : []))
+  return {
+    height: views.length * height,
+    width,
+    random: views.some(({ random }) => random),
+    ...(recipes.length === views.length && { recipe: { kind: 'views', recipes } }),
+    apply(image, rng, out) {
+      checkOut(out, views.length * height, width)
+      const size = 3 * height * width
+      for (const [i, view] of views.entries()) view.apply(image, rng, out.subarray(i * size, (i + 1) * size))
+    },
+  }
+}
+
 /** The transform that a recipe stands for. */
 export function transformOf(recipe: Recipe): Transform {
+  if (recipe.kind === 'views') return viewsTransform(recipe.recipes.map(transformOf))
   return recipe.kind === 'eval'
     ? evalTransform(recipe.preprocess)
     : trainTransform(recipe.preprocess, recipe.augmentations)

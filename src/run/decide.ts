@@ -28,6 +28,7 @@ export function sizeOf(
     lora: more.lora ?? own ?? loraOf(settings),
     teacher: more.teacher,
     validates: val !== undefined,
+    ...(settings.unlabelled === undefined ? {} : pick(settings, 'unlabelledRatio')),
     ...pick(settings, 'optimizer', 'microBatch', 'checkpointing', 'clip', 'patchKeep', 'ema'),
   }
 }

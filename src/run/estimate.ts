@@ -29,6 +29,8 @@ export interface EstimateOptions
   classes?: number | readonly string[]
   labels?: LabelSpace
   batchSize: number
+  /** Images without labels that are learnt from, for each of the batch. */
+  unlabelledRatio?: number | undefined
   method?: Method | undefined
   /** LoRA and DoRA settings. */
   lora?: Partial<LoraConfig> | undefined
@@ -70,6 +72,7 @@ const rules: RulesOf<EstimateOptions> = {
   classes: either(whole(1, 100_000), list('a list of names')),
   labels: object,
   batchSize: s.batchSize,
+  unlabelledRatio: s.unlabelledRatio,
   method: choice(methods),
   lora: object,
   optimizer: s.optimizer,
@@ -120,8 +123,12 @@ export async function estimate(options: EstimateOptions): Promise<MemoryEstimate
     method = defaults.peft,
     optimizer = defaults.optimizer,
     threads = 1,
-    validates = true,
+    unlabelledRatio: ratio = 0,
+    // A teacher is asked as a validation asks.
+    validates: asks = true,
   } = options
+  const validates = asks || ratio > 0
+  const together = batchSize * (1 + ratio)
   const labels = labelsOf(options)
   checkAdapter(method, options.lora)
   // Planning takes the thread for itself: here others have their turn, a stop signal among them.
@@ -131,13 +138,25 @@ export async function estimate(options: EstimateOptions): Promise<MemoryEstimate
   let teacher: Teacher | undefined
   try {
     const on = { backend: { name: options.device ?? 'wasm' }, tokens: model.tokens } as const
-    const microBatch = Math.min(options.microBatch ?? defaultMicroBatch(on, options.checkpointing), batchSize)
+    const microBatch = Math.min(options.microBatch ?? defaultMicroBatch(on, options.checkpointing), together)
     // The third batch of a step needs what the second does.
     const accumulate = Math.min(options.accumulate ?? 1, 2)
     // How adapters start takes no memory, but may take the data.
     const lora = { ...options.lora, initLoraWeights: true as const }
     const given = pick(options, 'checkpointing', 'clip', 'nesterov', 'patchKeep', 'ema')
-    const settings = { ...given, peft: method, lora, optimizer, epochs: 1, lr: 1, distill: 1, microBatch, accumulate }
+    const more = ratio > 0 ? { unlabelled: '', unlabelledRatio: ratio } : {}
+    const settings = {
+      ...given,
+      ...more,
+      peft: method,
+      lora,
+      optimizer,
+      epochs: 1,
+      lr: 1,
+      distill: 1,
+      microBatch,
+      accumulate,
+    }
     if (options.teacher) {
       const before = buildModel(
         planner as Backend,
@@ -150,16 +169,20 @@ export async function estimate(options: EstimateOptions): Promise<MemoryEstimate
     if (teacher && options.teacher?.shared) shareFrozen(teacher.model, model)
     const weights = planner.memory().used
     const [height, width] = config.imageSize
-    const images = fewerImages(batchSize, microBatch)
+    const images = fewerImages(together, microBatch)
     const values = images * config.channels * height * width
     if (values > 2 ** 30) {
       throw new InputError(
         `batchSize: ${images} images of ${height} x ${width} pixels at a time must fit into one buffer, got ${(values / 2 ** 28).toFixed(0)} GiB; choose a smaller batch or microBatch`,
       )
     }
+    const { task, selfTraining } = planned
+    const labelled = Math.ceil(images / (1 + ratio))
+    const targets = task.targets(Array.from({ length: labelled }, () => ({ present: [0] })))
+    const outputs = new Float32Array((images - labelled) * task.outputs)
     const batch: Batch = {
       inputs: { images: { data: new Float32Array(values), shape: [images, config.channels, height, width] } },
-      targets: planned.task.targets(Array.from({ length: images }, () => ({ present: [0] }))),
+      targets: selfTraining?.withTeacher(targets, labelled, outputs) ?? targets,
       count: images,
       names: [],
     }
@@ -175,7 +198,7 @@ export async function estimate(options: EstimateOptions): Promise<MemoryEstimate
     }
     const trainable = trainableParameters(model).reduce((sum, [, p]) => sum + p.size, 0)
     const total = planner.memory().peak
-    const inParts = accumulate > 1 || batchSize > microBatch
+    const inParts = accumulate > 1 || together > microBatch
     const gradients = 4 * trainable * (inParts ? 2 : 1)
     const state = 4 * trainable * ((optimizer === 'adamw' ? 2 : 1) + (options.ema ? 1 : 0))
     const largest = planner.largest()

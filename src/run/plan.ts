@@ -7,6 +7,7 @@ import type { Dataset } from '../data/dataset.ts'
 import { batchSource } from '../data/loader.ts'
 import type { Preprocess } from '../data/preprocess.ts'
 import { evalTransform, trainTransform } from '../data/transforms.ts'
+import { viewSource } from '../data/view-source.ts'
 import type { LabelSpace } from '../labels/labels.ts'
 import type { AnyModel } from '../models/registry.ts'
 import { countParameters } from '../nn/module.ts'
@@ -18,12 +19,14 @@ import { pick, type TrainSettings } from '../settings/settings.ts'
 import { type Distillation, distilled } from '../tasks/distill.ts'
 import { mixedTask } from '../tasks/mixed.ts'
 import { checkTaskOptions, checkThresholds, createTask, tasks } from '../tasks/registry.ts'
+import { type SelfTrainingTask, selfTraining } from '../tasks/self-training.ts'
 import { monitorOf, type Task } from '../tasks/task.ts'
 import type { BatchSource } from '../train/batch.ts'
 import type { FitOptions } from '../train/fit-options.ts'
 import { labelWeights } from './label-weights.ts'
 import { mixedBatches } from './mixed-batches.ts'
 import { type Prepared, prepare } from './prepare.ts'
+import { selfTrainingSource, weakAndStrong } from './self-training.ts'
 import { type Teacher, taught } from './teacher.ts'
 
 /** Settings of training, without where things lie and on what they are computed. */
@@ -46,6 +49,8 @@ export interface PlanInput {
   readonly labels: LabelSpace
   /** Images to train on, where weights of labels are to follow from them. */
   readonly train?: Dataset | undefined
+  /** Images without labels, where the settings ask to learn from some. */
+  readonly unlabelled?: Dataset | undefined
   /** The configuration of an adapter that is on the model already, to be trained further. */
   readonly adapter?: LoraConfig | undefined
   /** Whether classes that stay keep their rows of the classifier, whatever the others are. */
@@ -57,6 +62,8 @@ export interface PlanInput {
 export interface Plan {
   readonly model: AnyModel
   readonly task: Task
+  /** The same, where it learns from images without labels too. */
+  readonly selfTraining?: SelfTrainingTask | undefined
   readonly method: Method
   readonly prepared: Prepared
   /** Where a range test is to find it, the rate that it begins from. */
@@ -100,6 +107,12 @@ function methodIn({ peft, adapter: place }: PlanSettings, adapter: LoraConfig | 
   throw new InputError(`adapter: ${place} is a ${own} adapter, got peft ${peft}; leave peft out`)
 }
 
+/** How sure a teacher must be, and how much its answers count. */
+const surenessOf = ({ unlabelledThreshold, unlabelledWeight }: PlanSettings) => ({
+  threshold: unlabelledThreshold ?? defaults.unlabelledThreshold,
+  weight: unlabelledWeight ?? defaults.unlabelledWeight,
+})
+
 /** Steps in which the rate rises, of `steps`; a share that is written with its sign is rounded up, as Hugging Face's warmup_ratio. */
 function warmupSteps({ warmup = defaults.warmup, warmupShare }: PlanSettings, steps: number): number {
   if (warmupShare !== undefined) return Math.round(warmupShare * steps)
@@ -112,7 +125,7 @@ function warmupSteps({ warmup = defaults.warmup, warmupShare }: PlanSettings, st
  * made it disposes it. Throws an InputError on settings that do not go together.
  */
 export function plan(settings: PlanSettings, input: PlanInput): Plan {
-  const { model, preprocess, labels, train, adapter, keep, teacher } = input
+  const { model, preprocess, labels, train, unlabelled, adapter, keep, teacher } = input
   const { seed = defaults.seed, batchSize = defaults.batchSize, augment = true } = settings
   const method = methodIn(settings, adapter)
   checkLayerDecay(method, settings.layerDecay)
@@ -127,6 +140,7 @@ export function plan(settings: PlanSettings, input: PlanInput): Plan {
     ...(positiveWeights === undefined ? {} : { positiveWeights: labelWeights(positiveWeights, labels, train) }),
   })
   if (typeof threshold === 'number') checkThresholds(task)
+  const learner = settings.unlabelled === undefined ? undefined : selfTraining(task, surenessOf(settings))
   model.setDropout(pick(settings, 'dropout', 'dropPath', 'patchKeep'))
   const prepared = prepare(model, labels.names, method, { seed, lora: loraOf(settings), adapter, keep })
   // A rate that is still to be found begins with the method's.
@@ -134,12 +148,13 @@ export function plan(settings: PlanSettings, input: PlanInput): Plan {
   const epochs = settings.epochs ?? defaults.epochs
   const { mixup = defaults.mixup, cutmix = defaults.cutmix } = settings
   const mixes = mixup > 0 || cutmix > 0
-  const learnt = mixes ? mixedTask(task) : task
+  const learnt = mixes ? mixedTask(task) : (learner ?? task)
   const kept = teacher && distilled(learnt, teacher.labels, distillationOf(settings, labels, train))
   const sampler = settings.sampler ?? (settings.shuffle === false ? 'sequential' : 'shuffle')
   return {
     model,
     task,
+    selfTraining: learner,
     method,
     prepared,
     lr,
@@ -147,16 +162,35 @@ export function plan(settings: PlanSettings, input: PlanInput): Plan {
     source(dataset, training, more = {}) {
       if (!preprocess) throw new Error('plan: batches of images need to know how the model takes them')
       const changes = training && (augment === true ? augmentationPresets.otx : augment)
+      const { strict = false } = settings
       const batches = batchSource(dataset, {
         transform: changes ? trainTransform(preprocess, changes) : evalTransform(preprocess),
         targets: task.targets,
         order: training ? sampler : 'sequential',
         batchSize,
         seed,
-        strict: settings.strict ?? false,
+        strict,
         ...more,
       })
-      return training && mixes ? mixedBatches(batches, { mixup, cutmix }, seed) : batches
+      if (training && mixes) return mixedBatches(batches, { mixup, cutmix }, seed)
+      if (!training || !learner || !unlabelled) return batches
+      const ratio = settings.unlabelledRatio ?? defaults.unlabelledRatio
+      const { onBroken } = more
+      const others = viewSource(unlabelled, {
+        views: weakAndStrong(preprocess, changes),
+        batchSize: ratio * batchSize,
+        batches: batches.batches,
+        seed,
+        strict,
+        onBroken,
+      })
+      return selfTrainingSource({
+        labelled: batches,
+        unlabelled: others,
+        task: learner,
+        model,
+        ...pick(settings, 'microBatch'),
+      })
     },
     fit: (train, val) => ({
       model,

@@ -2,6 +2,7 @@
 // is continued must have in common with what is there.
 import { platform } from '#platform'
 import { type Method, methodOf } from '../adapters/methods.ts'
+import type { Dataset } from '../data/dataset.ts'
 import type { LabelledData } from '../data/open-data.ts'
 import { adapterFiles, checkpointFiles } from '../io/checkpoint.ts'
 import { localFiles } from '../io/local-files.ts'
@@ -12,7 +13,7 @@ import type { Setting } from '../schema/setting.ts'
 import { settings } from '../settings/schema.ts'
 import type { TrainSettings } from '../settings/settings.ts'
 import type { EpochEvent, StepEvent } from '../train/fit-options.ts'
-import { imagesFile } from '../use/image-list.ts'
+import { imagesFile, unlabelledFile } from '../use/image-list.ts'
 import { readRun, runFile, runLabels } from '../use/run-file.ts'
 import type { SavedState } from './checkpoints.ts'
 
@@ -21,6 +22,7 @@ export const runFolder = {
   run: runFile,
   metrics: 'metrics.jsonl',
   images: imagesFile,
+  unlabelled: unlabelledFile,
   checkpoint: 'checkpoint.safetensors',
 }
 
@@ -123,12 +125,18 @@ export async function checkLabels(out: string, space: LabelSpace): Promise<void>
  * What a run is told by: equal settings and images give equal ids, and equal numbers. Undefined where the engine has no
  * SHA-256. A checkpoint of another id is not this run's.
  */
-export async function runId(settings: TrainSettings, folder: LabelledData): Promise<string | undefined> {
+export async function runId(
+  settings: TrainSettings,
+  folder: LabelledData,
+  unlabelled: Dataset | undefined,
+): Promise<string | undefined> {
   const fixed = Object.entries(settings).filter(([name]) => !changeable.includes(name as keyof TrainSettings))
   const images = [folder.train, folder.val].map((set) =>
     Array.from({ length: set?.length ?? 0 }, (_, i) => [set!.file(i), set!.labels(i)]),
   )
-  const all = [fixed.sort(([a], [b]) => (a < b ? -1 : 1)), folder.train.labelSpace, images]
+  const others = unlabelled && Array.from({ length: unlabelled.length }, (_, i) => unlabelled.file(i))
+  const sorted = fixed.sort(([a], [b]) => (a < b ? -1 : 1))
+  const all = [sorted, folder.train.labelSpace, images, ...(others ? [others] : [])]
   return (await platform.digest(new TextEncoder().encode(JSON.stringify(all))))?.slice(0, 32)
 }
 
@@ -194,14 +202,17 @@ function linesUpTo(bytes: Uint8Array, step: number): Uint8Array {
 function metricsLine(event: StepEvent | EpochEvent): Record<string, unknown> {
   const { step, epoch, lr } = event
   if (event.kind === 'step') return { step, epoch, loss: event.loss, lr }
-  const { trainLoss, trainAccuracy, loss, metrics = {} } = event
+  const { trainLoss, trainAccuracy, told = {}, loss, metrics = {} } = event
+  const named = (start: string, values: Readonly<Record<string, number>>) =>
+    Object.fromEntries(Object.entries(values).map(([name, value]) => [`${start}_${name}`, value]))
   return {
     step,
     epoch,
     train_loss: trainLoss,
     train_accuracy: trainAccuracy,
+    ...named('train', told),
     val_loss: loss,
-    ...Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`val_${name}`, value])),
+    ...named('val', metrics),
     lr,
   }
 }

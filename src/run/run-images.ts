@@ -20,6 +20,7 @@ import {
 import { readRun, runLabels } from '../use/run-file.ts'
 import { withOldLabels } from './from-run.ts'
 import { checkLabels, runFolder } from './run-folder.ts'
+import { openRunUnlabelled, type RunUnlabelled } from './run-unlabelled.ts'
 
 /** Before a run goes on its images are read, to see that they are the same; told now and then, where that takes long. */
 export interface CheckEvent {
@@ -33,6 +34,8 @@ export interface CheckEvent {
 export interface RunImages {
   readonly folder: LabelledData
   readonly list: ListKeeper
+  /** Images without labels to learn from too. */
+  readonly unlabelled?: RunUnlabelled
   /** What is not as it was when the run began. */
   readonly changes: readonly Change[]
   /** Whether the images to validate on are others, so that accuracies of before and after do not compare. */
@@ -53,6 +56,7 @@ async function movedPlaces(out: string, settings: TrainSettings): Promise<Change
   const places = [
     ['data', 'data folder'],
     ['val', 'validation folder'],
+    ['unlabelled', 'folder without labels'],
     ['model', 'model'],
     ['adapter', 'adapter it began with'],
     ['from', 'run that it began with'],
@@ -88,7 +92,7 @@ function drawnBefore(folder: LabelledData, { images }: ImageList): LabelledData 
  * disk) and compared with its list, and each stays in the part that it was in. A run without a saved state is begun again
  * with the images as they are.
  */
-export async function* openRunImages(settings: TrainSettings, resume: boolean): AsyncGenerator<CheckEvent, RunImages> {
+async function* openLabelled(settings: TrainSettings, resume: boolean): AsyncGenerator<CheckEvent, RunImages> {
   const { data, val, out, task, seed = defaults.seed, format, perClass, folds, fold } = settings
   // A run goes on with its own task, even where what is left of the data would be taken for another.
   const own = resume && out !== undefined ? runLabels(await readRun(out), `${out}/run.json`).space.task : undefined
@@ -124,6 +128,16 @@ export async function* openRunImages(settings: TrainSettings, resume: boolean): 
   const parts = divided(folder, list, order)
   if (counts.train === 0) throw new InputError(`resume: no image is left to train on in ${data}; restore the images`)
   return { folder: parts, list: keepList(list, parts, out), changes: all, newValidation: validation, begun, notes: [] }
+}
+
+/** Opens and lists all images of a run, those without labels too, and compares them with its lists where it goes on. */
+export async function* openRunImages(settings: TrainSettings, resume: boolean): AsyncGenerator<CheckEvent, RunImages> {
+  const images = yield* openLabelled(settings, resume)
+  if (settings.unlabelled === undefined) return images
+  const { changes, notes } = images
+  const unlabelled = yield* openRunUnlabelled(settings.unlabelled, images, { out: settings.out, resume })
+  const all = { changes: [...changes, ...unlabelled.changes], notes: [...notes, ...unlabelled.notes] }
+  return { ...images, ...all, unlabelled }
 }
 
 /** Refuses to go on with what is not as it was. */

@@ -93,6 +93,7 @@ export async function openRunModel(
         preprocess: opened.preprocess,
         labels: folder.train.labelSpace,
         train: folder.train,
+        unlabelled: images.unlabelled?.dataset,
         adapter: opened.lora,
         keep: from !== undefined,
         teacher,

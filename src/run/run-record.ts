@@ -45,7 +45,7 @@ function describeRun(run: Run, model: RunModel, backend: Backend): Record<string
     id,
     settings,
     reasons,
-    images: { folder },
+    images: { folder, unlabelled },
     past,
     changes,
     rates,
@@ -78,7 +78,11 @@ function describeRun(run: Run, model: RunModel, backend: Backend): Record<string
     versions: platform.describe(),
     device: backend.name,
     threads: backend.caps.threads,
-    images: { train: folder.train.length, val: folder.val?.length ?? 0 },
+    images: {
+      train: folder.train.length,
+      val: folder.val?.length ?? 0,
+      ...(unlabelled && { unlabelled: unlabelled.dataset.length }),
+    },
     ...counts,
     ...(changes.length > 0 ? { changes } : {}),
   }

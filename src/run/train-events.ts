@@ -33,6 +33,8 @@ export interface StartEvent {
   classes: readonly string[]
   train: number
   val: number
+  /** Images without labels, where some are learnt from. */
+  unlabelled?: number
   valSource: 'folder' | 'split' | 'none'
   /** What was passed over in the data folder, by kind and name. */
   ignored: readonly PassedOver[]

@@ -68,7 +68,7 @@ export async function* trainOn(
   lost: DeviceLostError | undefined,
 ): AsyncGenerator<TrainEvent, DoneEvent> {
   const { hold, images, checkpoints, past } = run
-  const { folder, list } = images
+  const { folder, list, unlabelled } = images
   const { out } = run.settings
   let ready: RunModel | undefined
   let state: SavedState | undefined
@@ -98,6 +98,7 @@ export async function* trainOn(
     }
 
     const whole = wholeOf(folder)
+    const saveLists = () => Promise.all([list.save(), unlabelled?.list.save()])
     const hooks = { onBroken: (file: string, reason: string) => noteBroken(run, file, reason) }
     const train = ready.plan.source(folder.train, true, hooks)
     const val = folder.val && ready.plan.source(folder.val, false, hooks)
@@ -117,7 +118,7 @@ export async function* trainOn(
         }
         await checkpoints.save(state)
       }
-      await list.save()
+      await saveLists()
     }
     // A run that goes on has its rate in run.json.
     if (settings.lr === 'auto' && !run.rates) {
@@ -157,8 +158,9 @@ export async function* trainOn(
         classes: folder.classes,
         train: folder.train.length,
         val: folder.val?.length ?? 0,
+        ...(unlabelled && { unlabelled: unlabelled.dataset.length }),
         valSource: folder.valSource,
-        ignored: folder.ignored,
+        ignored: [...folder.ignored, ...(unlabelled?.ignored ?? [])],
         ...counts,
         lr,
         recipe: {
@@ -190,7 +192,7 @@ export async function* trainOn(
           await metrics?.add(epoch)
         }
         await metrics?.flush()
-        await list.save()
+        await saveLists()
         await checkpoints.save({ ...s, ...(metrics ? { metrics: metrics.bytes, skipped: [...past.skipped] } : {}) })
         await record.write({ finished: false })
       },

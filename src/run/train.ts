@@ -81,7 +81,7 @@ async function* trainAgain(
   const images = yield* openRunImages(settings, resume)
   // A run of an earlier version has none, nor have its checkpoints.
   const before = resume ? await readRun(out!) : undefined
-  const id = before ? before.id : await runId(settings, images.folder)
+  const id = before ? before.id : await runId(settings, images.folder, images.unlabelled?.dataset)
   const checkpoints =
     out === undefined ? checkpointsInMemory() : checkpointsAt(localFiles(out).join(out, runFolder.checkpoint), id)
   const run: Run = {

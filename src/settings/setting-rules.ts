@@ -66,6 +66,12 @@ export function checkLayerDecay(method: Method, layerDecay: number = defaults.la
   throw new InputError(`${where}layerDecay: for peft ${those} only, got peft ${method}; leave it out`)
 }
 
+/** What batches of images without labels do not go together with. */
+const notUnlabelled = ['mixup', 'cutmix', 'distill'] as const
+
+/** Decay of the averages that say what images without labels are: a memory of ten steps, which suits runs of some hundreds. */
+const teacherDecay = 0.9
+
 /** The adapter that these settings train, where their method trains one. */
 const adapterOf = ({ peft = defaults.peft }: Partial<TrainSettings>) => methodOf(peft).adapter
 
@@ -159,6 +165,12 @@ export function checkSettings(s: Partial<TrainSettings>, where = ''): void {
   }
   checkIdle(s, where)
   if (s.peft !== undefined) checkLayerDecay(s.peft, s.layerDecay, where)
+  for (const name of notUnlabelled) {
+    if (s.unlabelled === undefined || !s[name]) continue
+    throw new InputError(
+      `${where}${name}: cannot be used together with unlabelled, got ${s[name]}; leave one of them out`,
+    )
+  }
   checkTaskSettings(s, where)
   checkAdapterSettings(s, where)
   adapterOf(s)?.configure(loraOf(s))
@@ -191,7 +203,8 @@ export function complete<S extends Partial<TrainSettings>>(
   const others = Object.entries(defaults).filter(([name]) => !idle.has(name))
   const known = s.adapter === undefined && s.from === undefined && !idle.has('lr')
   const lr = known ? { lr: methodOf(s.peft ?? defaults.peft).defaultRate } : {}
-  return { ...Object.fromEntries(others), ...lr, ...s }
+  const ema = s.unlabelled === undefined || idle.has('ema') ? {} : { ema: teacherDecay }
+  return { ...Object.fromEntries(others), ...lr, ...ema, ...s }
 }
 
 /**

@@ -3,21 +3,25 @@ import { type LabelSpace, multiclassLabels } from '../labels/labels.ts'
 import { crossEntropy } from '../ops/loss.ts'
 import { sum } from '../ops/reduce.ts'
 import { reshape } from '../ops/view.ts'
-import type { HostInputs } from '../tensor/host.ts'
+import type { HostInputs, HostValues } from '../tensor/host.ts'
+import { share } from './label-metrics.ts'
 import { argmax, type Metrics, softmaxOf, type Task, type TaskKind, type TaskOptions } from './task.ts'
 
 const monitors = { accuracy: 'higher', f1: 'higher', loss: 'lower' } as const
+
+/** How many samples have a class that is known. */
+const known = ({ data }: HostValues): number => data.filter((label) => label >= 0).length
 
 /** Counts of a class: right, predicted, there. */
 function metrics(labels: LabelSpace): Metrics {
   const k = labels.names.length
   const [right, predicted, there] = [new Float64Array(k), new Float64Array(k), new Float64Array(k)]
   let count = 0
-  const share = (a: number, b: number) => (b > 0 ? a / b : 0)
   const f1 = (i: number) => share(2 * right[i]!, predicted[i]! + there[i]!)
   return {
     add(logits, { label }) {
       label!.data.forEach((wanted: number, i: number) => {
+        if (wanted < 0) return
         const found = argmax(logits.subarray(i * k, (i + 1) * k))
         if (found === wanted) right[wanted]!++
         predicted[found]!++
@@ -61,20 +65,20 @@ function create(labels: LabelSpace, { labelSmoothing = 0 }: TaskOptions = {}): T
     classes: names,
     outputs: k,
     monitors,
+    // -1 where nobody knows the class.
     targets: (given) => ({
-      label: { data: Int32Array.from(given, ({ present }) => present[0]!), shape: [given.length] },
+      label: { data: Int32Array.from(given, ({ present }) => present[0] ?? -1), shape: [given.length] },
     }),
-    counts: ({ label }) => [label!.shape[0]!],
-    scales: ([count]) => [1 / count!],
+    counts: ({ label }) => [known(label!)],
+    scales: ([count]) => [share(1, count!)],
     terms: (logits, { label }, training) =>
       reshape(sum(crossEntropy(logits, label!, training ? labelSmoothing : 0), 0), [1]),
     right(logits, targets) {
-      const of = targets.label!.shape[0]!
       let right = 0
-      for (let i = 0; i < of; i++) {
+      for (let i = 0; i * k < logits.length; i++) {
         if (argmax(logits.subarray(i * k, (i + 1) * k)) === labelOf(targets, i)) right++
       }
-      return { right, of }
+      return { right, of: known(targets.label!) }
     },
     metrics: () => metrics(labels),
     predict(logits) {
@@ -84,7 +88,7 @@ function create(labels: LabelSpace, { labelSmoothing = 0 }: TaskOptions = {}): T
       return { label, score: scores[top]!, labels: [label], scores, logits: Array.from(logits) }
     },
     text: ([label]) => label ?? '',
-    names: (targets, at) => [names[labelOf(targets, at)]!],
+    names: (targets, at) => names.filter((_, label) => label === labelOf(targets, at)),
   }
 }
 

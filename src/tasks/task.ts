@@ -67,6 +67,8 @@ export interface Task {
   scales(counts: readonly number[]): number[]
   /** The same for what is told of an epoch; absent where it is the same. A plain sum is told by sample there. */
   epochScales?(counts: readonly number[]): number[]
+  /** What else is told of an epoch of training, by name, from its counts; absent where that is nothing. */
+  told?(counts: readonly number[]): Record<string, number>
   /** Sum of each term, shape (terms), of outputs (B, K). Only training smooths labels. */
   terms(logits: Tensor, targets: Readonly<Record<string, Tensor>>, training: boolean): Tensor
   /** Decisions that are right, of how many: training's running accuracy. */

@@ -26,3 +26,19 @@ export const shapesOf = (inputs: HostInputs): string =>
   Object.entries(inputs)
     .map(([name, { shape }]) => `${name} ${shape}`)
     .join(' ')
+
+/** The samples of one, then those of the other, which must have the same names; copies. */
+export function joinInputs(first: HostInputs, second: HostInputs): HostInputs {
+  return Object.fromEntries(
+    Object.entries(first).map(([name, { data, shape }]) => {
+      const { data: more, shape: others } = second[name]!
+      const joined =
+        data instanceof Int32Array
+          ? new Int32Array(data.length + more.length)
+          : new Float32Array(data.length + more.length)
+      joined.set(data)
+      joined.set(more, data.length)
+      return [name, { data: joined, shape: [shape[0]! + others[0]!, ...shape.slice(1)] }]
+    }),
+  )
+}

@@ -14,11 +14,15 @@ export interface Batch {
   readonly names: readonly string[]
 }
 
+/** Runs what reads the model that is trained with the averages of its weights, where training keeps some. */
+export type AsKept = <T>(fn: () => Promise<T>) => Promise<T>
+
 /** Where batches come from, epoch by epoch; the same epoch number gives the same batches. */
 export interface BatchSource {
   /** Batches of an epoch. */
   readonly batches: number
-  epoch(epoch: number, firstBatch: number): AsyncIterable<Batch>
+  /** `asKept` is for a source that asks the model, which has had all steps before the batch that is wanted. */
+  epoch(epoch: number, firstBatch: number, asKept?: AsKept): AsyncIterable<Batch>
 }
 
 /**

@@ -141,6 +141,8 @@ export interface EpochEvent {
   step: number
   trainLoss: number
   trainAccuracy: number
+  /** What else the task tells of the epoch's training, by name: shares in [0, 1]. */
+  told?: Record<string, number>
   /** On the validation data; absent without it, and where this epoch is not validated. */
   loss?: number
   accuracy?: number

@@ -133,7 +133,7 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
       let asked = started
       let waited = 0 // for the batches of the step to come
       let waitedInAll = 0
-      for await (const batch of train.epoch(now.epoch, now.batch)) {
+      for await (const batch of train.epoch(now.epoch, now.batch, asKept)) {
         position++
         const begun = performance.now()
         waited += (begun - asked) / 1000
@@ -199,6 +199,7 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
         lr,
         trainLoss: lossOf(task, now.sums, now.counts, true),
         trainAccuracy: now.right / Math.max(1, now.of),
+        ...(task.told ? { told: task.told(now.counts) } : {}),
         ...(result ? { loss: result.loss, accuracy: result.accuracy, metrics: result.metrics } : {}),
         seconds: (performance.now() - started) / 1000,
         dataSeconds: waitedInAll,

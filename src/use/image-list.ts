@@ -27,8 +27,9 @@ export interface ImageList {
   readonly images: readonly RunImage[]
 }
 
-/** The file of a run folder that holds the list. */
+/** The files of a run folder that hold the list, and that of the images without labels that it learns from too. */
 export const imagesFile = 'images.jsonl'
+export const unlabelledFile = 'unlabelled.jsonl'
 
 const columns = ['part', 'class', 'file', 'size', 'sha256'] as const
 
@@ -67,8 +68,11 @@ export function sizesOf(dataset: Dataset): Promise<number[]> {
   return eachOf(files, async (file) => (await localFiles('images').size(file)) ?? 0, 64)
 }
 
+/** What a list is made of. */
+export type Listed = Pick<LabelledData, 'train' | 'val' | 'valSource' | 'root' | 'valRoot'>
+
 /** The list of the images as they lie there, with whatever digests are known. */
-export async function listImages(folder: LabelledData): Promise<ImageList> {
+export async function listImages(folder: Listed): Promise<ImageList> {
   const { root, valRoot } = folder
   const whole = wholeOf(folder)
   const { val } = folder
@@ -162,9 +166,9 @@ function parseLine(line: string, label: string): RunImage {
 }
 
 /** The list that a run folder keeps; undefined where it keeps none. Throws an InputError on a file that is not whole. */
-export async function readImageList(folder: string): Promise<ImageList | undefined> {
+export async function readImageList(folder: string, name = imagesFile): Promise<ImageList | undefined> {
   const files = localFiles(folder)
-  const path = files.join(folder, imagesFile)
+  const path = files.join(folder, name)
   if ((await files.kind(path)) !== 'file') return undefined
   const [first = '', ...lines] = new TextDecoder().decode(await files.read(path)).split('\n')
   const head = parseJson(first, path)
@@ -185,7 +189,7 @@ export interface ListKeeper {
 }
 
 /** Keeps the list of these images, which must be those of the folder in its order; without `out` nothing is written. */
-export function keepList(list: ImageList, folder: LabelledData, out: string | undefined): ListKeeper {
+export function keepList(list: ImageList, folder: Listed, out: string | undefined, name = imagesFile): ListKeeper {
   const whole = wholeOf(folder)
   let known = -1
   const now = (): ImageList => ({
@@ -200,7 +204,7 @@ export function keepList(list: ImageList, folder: LabelledData, out: string | un
       const digests = current.images.reduce((sum, { digest }) => sum + (digest === undefined ? 0 : 1), 0)
       if (digests === known) return
       const files = localFiles(out)
-      await files.writeAtomic(files.join(out, imagesFile), imageListText(current))
+      await files.writeAtomic(files.join(out, name), imageListText(current))
       known = digests
     },
   }
