@@ -45,7 +45,10 @@ const columns = await labelledColumns(join(folder, 'columns'))
 const tree = await labelledTree(join(folder, 'tree'))
 
 type Given = Partial<TrainOptions>
-const basics = { model, threads: 1, epochs: 2, batchSize: 6, lr: 1e-2, device: 'wasm' } as const
+const basics = {
+  ...{ model, threads: 1, epochs: 2, batchSize: 6, device: 'wasm' },
+  ...{ lr: 1e-2, schedule: 'constant', warmup: 0 },
+} as const
 
 async function collect(given: Given): Promise<TrainEvent[]> {
   const events: TrainEvent[] = []

@@ -93,7 +93,11 @@ const contrary = await photos({ ant: 9, bee: 9 }, ['ant', 'bee'], join(fresh('da
 await photos({ ant: 4, bee: 4 }, ['bee', 'ant'], join(dirname(contrary), 'val'))
 
 // One thread where a test does not say two: starting them takes longer than most of these runs.
-const basics = { data: three, model: vit, epochs: 1, batchSize: 4, threads: 1, lr: 1e-2 } as const
+// One rate, so that a run may go on for longer than it was begun for.
+const basics = {
+  ...{ data: three, model: vit, epochs: 1, batchSize: 4, threads: 1 },
+  ...{ lr: 1e-2, schedule: 'constant', warmup: 0 },
+} as const
 type Given = Partial<TrainOptions>
 
 /** A resumed run has its own settings. */
@@ -553,7 +557,7 @@ test('resume refuses other settings and folders without a run, and changes nothi
     optimizer: 'sgd',
     schedule: 'cosine',
     accumulate: 2,
-    augment: false,
+    augment: { flip: 0.5 },
     shuffle: false,
     targets: ['key'],
     inputSize: 24,

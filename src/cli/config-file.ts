@@ -10,7 +10,7 @@ import { groups, otherwiseOf, rulesOf, type Setting } from '../schema/setting.ts
 import { inFull } from '../settings/otx/merge.ts'
 import { named, type Path, type Problem } from '../settings/otx/reading.ts'
 import { isOtx, translateOtx } from '../settings/otx/translate.ts'
-import { recipeSettings } from '../settings/recipes.ts'
+import { recipeSettings } from '../settings/recipe.ts'
 import { settingRules, settings } from '../settings/schema.ts'
 import { checkSettings, complete } from '../settings/setting-rules.ts'
 import { defined, type TrainSettings } from '../settings/settings.ts'

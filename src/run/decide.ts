@@ -50,6 +50,7 @@ export async function decide(
     labels: train.labelSpace.names.length,
     validates: val !== undefined,
     inputSize: Math.min(...opened.model.config.imageSize),
+    features: opened.model.features,
   }
   // What a range test begins with, also where a run goes on that was cut off before its test had ended.
   if (settings.lr === 'auto') {

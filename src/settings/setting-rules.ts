@@ -9,7 +9,8 @@ import { rulesOf } from '../schema/setting.ts'
 import { checkTaskOptions, tasks } from '../tasks/registry.ts'
 import { monitorOf, type TaskOptions } from '../tasks/task.ts'
 import { checkAugment } from './augment.ts'
-import { type RecipeFacts, recipes } from './recipes.ts'
+import type { RecipeFacts } from './recipe.ts'
+import { recipes } from './recipes.ts'
 import { defaults, sameAs, settingRules } from './schema.ts'
 import { defined, pick, type TrainSettings } from './settings.ts'
 
@@ -217,7 +218,8 @@ export function withRecipe<S extends Partial<TrainSettings>>(
 ): { settings: S; reasons: Record<string, string> } {
   const s = defined(given) as S
   const idle = idleWith({ ...s, peft: facts.method, task: facts.task })
-  const values = Object.entries(recipes[s.recipe ?? defaults.recipe](facts)).filter(
+  for (const [name, [, holds]] of Object.entries(idleUnless)) if (holds(s) === false) idle.add(name)
+  const values = Object.entries(recipes[s.recipe ?? defaults.recipe]({ ...facts, epochs: s.epochs })).filter(
     ([name, chosen]) => chosen && (s[name as keyof TrainSettings] === undefined || isAsked(name, s)) && !idle.has(name),
   )
   return {
