@@ -284,7 +284,7 @@ export default [
       entryFileNames: '[name].js',
       // What most pages do without stands in the file of its address alone.
       manualChunks: (id) =>
-        names.some((name) => id === join(root, addressFile(name))) || id.includes('/settings/otx/')
+        names.some((name) => id === join(root, addressFile(name))) || /\/src\/(settings\/otx|report)\//.test(id)
           ? undefined
           : 'browser',
     },

@@ -16,11 +16,10 @@ import {
   experimentMethods,
   InputError,
   memoryDataset,
-  renderReport,
-  renderTable,
 } from '../src/index.ts'
 import { writeFileAtomic } from '../src/io/local-files.ts'
 import { terminal } from '../src/platform/terminal-node.ts'
+import { renderReport, renderTable } from '../src/public/report.ts'
 import { count, list, methodName } from '../src/report/format.ts'
 import { loadStartDatasets, perClassOf, type StartDataset, subset, writeImages } from './data/datasets.ts'
 import { startScreen } from './start-screen.ts'

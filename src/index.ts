@@ -108,12 +108,6 @@ export { type SeenImages, seenImages, type Tested, type TestImages, testedOf } f
 
 // report
 export type { ExperimentData, ExperimentResult, ExperimentRun } from './report/experiment-result.ts'
-export { renderReport } from './report/html-report.ts'
-export { type MethodSummary, summarise } from './report/summarise.ts'
-export { renderRunReport } from './report/run-report.ts'
-export { type RunResult, readRunResult, type ShownSetting } from './report/run-result.ts'
-export { summaryWords } from './report/summary-words.ts'
-export { renderTable } from './report/table.ts'
 
 // web
 export { openSession, type Session, type SessionOptions } from './web/session.ts'

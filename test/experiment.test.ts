@@ -15,11 +15,11 @@ import {
   memoryDataset,
   multilabelLabels,
   openModel,
-  renderReport,
 } from 'vitune'
 import { batchSource, evalTransform } from 'vitune/data'
 import { saveVit } from 'vitune/models'
 import { disposeModule } from 'vitune/nn'
+import { renderReport } from 'vitune/report'
 import { createWasm, Rng } from 'vitune/tensor'
 import { fit, frozenFeatures, multiclass, prepare } from 'vitune/train'
 import { smallVit } from './small-vit.ts'

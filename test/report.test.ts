@@ -2,7 +2,8 @@
 import { stripVTControlCharacters } from 'node:util'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type ExperimentResult, type ExperimentRun, renderReport, renderTable, summarise, summaryWords } from 'vitune'
+import type { ExperimentResult, ExperimentRun } from 'vitune'
+import { renderReport, renderTable, summarise, summaryWords } from 'vitune/report'
 
 type Given = { method: string; dataset: string; accuracies: number[]; more?: Partial<ExperimentRun> }
 

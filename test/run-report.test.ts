@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { readRunResult, renderRunReport } from 'vitune'
+import { readRunResult, renderRunReport } from 'vitune/report'
 import { refusal as cliRefusal, output } from './cli-tools.ts'
 import { refusal } from './refusal.ts'
 
