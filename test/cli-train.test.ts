@@ -341,7 +341,11 @@ const bad: [string, (out: string) => string[], RegExp][] = [
   ['no data', () => ['--model', model], /^--data: is needed/],
   ['no model', () => ['--data', data], /^--model: is needed/],
   ['a wrong flag', () => ['--epoch', '3'], /^unknown option '--epoch'; did you mean --epochs\?$/],
-  ['a number that is none', () => ['--lr', 'fast'], /^lr: must be above 0, or auto, got fast$/],
+  [
+    'a number that is none',
+    () => ['--data', data, '--model', model, '--lr', 'fast'],
+    /^--lr: must be above 0, or auto, got fast$/,
+  ],
   [
     'a number that makes no sense',
     () => ['--data', data, '--model', model, '--batch-size', '0'],
