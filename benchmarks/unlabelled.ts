@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import sharp from 'sharp'
 import { type TrainOptions, train } from 'vitune'
+import { Rng } from '../src/tensor/philox.ts'
 import { loadStartDatasets, type StartDataset, subset, writeImages } from './data/datasets.ts'
 
 const { values } = parseArgs({
@@ -16,12 +17,15 @@ const { values } = parseArgs({
     methods: { type: 'string', default: 'lora,full' },
     seeds: { type: 'string', default: '0,1,2' },
     'per-class': { type: 'string', default: '4' },
-    epochs: { type: 'string', default: '40' },
+    epochs: { type: 'string', default: '20' },
     ema: { type: 'string' },
     threshold: { type: 'string' },
     ratio: { type: 'string' },
     weight: { type: 'string' },
     only: { type: 'string' },
+    test: { type: 'string', default: '30' },
+    held: { type: 'string', default: '0' },
+    pool: { type: 'string', default: '300' },
     threads: { type: 'string', default: '1' },
   },
 })
@@ -37,11 +41,20 @@ async function write(
   seed: number,
   dir: string,
 ): Promise<Pick<TrainOptions, 'data' | 'val' | 'unlabelled'>> {
-  const few = subset(whole, seed, Number(values['per-class']), 50)
+  const few = subset(whole, seed, Number(values['per-class']), Number(values.test))
   const labelled = new Set(few.train.images)
+  const held = Number(values.held)
+  if (held > 0) {
+    const more = subset(whole, seed, Number(values['per-class']) + held, 30).train
+    const keep = [...more.images.keys()].filter((i) => !labelled.has(more.images[i]!))
+    few.test = { images: keep.map((i) => more.images[i]!), labels: keep.map((i) => more.labels[i]!) }
+  }
+  const measured = new Set(few.test.images)
   const unlabelled = join(dir, 'unlabelled')
   const data = await writeImages(few, dir)
-  const rest = whole.train.images.filter((image) => !labelled.has(image))
+  const rest = new Rng(seed, 1)
+    .shuffle(whole.train.images.filter((image) => !labelled.has(image) && !measured.has(image)))
+    .slice(0, Number(values.pool))
   await mkdir(unlabelled)
   for (const [i, { width, height, data: pixels }] of rest.entries()) {
     await sharp(pixels, { raw: { width, height, channels: 3 } })

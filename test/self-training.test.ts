@@ -5,13 +5,22 @@ import * as assert from 'uvu/assert'
 import { hierarchicalLabels } from 'vitune'
 import { createReference, Rng, tensor } from 'vitune/tensor'
 import { createTask, type Task, type TaskOptions } from 'vitune/train'
+import { createReference as createOwn } from '../src/backend/reference/reference.ts'
 import { roundRobin } from '../src/data/sampler.ts'
 import { type LabelSpace, multiclassLabels, multilabelLabels } from '../src/labels/labels.ts'
+import { Vit } from '../src/models/vit/vit.ts'
+import { truncatedNormal } from '../src/nn/layers.ts'
+import { disposeModule, setTrainable, trainableParameters } from '../src/nn/module.ts'
+import { selfTrainingSource } from '../src/run/self-training.ts'
+import { multiclass } from '../src/tasks/multiclass.ts'
 import { selfTraining } from '../src/tasks/self-training.ts'
 import { sureLabels } from '../src/tasks/sure-labels.ts'
 import { lossOf } from '../src/tasks/task.ts'
 import { type HostInputs, samplesOf } from '../src/tensor/host.ts'
+import { logitsOf } from '../src/train/evaluate.ts'
+import { fit } from '../src/train/fit.ts'
 import { near } from './grad-check.ts'
+import { pixels, smallConfig } from './small-vit.ts'
 
 const tree = hierarchicalLabels({
   groups: [
@@ -161,6 +170,111 @@ test('the order goes round and round, each image once a round, and can be entere
   assert.not.equal(all.slice(0, 7), all.slice(7, 14))
   for (const first of [1, 6, 7, 20]) assert.equal(roundRobin(length, 5, first, count - first), all.slice(first))
   assert.not.equal(roundRobin(length, 6, 0, count), all)
+})
+
+/** Two batches of three labelled images an epoch, and two views of four without labels beside each. */
+const images = (count: number, seed: number) => ({
+  images: { data: pixels(count, seed), shape: [count, 3, 8, 8] },
+})
+const named = (count: number) => Array.from({ length: count }, (_, i) => `${i}.png`)
+const weakOf = (epoch: number, batch: number) => images(4, 100 + 2 * epoch + batch)
+
+test('the teacher is the average of the weights up to the step before, and nothing is left in memory', async () => {
+  const backend = createOwn({ precision: 'f64' })
+  const made = () => {
+    const model = new Vit(backend, smallConfig, truncatedNormal(new Rng(3), 0.2))
+    setTrainable(model, true)
+    return model
+  }
+  const [model, twin] = [made(), made()]
+  const own = multiclass(smallConfig.classes)
+  const learner = selfTraining(own, { threshold: 0.4, weight: 1 })
+  const heard: Float32Array[] = []
+  const targets = own.targets([0, 1, 2].map((label) => ({ present: [label] })))
+  const source = selfTrainingSource({
+    labelled: {
+      batches: 2,
+      async *epoch(_, first) {
+        for (let b = first; b < 2; b++) yield { inputs: images(3, b), targets, count: 3, names: named(3) }
+      },
+    },
+    unlabelled: {
+      async *epoch(epoch, first) {
+        for (let b = first; b < 2; b++)
+          yield { views: [weakOf(epoch, b), images(4, 50 + b)], count: 4, names: named(4) }
+      },
+    },
+    task: {
+      ...learner,
+      withTeacher(given, count, outputs) {
+        heard.push(outputs.slice())
+        return learner.withTeacher(given, count, outputs)
+      },
+    },
+    model,
+    microBatch: 3,
+  })
+  const weights = async () => {
+    const values: Float64Array[] = []
+    for (const [, p] of trainableParameters(model)) values.push(Float64Array.from((await p.data()) as Float32Array))
+    return values
+  }
+  const decay = 0.6
+  // Before the first step it is the weights; the first step's weights begin the average.
+  let average = await weights()
+  let last = average
+  let [step, others] = [0, 0]
+  const spare: number[] = []
+  for await (const event of fit({ model, task: learner, train: source, epochs: 3, lr: 0.02, ema: decay })) {
+    if (event.kind === 'epoch') continue
+    for (const [i, [, p]] of trainableParameters(twin).entries()) p.assign(Float32Array.from(average[i]!))
+    near(heard[step]!, await logitsOf(twin, { inputs: weakOf(step >> 1, step % 2) }), 1e-5, `step ${step + 1}`)
+    const now = await weights()
+    if (step > 1) {
+      for (const [i, [, p]] of trainableParameters(twin).entries()) p.assign(Float32Array.from(last[i]!))
+      const trained = await logitsOf(twin, { inputs: weakOf(step >> 1, step % 2) })
+      if (trained.some((z, i) => Math.abs(z - heard[step]![i]!) > 1e-3)) others++
+    }
+    average = step === 0 ? now : average.map((values, i) => values.map((v, j) => decay * v + (1 - decay) * now[i]![j]!))
+    last = now
+    step++
+    spare.push(backend.memory().buffers)
+  }
+  assert.is(step, 6)
+  assert.is(others, 4, 'the weights themselves say something else')
+  assert.is(new Set(spare.slice(2)).size, 1, `buffers by step: ${spare}`)
+  for (const one of [model, twin]) disposeModule(one)
+  assert.is(backend.memory().buffers, 0)
+})
+
+test("a teacher's time is the step's, not waiting for images", async () => {
+  const backend = createOwn()
+  const model = new Vit(backend, smallConfig, truncatedNormal(new Rng(3), 0.2))
+  setTrainable(model, true)
+  const own = multiclass(smallConfig.classes)
+  const pause = (ms: number) => new Promise((done) => setTimeout(done, ms))
+  const batch = { inputs: images(1, 1), targets: own.targets([{ present: [0] }]), count: 1, names: named(1) }
+  const train = {
+    batches: 2,
+    async *epoch() {
+      for (let b = 0; b < 2; b++) {
+        const asked = performance.now()
+        await pause(60)
+        yield { ...batch, teacherSeconds: (performance.now() - asked) / 1000 }
+      }
+    },
+  }
+  let before = performance.now()
+  for await (const event of fit({ model, task: own, train, epochs: 1, lr: 0.01 })) {
+    if (event.kind === 'epoch') continue
+    const now = performance.now()
+    // Timers may fire a millisecond early.
+    assert.ok(event.seconds > 0.058, `${event.seconds}`)
+    assert.ok(event.dataSeconds >= 0 && event.seconds + event.dataSeconds <= (now - before) / 1000)
+    before = now
+  }
+  disposeModule(model)
+  assert.is(backend.memory().buffers, 0)
 })
 
 test.run()

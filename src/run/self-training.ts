@@ -23,6 +23,9 @@ export interface SelfTrainingSource {
   readonly microBatch?: number | undefined
 }
 
+/** FixMatch's changes of colour and shape, Cubuk and others, 2020 (arXiv:1909.13719), beside crops: two at a third of their strength. */
+const strongly = { crop: { area: [0.3, 1] }, randAugment: { ops: 2, magnitude: 10 } } as const
+
 /** The two views of an image without a label: mirrored as labelled images are; the weak one is changed where these are. */
 export function weakAndStrong(preprocess: Preprocess, changes: TrainTransformOptions | false): Transform[] {
   const { flip = 0, verticalFlip = 0 } = changes ? augmentationsOf(changes) : {}
@@ -30,7 +33,7 @@ export function weakAndStrong(preprocess: Preprocess, changes: TrainTransformOpt
   const weak = changes
     ? trainTransform(preprocess, { ...mirrored, crop: { area: [0.8, 1] } })
     : evalTransform(preprocess)
-  return [weak, trainTransform(preprocess, { ...mirrored, crop: { area: [0.3, 1] } })]
+  return [weak, trainTransform(preprocess, { ...mirrored, ...strongly })]
 }
 
 /** What the model says of a batch, (B, K), computed in parts. */
@@ -60,12 +63,15 @@ export function selfTrainingSource(options: SelfTrainingSource): BatchSource {
           }
           const [weak, strong] = next.views as [Batch['inputs'], Batch['inputs']]
           const seen = { inputs: weak, targets: {}, count: next.count, names: next.names }
+          const asked = performance.now()
           const outputs = await asKept(() => outputsOf(model, seen, microBatch, task.outputs))
+          const teacherSeconds = (performance.now() - asked) / 1000
           yield {
             inputs: joinInputs(inputs, strong),
             targets: task.withTeacher(targets, count, outputs),
             count: count + next.count,
             names: [...names, ...next.names],
+            teacherSeconds,
           }
         }
       } finally {

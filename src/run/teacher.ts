@@ -44,6 +44,7 @@ export function taught(
           yield batch
           continue
         }
+        const asked = performance.now()
         const outputs = new Float32Array(batch.count * task.shared.before)
         let at = 0
         for (const part of partsOf(batch, microBatch)) {
@@ -51,7 +52,8 @@ export function taught(
           outputs.set(some, at)
           at += some.length
         }
-        yield { ...batch, targets: { ...batch.targets, ...task.oldTargets(outputs, batch.count) } }
+        const targets = { ...batch.targets, ...task.oldTargets(outputs, batch.count) }
+        yield { ...batch, targets, teacherSeconds: (performance.now() - asked) / 1000 }
       }
     },
   }

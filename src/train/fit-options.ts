@@ -125,6 +125,7 @@ export interface StepEvent {
   lr: number
   /** Samples of this step. */
   count: number
+  /** Seconds that the step was computed, with what a teacher took for its batches. */
   seconds: number
   /** Seconds waited for this step's batches before it; not in `seconds`. */
   dataSeconds: number
