@@ -1,86 +1,32 @@
 // Images without labels beside labelled ones, from files to run folders: what is told and kept, that a run which goes on is the one
-// that was not stopped, what has changed since, and what is refused. What is learnt of them: self-training.test.ts.
-import { appendFileSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+// that was not stopped, what has changed since, and what is refused. What is learnt of them: self-training.test.ts. Every
+// task, and stops elsewhere: long/unlabelled.test.ts.
+import { appendFileSync, copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type TrainEvent, type TrainOptions, train } from 'vitune'
-import { model, temporary } from './cli-tools.ts'
 import { failureOf } from './errors.ts'
-import { filesOf } from './kills.ts'
-import { classFolders, labelledTable, labelledTree, labels } from './task-pictures.ts'
+import { classFolders, labels } from './task-pictures.ts'
+import {
+  checkRun,
+  clean,
+  collect,
+  folder,
+  fresh,
+  type Given,
+  lines,
+  only,
+  pool,
+  read,
+  table,
+  tasks,
+} from './unlabelled-runs.ts'
 
-const { folder, clean } = temporary()
 test.after(clean)
-let made = 0
-const fresh = (name = 'run') => join(folder, `${name}-${made++}`)
 
-const data = await classFolders(join(folder, 'classes'), 6)
-const table = await labelledTable(join(folder, 'table'), 12)
-const tree = await labelledTree(join(folder, 'tree'), 3)
-// In folders whose names mean nothing here.
-const pool = await classFolders(join(folder, 'pool'), 4)
-
-type Given = Partial<TrainOptions>
-const basics = { model, threads: 1, epochs: 3, batchSize: 4, lr: 1e-2, device: 'wasm' } as const
-
-async function collect(given: Given, until = (_: TrainEvent) => false): Promise<TrainEvent[]> {
-  const events: TrainEvent[] = []
-  const options = given.resume ? given : { ...basics, data, unlabelled: pool, unlabelledThreshold: 0.4, ...given }
-  for await (const event of train(options as TrainOptions)) {
-    events.push(event)
-    if (until(event)) break
-  }
-  return events
-}
-
-type Only<K extends TrainEvent['kind']> = Extract<TrainEvent, { kind: K }>
-const only = <K extends TrainEvent['kind']>(events: readonly TrainEvent[], kind: K) =>
-  events.filter((e): e is Only<K> => e.kind === kind)
-const read = (...path: string[]) => readFileSync(join(...path), 'utf8')
-const lines = (...path: string[]) =>
-  read(...path)
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line))
-
-const tasks: [string, Given][] = [
-  ['one class an image', { peft: 'lora' }],
-  ['one class an image, linear', { peft: 'linear', augment: false }],
-  ['any number of labels', { data: table, peft: 'lora', unlabelledWeight: 0.5 }],
-  ['a tree', { data: tree, peft: 'full', lr: 1e-3, accumulate: 2, unlabelledRatio: 2 }],
-]
-for (const [name, given] of tasks) {
-  test(`${name}: what is told and kept is one, and a run that was stopped anywhere ends as if it had not been`, async () => {
-    const out = fresh()
-    const events = await collect({ ...given, out })
-    const [start] = only(events, 'start')
-    assert.is(start!.unlabelled, 12)
-    const epochs = only(events, 'epoch')
-    const sure = epochs.map(({ told }) => told!.sure!)
-    assert.ok(sure.every((share) => share >= 0 && share <= 1) && sure.some((share) => share > 0), `sure: ${sure}`)
-    const kept = lines(out, 'metrics.jsonl').filter((line) => 'train_sure' in line)
-    assert.equal(
-      kept.map((line) => line.train_sure),
-      sure,
-    )
-    const run = JSON.parse(read(out, 'run.json'))
-    assert.is(run.images.unlabelled, 12)
-    assert.equal([run.settings.unlabelled, run.settings.unlabelledThreshold, run.settings.ema], [pool, 0.4, 0.9])
-    const listed = lines(out, 'unlabelled.jsonl').slice(1)
-    assert.is(listed.length, 12)
-    assert.ok(
-      listed.every(([part, label, , , digest]) => part === 'train' && label === '' && /^[\da-f]{64}$/.test(digest)),
-    )
-
-    const steps = only(events, 'step').length
-    for (const stop of [1 + Math.ceil(steps / 2)]) {
-      const other = fresh()
-      await collect({ ...given, out: other }, (event) => event.kind === 'step' && event.step === stop)
-      await collect({ out: other, resume: true })
-      assert.equal(filesOf(other), filesOf(out), `stopped after step ${stop}`)
-    }
-  })
+for (const name of ['one class an image', 'a tree']) {
+  test(`${name}: what is told and kept is one, and a run that was stopped ends as if it had not been`, () =>
+    checkRun(tasks[name]!, (steps) => [1 + Math.ceil(steps / 2)]))
 }
 
 test('the images without labels change what is learnt, by the seed alone', async () => {
