@@ -1,6 +1,7 @@
-// What images without labels are worth: a few labelled images of each class, the other training images without their labels, and
-// the same run without them, over seeds. Run by hand after npm run build; docs/unlabelled.md has its table:
-// node --import tsx benchmarks/unlabelled.ts [--sets digits,fashion,emoji-tree] [--methods lora,full] [--seeds 0,1,2]
+// What images without labels are worth: a few labelled images of each class, some of the other training images without their labels,
+// and the same run without them, over seeds, measured on test images, or with --held N on N training images of each class that are held
+// out. Run by hand after npm run build; docs/unlabelled.md has its table:
+// node --import tsx benchmarks/unlabelled.ts [--sets digits,fashion,emoji-tree] [--methods linear,lora,full] [--seeds 0,1,2]
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import sharp from 'sharp'
 import { type TrainOptions, train } from 'vitune'
-import { Rng } from '../src/tensor/philox.ts'
+import { Rng } from 'vitune/tensor'
 import { loadStartDatasets, type StartDataset, subset, writeImages } from './data/datasets.ts'
 
 const { values } = parseArgs({
@@ -35,21 +36,20 @@ const number = (text: string | undefined) => (text === undefined ? undefined : N
 /** Rates for so few images, as start-settings.ts has them for more. */
 const rates: Readonly<Record<string, number>> = { linear: 1e-2, lora: 5e-3, dora: 5e-3, full: 5e-4 }
 
-/** Writes the images of a set: labelled ones, those to measure on, and all others in one folder under numbers. */
+/** Writes the images of a set: labelled ones, those to measure on, and some of the others in one folder under numbers. */
 async function write(
   whole: StartDataset,
   seed: number,
   dir: string,
 ): Promise<Pick<TrainOptions, 'data' | 'val' | 'unlabelled'>> {
-  const few = subset(whole, seed, Number(values['per-class']), Number(values.test))
-  const labelled = new Set(few.train.images)
-  const held = Number(values.held)
-  if (held > 0) {
-    const more = subset(whole, seed, Number(values['per-class']) + held, 30).train
-    const keep = [...more.images.keys()].filter((i) => !labelled.has(more.images[i]!))
-    few.test = { images: keep.map((i) => more.images[i]!), labels: keep.map((i) => more.labels[i]!) }
-  }
-  const measured = new Set(few.test.images)
+  const [each, held] = [Number(values['per-class']), Number(values.held)]
+  const drawn = subset(whole, seed, each, Number(values.test))
+  const labelled = new Set(drawn.train.images)
+  const { images, labels } = subset(whole, seed, each + held, 1).train
+  const places = [...images.keys()].filter((i) => !labelled.has(images[i]!))
+  const heldOut = { images: places.map((i) => images[i]!), labels: places.map((i) => labels[i]!) }
+  const few = held > 0 ? { ...drawn, test: heldOut } : drawn
+  const measured = new Set(heldOut.images)
   const unlabelled = join(dir, 'unlabelled')
   const data = await writeImages(few, dir)
   const rest = new Rng(seed, 1)
