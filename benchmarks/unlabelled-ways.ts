@@ -39,16 +39,14 @@ type Way = typeof usual
 
 const ways: readonly Partial<Way>[] = [
   { ratio: 0 },
-  ...[0.5, 0.7, 0.8, 0.9, 0.95].map((threshold) => ({ threshold })),
+  ...[0.5, 0.7, 0.9, 0.95].map((threshold) => ({ threshold })),
   ...[0.7, 0.9].flatMap((threshold) => [
     { threshold, view: 'crop' as const },
     { threshold, ramp: 0.5 },
     { threshold, start: 60 },
     { threshold, ramp: 0.5, align: 1 },
     { threshold, ramp: 0.5, steps: 400 },
-    { threshold, ramp: 0.5, ratio: 1 },
     { threshold, ramp: 0.5, ratio: 7 },
-    { threshold, ramp: 0.5, ema: 0 },
     { threshold, ramp: 0.5, ema: 0.99 },
     { threshold, ramp: 0.5, weight: 4 },
   ]),
@@ -130,9 +128,8 @@ const normalised = (scores: readonly number[]) => {
 
 /** Scores of features by weights (D + 1, K), the last row of which is the bias. */
 function scoresOf(weights: Float64Array, x: Float32Array): number[] {
-  const logits = Array.from({ length: K }, (_, k) =>
-    x.reduce((z, v, d) => z + v * weights[d * K + k]!, weights.at(k - K)!),
-  )
+  const logits = Array.from(weights.subarray(-K))
+  for (let d = 0; d < x.length; d++) for (let k = 0; k < K; k++) logits[k]! += x[d]! * weights[d * K + k]!
   const most = Math.max(...logits)
   return normalised(logits.map((z) => Math.exp(z - most)))
 }
