@@ -68,7 +68,7 @@ const fitsWidth = (page: Page) =>
 async function train(page: Page, epochs: number): Promise<void> {
   await page.getByText('More settings').click()
   await page.getByLabel('Epochs').fill(String(epochs))
-  await page.getByLabel('Learning rate').fill('0.01')
+  await page.getByLabel('Learning rate', { exact: true }).fill('0.01')
   await button(page, 'Train').click()
   await until(page, 'Done in')
 }

@@ -180,6 +180,7 @@ test('run.json is read only where each of its fields is what it should be', asyn
     ['settings', 5, [], null],
     ['images', 5, [], null],
     ['changes', 5, {}],
+    ['notes', 5, 'no list', [1], {}],
   ] as [string, ...unknown[]][]) {
     for (const value of values) {
       assert.match(await refused(() => read({ [name]: value })), `run.json: ${name} must be`, JSON.stringify(value))

@@ -225,6 +225,12 @@ function settingsTable({ settings, name }: RunResult): Html {
 `
 }
 
+function notesList({ notes }: RunResult): Html | undefined {
+  if (notes.length === 0) return undefined
+  return html`<section><h2>Notes</h2><ul class="words">${notes.map((note) => html`<li>${note}</li>`)}</ul></section>
+`
+}
+
 function skippedList({ skipped }: RunResult): Html | undefined {
   if (skipped.length === 0) return undefined
   const rows = skipped.map(({ file, reason }) => html`<dt>${file}</dt><dd>${reason}</dd>`)
@@ -244,6 +250,7 @@ async function oneRun(run: RunResult): Promise<Html> {
 ${await curvesOf(run)}
 ${labelTable(run)}
 ${settingsTable(run)}
+${notesList(run)}
 ${skippedList(run)}
 ${conditions(run)}
 `

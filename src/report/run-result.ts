@@ -43,6 +43,8 @@ export interface RunResult {
   readonly skipped: readonly { readonly file: string; readonly reason: string }[]
   /** Images to validate on that are trained on too. */
   readonly duplicates: number
+  /** What was told of it when it began or went on. */
+  readonly notes: readonly string[]
   /** What was accepted as changed, in sentences. */
   readonly changes: readonly string[]
   readonly machine: Readonly<Record<string, string>>
@@ -143,6 +145,7 @@ export async function readRunResult(folder: string): Promise<RunResult> {
     settings: settingsOf(used, isRecord(run.reasons) ? run.reasons : {}, rates !== undefined),
     skipped: withTexts(run.skippedImages, 'file', 'reason'),
     duplicates: amount(run.duplicates) ?? 0,
+    notes: (run.notes ?? []) as readonly string[],
     changes: withTexts(run.changes, 'what').map(({ what }) => what),
     machine: {
       ...(isText(run.device)

@@ -12,15 +12,29 @@ import { knownLabels, type Past, type Run } from './run.ts'
 import type { RunModel } from './run-model.ts'
 import type { BegunFrom } from './train-events.ts'
 
+/** As many notes as run.json keeps, and of each as many characters. */
+const [mostNotes, longestNote] = [100, 500]
+
+/** Takes down what is told of a run, as run.json keeps it: each note once, cut where it is long, no more of them than `mostNotes`. */
+export function keepNotes({ notes }: Past, told: readonly string[]): void {
+  for (const note of told) {
+    const short = note.length > longestNote ? `${note.slice(0, longestNote - 1)}…` : note
+    if (notes.has(short) || notes.size > mostNotes) continue
+    notes.add(notes.size < mostNotes ? short : `and more than these ${mostNotes}, which are not kept`)
+  }
+}
+
 const amount = (value: unknown) => (typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : 0)
 
 /** What run.json says that a run came to; a new run has come to nothing. The checkpoint knows of skipped images. */
 export function pastOf(before: Readonly<Record<string, unknown>> | undefined): Past {
+  const notes = before?.notes as readonly string[] | undefined
   return {
     created: typeof before?.created === 'string' ? before.created : new Date().toISOString(),
     seconds: amount(before?.seconds),
     peakBytes: amount(before?.peakBytes),
     skipped: new Map(),
+    notes: new Set(notes),
     ...(typeof before?.duplicates === 'number' ? { duplicates: before.duplicates } : {}),
   }
 }
@@ -107,6 +121,7 @@ export function runRecord(run: Run, model: RunModel, backend: Backend): RunRecor
         ...soFar(),
         ...more,
         ...pick(past, 'duplicates'),
+        ...(past.notes.size > 0 ? { notes: [...past.notes] } : {}),
         skippedImages,
       }
       await files.writeAtomic(files.join(out, runFile), `${JSON.stringify(all, null, 2)}\n`)

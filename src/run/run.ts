@@ -22,6 +22,8 @@ export interface Past {
   readonly skipped: Map<string, string>
   /** How many images to validate on are among those to train on. */
   duplicates?: number
+  /** What was told when it began or went on, each once. */
+  readonly notes: Set<string>
 }
 
 /** What is known of a run, and what came of it so far. */

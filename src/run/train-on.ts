@@ -22,7 +22,7 @@ import { duplicates, knownLabels, noteBroken, type Run } from './run.ts'
 import { checkUnused, lostBest, type Metrics, openMetrics, runFolder } from './run-folder.ts'
 import { refuseChanges } from './run-images.ts'
 import { openRunModel, type RunModel } from './run-model.ts'
-import { fromOf, runRecord } from './run-record.ts'
+import { fromOf, keepNotes, runRecord } from './run-record.ts'
 import type { DoneEvent, RatesEvent, TrainEvent } from './train-events.ts'
 import type { TrainOptions } from './train-options.ts'
 
@@ -104,6 +104,15 @@ export async function* trainOn(
     const val = folder.val && ready.plan.source(folder.val, false, hooks)
 
     const record = runRecord(run, ready, backend)
+    const known = [
+      ...folder.notes,
+      ...backend.caps.notes,
+      ...opened.notes,
+      // What a continued run trains is in its checkpoint.
+      ...(state ? [] : trainingNotes(opened, ready.plan)),
+      ...images.notes,
+    ]
+    keepNotes(past, known)
     let metrics: Metrics | undefined
     if (out !== undefined) {
       // Another process may have begun a run here since it was looked at.
@@ -131,13 +140,9 @@ export async function* trainOn(
     }
     const lr = run.rates?.chosen ?? ready.plan.lr
     const { threads } = backend.caps
+    if (metrics?.note) keepNotes(past, [metrics.note])
     const notes = [
-      ...folder.notes,
-      ...backend.caps.notes,
-      ...opened.notes,
-      // What a continued run trains is in its checkpoint.
-      ...(state ? [] : trainingNotes(opened, ready.plan)),
-      ...images.notes,
+      ...known,
       ...(run.rates?.otherwise
         ? [`the range test found no rate, since ${run.rates.otherwise}: ${lr} is the recipe's`]
         : []),

@@ -47,6 +47,7 @@ const runRules: [string, (value: unknown) => boolean, string][] = [
   ['images', absentOr(isRecord), 'an object'],
   ['from', absentOr(isBegunFrom), 'a run, and labels that were kept, added and gone'],
   ['changes', absentOr(Array.isArray), 'a list'],
+  ['notes', absentOr(isTexts), 'a list of sentences'],
   ['rates', absentOr(isRecord), 'an object'],
 ]
 

@@ -23,6 +23,8 @@ export interface EpochLine {
 }
 
 export interface RunMetrics {
+  /** All of them, in the order in which they were written. */
+  readonly lines: readonly (StepLine | EpochLine)[]
   readonly steps: readonly StepLine[]
   readonly epochs: readonly EpochLine[]
   /** Lines that are not as a run writes them: the last one where a run was killed. */
@@ -56,15 +58,16 @@ function lineOf(line: string): StepLine | EpochLine | undefined {
 export async function readMetrics(folder: string): Promise<RunMetrics> {
   const files = localFiles(folder)
   const path = files.join(folder, file)
-  if ((await files.kind(path)) !== 'file') return { steps: [], epochs: [], strange: 0 }
-  const lines = new TextDecoder()
+  if ((await files.kind(path)) !== 'file') return { lines: [], steps: [], epochs: [], strange: 0 }
+  const written = new TextDecoder()
     .decode(await files.read(path))
     .split('\n')
     .filter((line) => line !== '')
-  const entries = lines.map(lineOf)
+  const lines = written.map(lineOf).filter((line) => line !== undefined)
   return {
-    steps: entries.filter((entry): entry is StepLine => entry !== undefined && 'loss' in entry),
-    epochs: entries.filter((entry): entry is EpochLine => entry !== undefined && 'trainLoss' in entry),
-    strange: entries.filter((entry) => entry === undefined).length,
+    lines,
+    steps: lines.filter((line) => 'loss' in line),
+    epochs: lines.filter((line) => 'trainLoss' in line),
+    strange: written.length - lines.length,
   }
 }

@@ -1,7 +1,6 @@
 // Runs that a session keeps: the run folders that `train` writes, trained by one tab at a time, and their files to take away.
 import { type Method, methodOf } from '../adapters/methods.ts'
 import { adapterFiles, checkpointFiles } from '../io/checkpoint.ts'
-import { isRecord, parseJson } from '../io/json.ts'
 import { openSafetensors } from '../io/safetensors.ts'
 import { holdLock } from '../platform/browser-locks.ts'
 import { InputError } from '../platform/errors.ts'
@@ -9,10 +8,12 @@ import type { Files } from '../platform/platform.ts'
 import { parseNumbers } from '../run/checkpoint-file.ts'
 import { runFolder } from '../run/run-folder.ts'
 import { type DoneEvent, type TrainEvent, type TrainOptions, type TrainSettings, train } from '../run/train.ts'
+import { defined } from '../settings/settings.ts'
 import { tasks } from '../tasks/registry.ts'
 import { monitorOf } from '../tasks/task.ts'
 import type { FitState } from '../train/fit-options.ts'
 import { findRun, readRun, runLabels } from '../use/run-file.ts'
+import { readMetrics } from '../use/run-metrics.ts'
 import { alone, taskOfSet } from './datasets.ts'
 import { originOf } from './models.ts'
 import { checkName, foldersIn, places } from './store.ts'
@@ -166,38 +167,15 @@ export async function startRun(files: Files, options: SessionTrainOptions): Prom
   return stream(run, full, dataset)
 }
 
-type Line = Record<'step' | 'epoch' | 'train_accuracy' | 'val_loss' | 'val_accuracy', number> & { loss?: number }
-
-/** What an epoch's line measured on the validation data, by name. */
-const measured = (line: Line): Record<string, number> =>
-  Object.fromEntries(
-    Object.entries(line).flatMap(([key, value]) =>
-      key.startsWith('val_') && typeof value === 'number' ? [[key.slice('val_'.length), value]] : [],
-    ),
-  )
-
-/** A line as the object that it is; undefined where the last one was not written whole. */
-function lineOf(line: string): Line | undefined {
-  try {
-    const entry = parseJson(line, runFolder.metrics)
-    return isRecord(entry) ? (entry as Line) : undefined
-  } catch {
-    return undefined
-  }
-}
-
 /** What a run's steps and epochs measured so far, in the order in which it was. */
 export async function runHistory(files: Files, name: string): Promise<HistoryEntry[]> {
-  const path = files.join(places.runs, checkName('run', name), runFolder.metrics)
-  if ((await files.kind(path)) !== 'file') return []
-  const lines = new TextDecoder().decode(await files.read(path)).split('\n')
-  return lines.flatMap((line): HistoryEntry[] => {
-    const entry = lineOf(line)
-    if (!entry) return []
-    const { step, epoch, loss, train_accuracy, val_loss, val_accuracy } = entry
-    if (loss !== undefined) return [{ step, epoch, loss }]
-    const metrics = measured(entry)
-    return [{ step, epoch, trainAccuracy: train_accuracy, valLoss: val_loss, valAccuracy: val_accuracy, metrics }]
+  const { lines } = await readMetrics(files.join(places.runs, checkName('run', name)))
+  return lines.map((line): HistoryEntry => {
+    const { step, epoch } = line
+    if ('loss' in line) return { step, epoch, loss: line.loss }
+    const { trainAccuracy, valLoss, metrics } = line
+    const named = defined({ loss: valLoss, ...metrics })
+    return { step, epoch, trainAccuracy, ...defined({ valLoss, valAccuracy: metrics.accuracy }), metrics: named }
   })
 }
 
