@@ -34,6 +34,7 @@ const usual = {
   ended: 'epochs',
   skippedImages: [{ file: 'ant/broken.png', reason: 'cut off' }],
   duplicates: 1,
+  notes: ['relaxed SIMD is not known to this engine'],
 }
 const accuracies = [0.5, 0.75, 0.75]
 const lines = accuracies.flatMap((accuracy, i) => [
@@ -76,6 +77,7 @@ test('a page of a run loads nothing and has its score, curves, labels, settings 
     '1 image could not be read and was left out.',
     '1 validation image is trained on too, which flatters the scores.',
     'ant/broken.png',
+    '<li>relaxed SIMD is not known to this engine</li>',
   ])
     assert.ok(html.includes(said), said)
   const charts = [...html.matchAll(/<svg class="curve"[^>]*role="img"[^>]*><title[^>]*>(.*?)<\/title>/g)].map(

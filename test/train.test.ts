@@ -287,8 +287,10 @@ test('run.json holds all that is needed to repeat the run, bit for bit', async (
   }
   for (const more of [{ peft: 'lora' }, { peft: 'dora', bias: 'all' }] as const) {
     const out = fresh()
-    await collect({ ...given, ...more, out })
+    const events = await collect({ ...given, ...more, out })
     const run = runOf(out)
+    assert.ok(run.notes.length > 0)
+    assert.equal(run.notes, only(events, 'start')[0]!.notes)
     assert.equal(
       [run.vitune, run.method, run.model, run.classes, run.finished, run.seed, run.device, run.threads],
       [version, more.peft, vit, ['apple', 'bread', 'cherry', 'date', 'egg'], true, 11, 'wasm', 2],

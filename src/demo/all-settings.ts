@@ -2,6 +2,7 @@
 // line has. Not here: those that the page asks for in its own words (settings.ts).
 import { checkRule, type Shape, shapeOf } from '../schema/rules.ts'
 import { groups, namesOf, otherwiseOf, type Setting } from '../schema/setting.ts'
+import { recipeSettings } from '../settings/recipe.ts'
 import { settings } from '../settings/schema.ts'
 import type { TrainSettings } from '../settings/settings.ts'
 import { field, h } from './dom.ts'
@@ -16,14 +17,23 @@ export interface AllSettings {
 
 /** Names that say nothing to whoever has not read the documentation. */
 const titles: Partial<Record<Name, string>> = {
+  accumulate: 'Batches a step',
+  allowNonFinite: 'Weights that are not finite',
   alpha: 'LoRA alpha',
   bias: 'Biases',
+  checkpointing: 'Recompute to save memory',
   clip: 'Largest gradient',
   cutmix: 'CutMix',
   ema: 'Average of weights',
+  fold: 'Part to validate on',
+  folds: 'Parts to validate on in turn',
+  loraDropout: 'LoRA dropout',
+  microBatch: 'Images at a time',
   minDelta: 'Least gain',
   mixup: 'MixUp',
   onDeviceLost: 'When the GPU is lost',
+  patchKeep: 'Patches kept',
+  patience: 'End early',
   patienceWarmup: 'Early end begins after',
   patienceWarmupSteps: 'Early end begins after steps',
   perClass: 'Pictures of each label',
@@ -40,6 +50,17 @@ export function titleOf(name: Name): string {
   return titles[name] ?? title ?? `${words[0]!.toUpperCase()}${words.slice(1)}`
 }
 
+/** Flags in a sentence, as what the form calls them. */
+const withoutFlags = (words: string): string =>
+  words.replace(/--[\w-]+/g, (flag) => {
+    const known = (Object.entries(settings) as [Name, Setting][]).find(([, one]) => one.flag?.split(' ')[0] === flag)
+    return known ? `“${titleOf(known[0])}”` : flag
+  })
+
+/** What holds without a setting. */
+export const usualOf = (name: Name): string | undefined =>
+  recipeSettings.some((one) => one === name) ? 'as the recipe says' : otherwiseOf(settings[name])
+
 /** What a setting's control holds, as the setting has it; undefined where nothing is chosen. */
 function chosenIn(given: string, setting: Setting, { type, options }: Shape): unknown {
   const text = given.trim()
@@ -54,12 +75,14 @@ const select = (usual: string, options: readonly (readonly [string, string])[]) 
   h('select', {}, h('option', { value: '' }, usual), ...options.map(([value, title]) => h('option', { value }, title)))
 
 /** A control for a setting, which shows what holds without it. */
-function controlOf(setting: Setting, { type, least, most, whole, options }: Shape) {
-  const usual = otherwiseOf(setting)
+function controlOf(name: Name, setting: Setting, { type, least, most, whole, options }: Shape) {
+  const known = usualOf(name)
+  const usual = known && withoutFlags(known)
+  const isDefault = (one: unknown) => one === setting.default && usual?.startsWith(String(one))
   if (type === 'choice')
     return select(
       usual ?? 'as usual',
-      options!.map((one) => [String(one), String(one)]),
+      options!.filter((one) => !isDefault(one)).map((one) => [String(one), String(one)]),
     )
   if (type === 'flag') {
     const [on, off] = setting.default === true ? ['yes', 'no'] : ['no', 'yes']
@@ -82,9 +105,9 @@ export function createAllSettings(without: readonly Name[]): AllSettings {
     .filter(([name, { flag }]) => flag !== undefined && !without.includes(name))
     .map(([name, setting]) => {
       const shape = shapeOf(setting.value)
-      const control = controlOf(setting, shape)
-      const { description } = setting
-      const element = field(titleOf(name), control, `${description[0]!.toUpperCase()}${description.slice(1)}.`)
+      const control = controlOf(name, setting, shape)
+      const words = withoutFlags(setting.description)
+      const element = field(titleOf(name), control, `${words[0]!.toUpperCase()}${words.slice(1)}.`)
       return { name, setting, shape, control, element }
     })
   const parts = groups.flatMap((group) => {

@@ -15,8 +15,8 @@ export interface Followed {
   /** Its name here. */
   readonly title: string
   readonly loss: string | undefined
-  readonly batchSize: number
-  /** Of a run that goes on: its task, and what chooses its best epoch. */
+  /** Of a run that goes on: images a step, its task, and what chooses its best epoch. */
+  readonly batchSize?: number
   readonly task?: TaskName
   readonly monitor?: string
 }
@@ -110,7 +110,7 @@ export function createMonitor(): Monitor {
   const found = h('p', { class: 'quiet' })
   const tested = h('div', { class: 'tested', hidden: true }, rates.element, found)
 
-  let followed: Followed = { title: '', loss: undefined, batchSize: 1 }
+  let followed: Followed = { title: '', loss: undefined }
   let start: StartEvent | undefined
   /** What chooses the best epoch, where that is neither accuracy nor loss, which are shown anyway. */
   let chosen: string | undefined
@@ -278,7 +278,7 @@ export function createMonitor(): Monitor {
       tested.hidden = true
       setText(found, '')
       for (const chart of [loss, accuracy, speed, rates]) chart.clear()
-      const scale = perPicture(run.task ?? 'multiclass', run.loss, run.batchSize)
+      const scale = perPicture(run.task ?? 'multiclass', run.loss, run.batchSize ?? 1)
       for (const { step, loss: value, valLoss, valAccuracy, metrics } of past) {
         if (value === undefined) {
           loss.add(step, [undefined, undefined, valLoss])

@@ -25,7 +25,7 @@ const hints: Readonly<Record<Method, string>> = {
 export interface SettingsForm {
   readonly element: HTMLElement
   /** What was chosen; rejects by a sentence thrown where a number is out of range. */
-  read(): Partial<TrainSettings> & { peft: Method; batchSize: number }
+  read(): Partial<TrainSettings> & { peft: Method }
   setDisabled(disabled: boolean): void
   /** Another model was chosen. */
   refresh(): void
@@ -120,7 +120,7 @@ export function createSettings(
   const patience = numberOf('patience')
   const recipe = h(
     'select',
-    {},
+    { onchange: () => showRecipe() },
     ...recipeNames.map((value) => h('option', { value }, recipeTitles[value] ?? inWords(value))),
   )
   const test = h('input', { type: 'checkbox', onchange: () => showRate() })
@@ -166,7 +166,7 @@ export function createSettings(
       field(titleOf('epochs'), epochs, 'Times that every picture is seen.'),
       field(titleOf('batchSize'), batch, 'Pictures in one step.'),
       field(titleOf('lr'), rate),
-      field('End early', patience, 'Epochs without a better one; 0 is never.'),
+      field(titleOf('patience'), patience, 'Epochs without a better one; 0 is never.'),
       rankField,
       lossField,
       monitorField,
@@ -200,14 +200,21 @@ export function createSettings(
     const chosen = changes.filter(({ input }) => input.checked).map(({ input }) => input.value)
     return augment.value === 'none' || chosen.length === 0 ? false : readAugment(chosen.join(','))
   }
+  const isUsual = () => recipe.selectedIndex === 0
+  /** What holds where nothing is typed; another recipe than the usual one decides that itself. */
+  function showRecipe(): void {
+    const shown = defaultsFor(currentDataset(app.state).images)
+    const usual = [shown.epochs, shown.batchSize, rateOf(method()) ?? methodOf(method()).defaultRate]
+    const others = [defaults.patience, settings.rank.default]
+    for (const [i, input] of [epochs, batch, rate, patience, rank].entries())
+      input.placeholder = isUsual() ? String([...usual, ...others][i]) : 'by the recipe'
+  }
   function showMethod(): void {
-    rate.placeholder = String(rateOf(method()) ?? methodOf(method()).defaultRate)
+    showRecipe()
     rankField.hidden = !methodOf(method()).adapter
   }
   function render(state: State): void {
-    const defaults = defaultsFor(currentDataset(state).images)
-    epochs.placeholder = String(defaults.epochs)
-    batch.placeholder = String(defaults.batchSize)
+    showRecipe()
     const { labelling, task } = currentDataset(state)
     const { losses, monitors } = tasks[task]
     choices(loss, losses, (name) => lossTitles[name] ?? name)
@@ -232,11 +239,10 @@ export function createSettings(
       const given = (input: HTMLInputElement) => (input.value === '' ? undefined : Number(input.value))
       const defaults = defaultsFor(currentDataset(app.state).images)
       const chosen = method()
-      const usual = recipe.selectedIndex === 0
+      const usual = isUsual()
       const adapts = methodOf(chosen).adapter !== undefined
       return {
         peft: chosen,
-        batchSize: given(batch) ?? defaults.batchSize,
         augment: varied(),
         ...(recipe.selectedIndex > 0 ? { recipe: recipe.value as RecipeName } : {}),
         ...(balanced.checked ? { sampler: 'balanced' as const } : {}),
@@ -245,10 +251,11 @@ export function createSettings(
         ...others.read(),
         ...defined({
           lr: test.checked ? 'auto' : (given(rate) ?? (usual ? rateOf(chosen) : undefined)),
-          // Another recipe than the usual one has epochs of its own.
+          // Another recipe than the usual one has its own.
           epochs: given(epochs) ?? (usual ? defaults.epochs : undefined),
+          batchSize: given(batch) ?? (usual ? defaults.batchSize : undefined),
           seed: given(seed),
-          patience: given(patience) || undefined,
+          patience: given(patience),
           rank: adapts ? given(rank) : undefined,
         }),
       }

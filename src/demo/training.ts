@@ -123,7 +123,7 @@ export function createTraining(app: App, onTrained: (run: string) => void): HTML
       while (taken.has(`${dataset.name} ${chosen.peft} ${n}`)) n++
       const run = `${dataset.name} ${chosen.peft} ${n}`
       const title = runTitle({ method: chosen.peft, model, dataset: dataset.name })
-      await follow(run, { title, loss: chosen.loss, batchSize: chosen.batchSize }, () =>
+      await follow(run, { title, loss: chosen.loss }, () =>
         app.session.train({ run, model, dataset: dataset.name, ...chosen }),
       )
     } catch (error) {
