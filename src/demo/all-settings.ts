@@ -25,8 +25,6 @@ const titles: Partial<Record<Name, string>> = {
   clip: 'Largest gradient',
   cutmix: 'CutMix',
   ema: 'Average of weights',
-  fold: 'Part to validate on',
-  folds: 'Parts to validate on in turn',
   loraDropout: 'LoRA dropout',
   microBatch: 'Images at a time',
   minDelta: 'Least gain',

@@ -49,12 +49,17 @@ const recipeTitles: Readonly<Record<string, string>> = {
 
 /** What the page calls each change of the pictures. */
 const changeTitles: Readonly<Record<string, string>> = {
+  affine: 'Turns and shifts',
+  colorJiggle: 'Colour jiggle',
+  colorJitter: 'Colour jitter',
   crop: 'Random crops',
   flip: 'Mirror images',
+  photometric: 'Distorted colours',
+  randAugment: 'RandAugment',
   verticalFlip: 'Upside down',
 }
 
-/** `colourJitter` as `Colour jitter`. */
+/** `someName` as `Some name`. */
 const inWords = (name: string) =>
   name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`).replace(/^./, (letter) => letter.toUpperCase())
 

@@ -214,14 +214,16 @@ const isUsual = ({ from }: ShownSetting) => from === 'default'
 
 /** What was decided in plain sight, what is as usual folded. */
 function settingsTable({ settings, name }: RunResult): Html {
-  const table = (shown: readonly ShownSetting[], label: string) =>
-    html`<div class="scroll" role="region" aria-label="${label} of ${name}" tabindex="0"><table class="words"><thead><tr><th scope="col">Setting</th><th scope="col">Value</th><th scope="col">From</th></tr></thead><tbody>${shown.map(
-      (one) => html`<tr><th scope="row">${one.name}</th><td>${one.value}</td><td>${one.from}</td></tr>
+  const table = (shown: readonly ShownSetting[], label: string, withFrom: boolean) =>
+    html`<div class="scroll" role="region" aria-label="${label} of ${name}" tabindex="0"><table class="words"><thead><tr><th scope="col">Setting</th><th scope="col">Value</th>${withFrom ? html`<th scope="col">From</th>` : ''}</tr></thead><tbody>${shown.map(
+      (
+        one,
+      ) => html`<tr><th scope="row">${one.name}</th><td>${one.value}</td>${withFrom ? html`<td>${one.from}</td>` : ''}</tr>
 `,
     )}</tbody></table></div>`
   const usual = settings.filter(isUsual)
   const decided = settings.filter((one) => !isUsual(one))
-  return html`<section><h2>Settings</h2>${decided.length > 0 ? table(decided, 'Settings') : ''}${usual.length > 0 ? html`<details class="below"><summary>${plural(usual.length, 'default')}</summary>${table(usual, 'Defaults')}</details>` : ''}</section>
+  return html`<section><h2>Settings</h2>${decided.length > 0 ? table(decided, 'Settings', true) : ''}${usual.length > 0 ? html`<details class="below"><summary>${plural(usual.length, 'default')}</summary>${table(usual, 'Defaults', false)}</details>` : ''}</section>
 `
 }
 

@@ -149,7 +149,9 @@ export async function readRunResult(folder: string): Promise<RunResult> {
     changes: withTexts(run.changes, 'what').map(({ what }) => what),
     machine: {
       ...(isText(run.device)
-        ? { Device: `${run.device}${isNumber(run.threads) ? `, ${run.threads} threads` : ''}` }
+        ? {
+            Device: `${run.device}${isNumber(run.threads) ? `, ${run.threads} ${run.threads === 1 ? 'thread' : 'threads'}` : ''}`,
+          }
         : {}),
       ...(isText(run.vitune) ? { vitune: run.vitune } : {}),
       ...Object.fromEntries(
