@@ -4,6 +4,7 @@
 import { type LoraConfig, loraFields } from '../adapters/lora-config.ts'
 import { methodOf, methods } from '../adapters/methods.ts'
 import { devices } from '../backend/devices.ts'
+import { formatNames } from '../data/sources/formats/names.ts'
 import { interpolations } from '../models/vit/config.ts'
 import {
   above,
@@ -117,7 +118,7 @@ export const settings = {
   },
 
   format: {
-    value: text('a layout by name'),
+    value: choice(formatNames),
     otherwise: 'recognised',
     group: 'Data',
     flag: '--format <name>',

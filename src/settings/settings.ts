@@ -4,6 +4,7 @@ import type { LoraConfig } from '../adapters/lora-config.ts'
 import type { Method } from '../adapters/methods.ts'
 import type { Device } from '../backend/devices.ts'
 import type { Augmentations } from '../data/augmentations.ts'
+import type { FormatName } from '../data/sources/formats/names.ts'
 import { localFiles } from '../io/local-files.ts'
 import type { TaskName } from '../labels/labels.ts'
 import type { Interpolation } from '../models/vit/config.ts'
@@ -37,7 +38,7 @@ export interface TrainSettings {
   /** Labelled images to validate on, instead of those inside or a part of each class. */
   val?: string
   /** The layout of a published data set, by name, instead of what is recognised. */
-  format?: string
+  format?: FormatName
   /** Images of each label to train on, drawn by seed; without it all. */
   perClass?: number
   /** Parts that the images are cut into by seed, and which of them, from 0, to validate on. */

@@ -11,6 +11,7 @@ import { food101 } from './food101.ts'
 import { type Format, type Place, placeIn } from './format.ts'
 import { ham10000 } from './ham10000.ts'
 import { kitti } from './kitti.ts'
+import { type FormatName, formatNames } from './names.ts'
 import { resisc45 } from './resisc45.ts'
 
 /** Layouts by name; of those of one set the first is what is recognised. */
@@ -24,13 +25,7 @@ export const formats = {
   ham10000,
   resisc45,
   'kitti-distance': kitti,
-} as const satisfies Record<string, Format>
-
-/** A layout's name. */
-export type FormatName = keyof typeof formats
-
-/** Names of all layouts. */
-export const formatNames = Object.keys(formats) as FormatName[]
+} as const satisfies Record<FormatName, Format>
 
 async function placeOf(
   { folders, is, sure }: Format,
