@@ -98,5 +98,20 @@ export const questions: Record<string, (results: Results) => Trial[]> = {
   fewerAgain: () => [1, 2].flatMap((seed) => differing(fewer, seed, crops)),
   ranksAgain: () => [1, 2].flatMap((seed) => differing(some, seed, [{ rank: 2 }, { rank: 32 }])),
   batches: () => [0, 1, 2].flatMap((seed) => differing(some, seed, [{ batch: 16 }])),
+  before: () =>
+    [0, 1].flatMap((seed) => [
+      byRecipe('default', 'cifar10', 50, seed),
+      {
+        ...lora,
+        ...some,
+        epochs: 20,
+        lr: 1e-3,
+        seed,
+        schedule: 'constant',
+        batch: 16,
+        augment: 'crop08+flip',
+      } as const,
+    ]),
+  higher: () => [0, 1].map((seed) => ({ ...byRecipe('default', 'cifar10', 50, seed), recipe: undefined, lr: 3e-3 })),
   manyAugment: () => differing({ ...many, epochs: 2 }, 0, crops),
 }
