@@ -125,6 +125,19 @@ test('folders are dropped, a run outlives a reload, pictures are tried, the adap
     await button('Remove class tulip').click()
     await page.getByText('10 pictures, 1 class').waitFor()
     assert.ok(await button('Train anew').isDisabled())
+
+    // Another class: the next run begins with what this one knows.
+    const violet = join(photos, 'more', 'violet')
+    for (const name of ['1.png', '2.png', '4.png']) cpSync(join(photos, 'tulip', name), join(violet, name))
+    await drop(page, '#pictures', [violet])
+    await page.getByText('13 pictures, 2 classes').waitFor()
+    rmSync(dirname(violet), { recursive: true })
+    await page.getByLabel('Begin with').selectOption('My pictures lora 1')
+    assert.ok(await page.getByLabel('Model', { exact: true }).isDisabled())
+    await page.getByLabel('Epochs').fill('1')
+    await button('Train anew').click()
+    await page.getByText('keeps the row of 1 (rose) of 2 classes, 1 (violet) is new, 1 (tulip) is gone').waitFor()
+    await until(page, 'Done in')
   }))
 
 test('the same on WebGPU, and its adapter has equal logits on the command line; a GPU that is lost is told of', () =>

@@ -1,6 +1,6 @@
 // A run that begins from another one: which rows of the classifier stay, that old outputs can be kept, and what is refused. The loss
 // itself: distill.test.ts; how methods follow each other, and what happens without the old run: long/incremental.test.ts.
-import { existsSync } from 'node:fs'
+import { cpSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -8,7 +8,7 @@ import { estimate, multiclassLabels } from 'vitune'
 import { fitHead, keepRows } from 'vitune/models'
 import { disposeModule, truncatedNormal, zeros } from 'vitune/nn'
 import { type Backend, createReference, createWasm, Rng } from 'vitune/tensor'
-import { model, output, refusal } from './cli-tools.ts'
+import { images, model, output, refusal, start } from './cli-tools.ts'
 import { errorOf } from './errors.ts'
 import {
   begun,
@@ -173,16 +173,75 @@ test('the estimate knows of the old model: whole beside a full run, next to noth
   assert.ok(shared.weights - lora.weights < 0.1 * lora.weights)
 })
 
-test('the program trains from a run with more classes, tests and predicts', async () => {
+test('a run that is cut short or put together of others is one sentence, before anything is written', async () => {
+  const bad: [keyof typeof runs, (at: string) => void, RegExp][] = [
+    [
+      'lora',
+      (at) => rmSync(join(at, 'adapter_model.safetensors')),
+      /: has no adapter_model\.safetensors yet; let its first/,
+    ],
+    [
+      'lora',
+      (at) => rmSync(join(at, 'adapter_config.json')),
+      /: an adapter folder must have .*, got no adapter_config/,
+    ],
+    [
+      'lora',
+      (at) => truncateSync(join(at, 'adapter_model.safetensors'), 999),
+      /: .* it is cut short or no safetensors/,
+    ],
+    [
+      'lora',
+      (at) => truncateSync(join(at, 'run.json'), 99),
+      /run\.json: must hold JSON, got text that is none, perhaps cut/,
+    ],
+    ['full', (at) => writeFileSync(join(at, 'run.json'), '{}'), /run\.json: method must be one of .*, got undefined$/],
+    ['full', (at) => rmSync(join(at, 'model.safetensors')), /: has no model\.safetensors yet; let its first/],
+    ['full', (at) => truncateSync(join(at, 'model.safetensors'), 999), /: .* it is cut short or no safetensors/],
+    ['full', (at) => rmSync(join(at, 'config.json')), /: must have config\.json/],
+  ]
+  const renamed = (at: string) => {
+    const file = join(at, 'run.json')
+    writeFileSync(file, JSON.stringify({ ...runOf(at), classes: ['blue', 'red', 'pink'], labels: undefined }))
+  }
+  for (const peft of ['lora', 'full'] as const) {
+    bad.push([
+      peft,
+      renamed,
+      /^from: run\.json in .* names blue, red, pink, which are not the classes of the model there/,
+    ])
+  }
   const out = fresh()
-  const steps = ['--epochs', '1', '--batch-size', '4', '--threads', '1']
-  const text = await output('train', '--from', runs.lora, '--data', three, '--out', out, '--distill', '1', ...steps)
-  assert.match(text, /method +lora on /)
-  assert.is(JSON.parse(await output('test', '--run', out, '--data', three, '--json')).images > 0, true)
-  const found = await output('predict', '--run', out, join(three, 'green/0.png'), '--json')
+  for (const [peft, breaks, message] of bad) {
+    const from = fresh()
+    cpSync(runs[peft], from, { recursive: true })
+    breaks(from)
+    assert.match((await errorOf(collect({ data: three, from, out }))).message, message)
+    assert.not.ok(existsSync(out))
+  }
+})
+
+test('the commands of docs/incremental.md run as they stand, and what they make tests and predicts', async () => {
+  const page = readFileSync(new URL('../docs/incremental.md', import.meta.url), 'utf8')
+  const lines = [...page.matchAll(/^ {4}vitune (.*)$/gm)].map(([, line]) => line!.split(/ +/))
+  assert.equal(
+    lines.map(([verb, from, RUN]) => [verb, from, RUN]),
+    [1, 2].map(() => ['train', '--from', 'RUN']),
+  )
+  const cwd = join(folder, 'docs')
+  cpSync(runs.lora, join(cwd, 'RUN'), { recursive: true })
+  await images(join(cwd, 'MORE'), 4, ['green', 'red'])
+  for (const line of lines) {
+    // An epoch says as much.
+    const { code, err } = await start([...line, '--epochs', '1', '--threads', '1'], { cwd }).ended
+    assert.is(code, 0, err)
+  }
+  assert.equal(runOf(join(cwd, 'RUN2')).classes, ['green', 'red'])
+  assert.equal(runOf(join(cwd, 'RUN3')).classes, ['green', 'red', 'blue'])
+  const found = await output('predict', '--run', join(cwd, 'RUN3'), join(three, 'green/0.png'), '--json')
   assert.match(found, /"(blue|green|red)"/)
   assert.match(
-    await refusal('train', '--from', runs.lora, '--data', three, '--out', fresh(), '--peft', 'dora'),
+    await refusal('train', '--from', join(cwd, 'RUN'), '--data', three, '--out', fresh(), '--peft', 'dora'),
     /^--peft: .*cannot go on as dora/,
   )
 })

@@ -111,6 +111,28 @@ test('a run goes on after the tab was reloaded in its middle, from the step that
     const rest = await page.evaluate(trainInPage, { run: 'left', most: Infinity, resume: true })
     assert.is(rest.losses.length, 7)
     assert.is(rest.run.finished, true)
+
+    // A class more: another run begins with what this one knows.
+    const more = await page.evaluate(async () => {
+      const { session } = globalThis as unknown as Prepared
+      const violet = (i: number) => ({ width: 20, height: 16, data: new Uint8Array(960).fill(90 + i) })
+      const images = Array.from({ length: 4 }, (_, i) => ({ source: violet(i), class: 'violet' }))
+      await session.addImages('flowers', images)
+      const settings = { from: 'left', dataset: 'flowers', epochs: 1, batchSize: 8, distill: 1 }
+      const began: unknown[] = []
+      for await (const event of session.train({ ...settings, run: 'more' })) {
+        if (event.kind === 'start') began.push(event.from)
+      }
+      const refused = await session
+        .train({ ...settings, from: 'none', run: 'x' })
+        .next()
+        .catch(String)
+      const { model, classes, finished } = (await session.runs()).find(({ name }) => name === 'more')!
+      return { began, refused, run: [model, classes, finished] }
+    })
+    assert.equal(more.began, [{ run: 'left', kept: ['rose', 'tulip'], added: ['violet'], gone: [] }])
+    assert.equal(more.run, ['tiny', ['rose', 'tulip', 'violet'], true])
+    assert.match(String(more.refused), /InputError: from: nothing is kept under none; there is left, more$/)
   }))
 
 test('a second tab may read a run but not train, resume or remove it; once the first is closed it may', () =>

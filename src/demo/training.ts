@@ -7,6 +7,7 @@ import type { DuplicatesEvent, TrainEvent } from '../run/train.ts'
 import type { HistoryEntry, StoredDataset, StoredRun } from '../web/types.ts'
 import { downloadLabel, saveAdapter } from './adapter-files.ts'
 import { type App, currentDataset, type State } from './app.ts'
+import { createBeginning } from './beginning.ts'
 import { announce, button, createNote, fill, h, setText } from './dom.ts'
 import { plural } from './format.ts'
 import { metricTitle, reached } from './metrics.ts'
@@ -50,6 +51,7 @@ const changedText = ({ message }: ChangedError): string => message.replace(/^res
 /** The section's content. `onTrained` is told of every run that can be tried. */
 export function createTraining(app: App, onTrained: (run: string) => void): HTMLElement {
   const note = createNote()
+  const beginning = createBeginning(app, () => render(app.state))
   const models = createModelChoice(app, { onError: note.show, onChoice: () => settings.refresh() })
   const settings: SettingsForm = createSettings(app, {
     rateOf: models.rate,
@@ -117,14 +119,15 @@ export function createTraining(app: App, onTrained: (run: string) => void): HTML
       const chosen = settings.read()
       const dataset = currentDataset(app.state)
       train.disabled = true
-      const model = await models.ready()
+      const from = beginning.run()
+      const model = from?.model ?? (await models.ready())
       const taken = new Set(app.state.runs.map(({ name }) => name))
       let n = 1
       while (taken.has(`${dataset.name} ${chosen.peft} ${n}`)) n++
       const run = `${dataset.name} ${chosen.peft} ${n}`
       const title = runTitle({ method: chosen.peft, model, dataset: dataset.name })
       await follow(run, { title, loss: chosen.loss }, () =>
-        app.session.train({ run, model, dataset: dataset.name, ...chosen }),
+        app.session.train({ run, ...(from ? { from: from.name } : { model }), dataset: dataset.name, ...chosen }),
       )
     } catch (error) {
       if ((error as Error).name !== 'AbortError') note.show(error)
@@ -221,7 +224,7 @@ export function createTraining(app: App, onTrained: (run: string) => void): HTML
     { class: 'step', id: 'training', 'aria-labelledby': 'training-title' },
     h('div', { class: 'head' }, h('h2', { id: 'training-title' }, h('span', { class: 'number' }, '2'), 'Training')),
     offer,
-    h('div', { class: 'settings' }, models.element, settings.element),
+    h('div', { class: 'settings' }, h('div', {}, beginning.element, models.element), settings.element),
     controls,
     why,
     note.element,
@@ -244,7 +247,8 @@ export function createTraining(app: App, onTrained: (run: string) => void): HTML
     download.hidden = running || !run || run.accuracy === undefined
     if (run) setText(download.lastChild!, downloadLabel(run.method))
     train.classList.toggle('main', goOn.hidden)
-    models.setDisabled(running)
+    beginning.setDisabled(running)
+    models.setDisabled(running || beginning.run() !== undefined)
     settings.setDisabled(running)
     section.classList.toggle('running', running)
     renderOffer(state)

@@ -88,7 +88,17 @@ export async function openFrom(
       `from: ${from} is gone, and this run has no finished epoch to go on from without it; put it back`,
     )
   }
-  const opened = await openRun(backend, gone ? out! : from!, options)
+  const place = gone ? out! : from!
+  const { classes } = await readRun(place)
+  const opened = await openRun(backend, place, options)
+  // Rows are kept by these names, so that they must be of this classifier.
+  const own = opened.model.config.classes
+  if (own.length !== classes.length || own.some((name, i) => name !== classes[i])) {
+    disposeModule(opened.model)
+    throw new InputError(
+      `from: run.json in ${place} names ${listed(classes)}, which are not the classes of the model there; put back what the run wrote`,
+    )
+  }
   if (gone) opened.notes.push(`${from}, which the run began from, is gone; it goes on from what it has itself`)
   if (!opened.lora || methodOf(peft!).saves === 'adapter') return { opened, whole: !gone, merged: false }
   try {
