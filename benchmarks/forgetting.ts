@@ -83,7 +83,7 @@ async function trained(folder: string, dataset: StartDataset, given: Partial<Tra
   return out
 }
 
-const [whiches = 'clothes,emoji', seeds = '0,1,2', weights = '1', methods = 'lora,full', word = ''] =
+const [whiches = 'clothes,emoji', seeds = '0,1,2', weights = '.5', methods = 'lora,full', word = ''] =
   process.argv.slice(2)
 const datasets = await loadStartDatasets()
 const rows = new Map<string, { old: number; added: number }[]>()

@@ -134,6 +134,7 @@ test('folders are dropped, a run outlives a reload, pictures are tried, the adap
     rmSync(dirname(violet), { recursive: true })
     await page.getByLabel('Begin with').selectOption('My pictures lora 1')
     assert.ok(await page.getByLabel('Model', { exact: true }).isDisabled())
+    await page.getByText('More settings').click()
     await page.getByLabel('Epochs').fill('1')
     await button('Train anew').click()
     await page.getByText('keeps the row of 1 (rose) of 2 classes, 1 (violet) is new, 1 (tulip) is gone').waitFor()
