@@ -137,7 +137,7 @@ test('folders are dropped, a run outlives a reload, pictures are tried, the adap
     await page.getByText('More settings').click()
     await page.getByLabel('Epochs').fill('1')
     await button('Train anew').click()
-    await page.getByText('keeps the row of 1 (rose) of 2 classes, 1 (violet) is new, 1 (tulip) is gone').waitFor()
+    await page.getByText('keeps the rows of 1 (rose) of 2 classes, 1 (violet) is new, 1 (tulip) is gone').waitFor()
     await until(page, 'Done in')
   }))
 
