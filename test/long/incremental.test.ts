@@ -101,7 +101,7 @@ test('a run goes on without the run that it began from, once an epoch is saved',
   ] as const) {
     const old = fresh()
     cpSync(runs[from], old, { recursive: true })
-    const given = { data: three, from: old, peft, epochs: 3 }
+    const given = { data: three, from: old, peft, epochs: 3, valEvery: 1 } as const
     const whole = losses(await collect({ ...given, out: fresh() }))
     const [early, late] = [fresh(), fresh()]
     await collect({ ...given, out: early }, (event) => event.kind === 'step' && event.step === 1)
