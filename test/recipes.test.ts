@@ -117,6 +117,14 @@ test('fast takes the fewest steps and accurate the most', () => {
   }
 })
 
+test('labels are not smoothed where an old model or a teacher says what they are', () => {
+  const smoothing = (more: Partial<TrainSettings>) =>
+    withRecipe({ recipe: 'accurate', ...more }, { ...facts, images: 1000 }).settings.labelSmoothing
+  assert.is(smoothing({}), 0.1)
+  assert.is(smoothing({ from: 'a run', distill: 1 }), undefined)
+  assert.is(smoothing({ unlabelled: 'more' }), undefined)
+})
+
 test('epochs that are asked for decide how images are changed', () => {
   const few = withRecipe({ ...given, epochs: 5 }, facts)
   assert.is(few.settings.augment, false)
@@ -135,6 +143,10 @@ test('full tuning has the lowest rate, fast a higher one, and the classifier of 
   assert.equal(rates('default', 128), [1e-4, 5e-3, 1e-3, 1e-3])
   assert.equal(rates('fast', 384), [2e-4, 2e-3, 2e-3, 2e-3])
   assert.equal(rates('fast', 128), [5e-4, 1e-2, 5e-3, 5e-3])
+  // In few epochs a small model takes longer steps.
+  const short = methods.map((method) => valuesOf('default', { method, features: 128, epochs: 4 }).lr)
+  assert.equal(short, [5e-4, 5e-3, 5e-3, 5e-3])
+  assert.is(valuesOf('default', { epochs: 4, features: 384 }).lr, 1e-3)
   // Where the width is not known, the model is taken for full-size.
   assert.equal(rates('default'), rates('default', 384))
 })

@@ -19,12 +19,19 @@ export function epochsFor(images: number, factor = 1): number {
 /** Images a batch before memory is asked: a small set needs steps more than it needs their gradients calm. */
 const batchFor = (images: number): number => (images < 400 ? 8 : images < 4000 ? 16 : images < 40_000 ? 32 : 64)
 
-function rateFor({ method, features = Number.POSITIVE_INFINITY }: RecipeFacts, hurried: boolean): Chosen<number> {
+/** Epochs below which training is short: images are not changed, and what adapts a small model takes longer steps. */
+const SHORT = 10
+
+function rateFor(
+  { method, features = Number.POSITIVE_INFINITY }: RecipeFacts,
+  epochs: number,
+  hurried: boolean,
+): Chosen<number> {
   const { defaultRate, trains } = methodOf(method)
   const small = features <= SMALL
   // A classifier alone hardly overfits; what changes features does, in many steps at a high rate.
-  const base = small && trains === 'classifier' ? 5 : 1
-  const factor = base * (hurried ? (small && base === 1 ? 5 : 2) : 1)
+  const base = small && (trains === 'classifier' || epochs < SHORT) ? 5 : 1
+  const factor = base * (hurried && (base === 1 || trains === 'classifier') ? 2 : 1)
   return {
     value: Number((factor * defaultRate).toPrecision(3)),
     why:
@@ -36,7 +43,7 @@ function rateFor({ method, features = Number.POSITIVE_INFINITY }: RecipeFacts, h
 
 /** The longer each image is seen, the more it is changed. */
 function augmentFor(epochs: number, inputSize: number): Chosen<Augmentations | false> {
-  if (epochs < 10) {
+  if (epochs < SHORT) {
     return { value: false, why: `in ${epochs} epochs neither crops nor mirrors gain anything, as measured` }
   }
   if (epochs < 30 || inputSize < 96) {
@@ -66,7 +73,7 @@ function values(facts: RecipeFacts, factor: number): RecipeValues & { readonly e
       value: batch,
       why: batch === wanted ? `for ${images} images` : `of ${wanted} for ${images} images what fits into memory`,
     },
-    lr: rateFor(facts, factor < 1),
+    lr: rateFor(facts, facts.epochs ?? epochs, factor < 1),
     ...because('usual with AdamW for transformers (arXiv:2409.16434)', { weightDecay: 0.05 }),
     ...because('a rate that rises for a tenth of the steps and falls to 0 on a cosine, as measured', {
       schedule: 'cosine',

@@ -219,6 +219,8 @@ export function withRecipe<S extends Partial<TrainSettings>>(
   const s = defined(given) as S
   const idle = idleWith({ ...s, peft: facts.method, task: facts.task })
   for (const [name, [, holds]] of Object.entries(idleUnless)) if (holds(s) === false) idle.add(name)
+  // It would be learnt of labels that only the old model knows, and keeps a teacher from being sure.
+  if (s.distill || s.unlabelled !== undefined) idle.add('labelSmoothing')
   const values = Object.entries(recipes[s.recipe ?? defaults.recipe]({ ...facts, epochs: s.epochs })).filter(
     ([name, chosen]) => chosen && (s[name as keyof TrainSettings] === undefined || isAsked(name, s)) && !idle.has(name),
   )
