@@ -439,7 +439,7 @@ test('an existing run, other settings on resume, and an unwritable place are ref
   assert.match(await refusal('train', ...basics, '--out', run), /^out: .* already holds \S+; continue it with resume/)
   assert.match(
     await refusal('train', '--resume', '--out', run, '--lr', '0.5'),
-    /^resume: lr was 0\.001 in this run and cannot become 0\.5/,
+    /^resume: lr was 0\.00\d+ in this run and cannot become 0\.5/,
   )
   assert.match(await refusal('train', '--resume', '--out', run, '--augment', 'flip'), /^resume: augment was /)
   assert.equal(

@@ -7,7 +7,7 @@ import type { Page } from 'playwright-core'
 import sharp from 'sharp'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { checkAccess, drop, inDemo, state, until } from './demo-page.ts'
+import { checkAccess, drop, inDemo, state, until } from '../demo-page.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'vitune-demo-'))
 test.after(() => rmSync(folder, { recursive: true }))
