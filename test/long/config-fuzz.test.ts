@@ -1,4 +1,4 @@
-// Bent configurations through the program, for three minutes: it ends with code 0 or 2, prints settings or one sentence, and
+// Bent configurations through the program, for a minute: it ends with code 0 or 2, prints settings or one sentence, and
 // writes nothing. VITUNE_FUZZ_SECONDS and VITUNE_FUZZ_SEED change how long and which.
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,7 +9,7 @@ import { caseOf } from '../config-fuzz.ts'
 
 const { folder, clean } = temporary()
 test.after(clean)
-const seconds = Number(process.env.VITUNE_FUZZ_SECONDS ?? 180)
+const seconds = Number(process.env.VITUNE_FUZZ_SECONDS ?? 60)
 const seed = Number(process.env.VITUNE_FUZZ_SEED ?? Date.now() % 1_000_000)
 
 test(`the program ends with code 0 or 2 on bent configurations, seed ${seed}`, async () => {
