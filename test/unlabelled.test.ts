@@ -86,6 +86,9 @@ test('what cannot be is refused in a sentence, before anything is written', asyn
   const empty = fresh('empty')
   mkdirSync(empty)
   appendFileSync(join(empty, 'words.txt'), 'none')
+  const broken = fresh('broken')
+  mkdirSync(broken)
+  appendFileSync(join(broken, 'words.png'), 'none')
   for (const [given, message] of [
     [
       { unlabelled: join(folder, 'nowhere') },
@@ -96,6 +99,7 @@ test('what cannot be is refused in a sentence, before anything is written', asyn
       { unlabelled: empty },
       /^unlabelled: .*empty-\d+ must have images .*, got none; passed over files ending in \.txt/,
     ],
+    [{ unlabelled: broken }, /^unlabelled: no image of .*broken-\d+ can be read, words\.png: it is text, no picture/],
     [{ unlabelledThreshold: 0 }, /^unlabelledThreshold: /],
     [
       { unlabelled: undefined, unlabelledThreshold: 0.9 },

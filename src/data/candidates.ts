@@ -66,6 +66,20 @@ export async function candidates<T extends { readonly name: string }>(
   return found
 }
 
+/** Why the first of the images is none, where no first bytes of any say that it is one. */
+export async function noneReadable<T extends { readonly name: string }>(
+  images: readonly T[],
+  head: (file: T) => Promise<Uint8Array>,
+): Promise<string | undefined> {
+  let reason: string | undefined
+  for (const file of images) {
+    const what = await sniffWith(file, head)
+    if ('format' in what) return undefined
+    reason ??= `${file.name}: ${what.reason}`
+  }
+  return reason
+}
+
 /** Tells of all that is not taken; `told` gives a file's name. */
 export function tellRest<T extends { readonly name: string }>(
   { unread, others }: Candidates<T>,

@@ -4,7 +4,7 @@ import { sameText } from '../labels/same-text.ts'
 import { InputError } from '../platform/errors.ts'
 import { listed } from '../platform/listed.ts'
 import type { Files } from '../platform/platform.ts'
-import { candidates, headOf, sniffWith, tellRest } from './candidates.ts'
+import { candidates, headOf, noneReadable, tellRest } from './candidates.ts'
 import { eachOf } from './each-of.ts'
 import { isHidden, placeOf, type WalkedFile, type WalkOptions, walk } from './walk.ts'
 
@@ -21,17 +21,6 @@ function alike(names: readonly string[], key: (name: string) => string): string[
   const groups = new Map<string, string[]>()
   for (const name of names) groups.set(key(name), [...(groups.get(key(name)) ?? []), name])
   return [...groups.values()].filter((group) => group.length > 1)
-}
-
-/** The first image of a class that begins like one, or why there is none. */
-async function firstReason(files: Files, images: readonly WalkedFile[]): Promise<string | undefined> {
-  let reason: string | undefined
-  for (const { path, name } of images) {
-    const what = await sniffWith(path, (at) => headOf(files, at))
-    if ('format' in what) return undefined
-    reason ??= `${name}: ${what.reason}`
-  }
-  return reason
 }
 
 /** Finds the classes in `dir`; throws an InputError that names those of which no image can be read. */
@@ -61,7 +50,11 @@ export async function findClasses(files: Files, dir: string, options: WalkOption
     const found = await candidates(inside, ({ path }) => headOf(files, path))
     const [first] = found.unread
     const none = first && `${first.file.name}: ${first.reason}`
-    return { folder, found, reason: found.images.length > 0 ? await firstReason(files, found.images) : none }
+    return {
+      folder,
+      found,
+      reason: found.images.length > 0 ? await noneReadable(found.images, ({ path }) => headOf(files, path)) : none,
+    }
   })
   const broken = looked.filter(({ reason }) => reason !== undefined)
   const images = new Map<string, WalkedFile[]>()

@@ -2,7 +2,7 @@
 import { platform } from '#platform'
 import { multilabelLabels } from '../labels/labels.ts'
 import { InputError } from '../platform/errors.ts'
-import { candidates, headOf, tellRest } from './candidates.ts'
+import { candidates, headOf, noneReadable, tellRest } from './candidates.ts'
 import { type Dataset, fileDataset } from './dataset.ts'
 import { collector, type PassedOver, passedOverText } from './passed-over.ts'
 import { placeOf, walk } from './walk.ts'
@@ -15,7 +15,10 @@ export interface UnlabelledData {
   readonly ignored: readonly PassedOver[]
 }
 
-/** Opens the images of a folder, as a dataset without labels. Throws an InputError where there is no folder, or no image in it. */
+/**
+ * Opens the images of a folder, as a dataset without labels. Throws an InputError where there is no folder, or no image
+ * in it that can be read.
+ */
 export async function openUnlabelled(root: string): Promise<UnlabelledData> {
   const { files } = platform
   if (!files) throw new InputError(`${root}: folders cannot be read in a browser`)
@@ -36,6 +39,8 @@ export async function openUnlabelled(root: string): Promise<UnlabelledData> {
       `unlabelled: ${root} must have images (JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF), got none${also}`,
     )
   }
+  const broken = await noneReadable(found.images, ({ path }) => headOf(files, path))
+  if (broken !== undefined) throw new InputError(`unlabelled: no image of ${root} can be read, ${broken}`)
   const labels = paths.map(() => ({ present: [] }))
   return {
     dataset: fileDataset({ files: paths, labels, classes: [], labelSpace: multilabelLabels([]) }),
