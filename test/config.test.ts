@@ -110,6 +110,7 @@ const refused: [string, RegExp][] = [
   ['epochs: 3\nepochs: 4', /^s\.yaml: line 2: must be YAML; /],
   ['a: [1', /^s\.yaml: line 1: must be YAML; /],
   ['epochs: !!int x', /^s\.yaml: line 1: /],
+  ['epochs: 3\naugment:\n  flip: 0.5\n  crop: 1', /^s\.yaml: line 4: augment\.crop: must be /],
   ['a: 1\n---\nb: 2', /^s\.yaml: line 2: must be one document, got another$/],
   ['- epochs', /^s\.yaml: must hold settings by their names, one a line$/],
   ['resume: true', /^s\.yaml: line 1: resume: is no option here/],

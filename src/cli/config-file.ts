@@ -2,11 +2,13 @@
 // getitune's, which settings/otx translates.
 import { stringify } from 'yaml'
 import { loraFields } from '../adapters/lora-config.ts'
+import { isRecord } from '../io/json.ts'
 import { localFiles } from '../io/local-files.ts'
 import { InputError } from '../platform/errors.ts'
 import type { TrainOptions } from '../run/train.ts'
 import { checkRules, type Rule, shown } from '../schema/rules.ts'
 import { groups, otherwiseOf, rulesOf, type Setting } from '../schema/setting.ts'
+import { checkAugment } from '../settings/augment.ts'
 import { inFull } from '../settings/otx/merge.ts'
 import { named, type Path, type Problem } from '../settings/otx/reading.ts'
 import { isOtx, translateOtx } from '../settings/otx/translate.ts'
@@ -73,8 +75,11 @@ function checkOwn({ values, place }: Parsed, name: string): void {
     }
   }
   check(values, settingRules)
-  const { lora } = values as Partial<TrainSettings>
+  const { lora, augment } = values as Partial<TrainSettings>
   if (lora) check({ ...lora }, rulesOf(loraFields), 'lora')
+  for (const [key, value] of Object.entries(isRecord(augment) ? augment : {})) {
+    checkAugment({ [key]: value }, `${place('augment', key)}augment.`)
+  }
   checkSettings(values, `${name}: `)
 }
 
