@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { loraFields } from '../src/adapters/lora-config.ts'
 import { saysOf } from '../src/schema/rules.ts'
 import { groups, otherwiseOf } from '../src/schema/setting.ts'
+import { asRecipesSay } from '../src/settings/recipe.ts'
 import { sameAs, settings } from '../src/settings/schema.ts'
 
 const page = fileURLToPath(new URL('../docs/settings.md', import.meta.url))
@@ -45,7 +46,7 @@ const text = `${[
     '',
     `## ${group}`,
     '',
-    ...table(Object.entries(settings).filter(([, setting]) => setting.group === group)),
+    ...table(Object.entries(asRecipesSay(settings)).filter(([, setting]) => setting.group === group)),
   ]),
   '',
   'Further fields of `lora`:',

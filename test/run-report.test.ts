@@ -137,6 +137,9 @@ test('vitune report writes report.html into the run, asks for a place for severa
   const kept = join(one, 'run.json')
   assert.match(await cliRefusal('report', one, '--out', kept), /^--out: must end in \.html/)
   assert.match(readFileSync(kept, 'utf8'), '"method"')
+  for (const none of [undefined, null, NaN, '']) {
+    assert.match(await refusal(readRunResult(none as string)), /^run: must be the folder of a run, got /)
+  }
   assert.match(await refusal(readRunResult(runFolder({ rates: 3 }))), /rates must be an object/)
   assert.match(await refusal(readRunResult(runFolder({ settings: { monitor: 'beauty' } }))), /monitor: must be one of/)
 })

@@ -12,7 +12,7 @@ import { checkAugment } from '../settings/augment.ts'
 import { inFull } from '../settings/otx/merge.ts'
 import { named, type Path, type Problem } from '../settings/otx/reading.ts'
 import { isOtx, translateOtx } from '../settings/otx/translate.ts'
-import { recipeSettings } from '../settings/recipe.ts'
+import { asRecipesSay, recipeSettings } from '../settings/recipe.ts'
 import { settingRules, settings } from '../settings/schema.ts'
 import { checkSettings, complete } from '../settings/setting-rules.ts'
 import { defined, type TrainSettings } from '../settings/settings.ts'
@@ -154,7 +154,7 @@ export function configText({ resume, acceptChanges: _, ...given }: Partial<Train
   checkSettings(given)
   const all = complete(given, recipeSettings) as Readonly<Record<string, unknown>>
   const lines = groups.flatMap((group) => {
-    const those = (Object.entries(settings) as [string, Setting][]).filter(([, setting]) => setting.group === group)
+    const those = Object.entries(asRecipesSay(settings)).filter(([, setting]) => setting.group === group)
     return [`# ${group}`, ...those.map(([name, setting]) => lineOf(name, all[name], setting)), '']
   })
   return lines.join('\n').trimEnd()
@@ -162,7 +162,6 @@ export function configText({ resume, acceptChanges: _, ...given }: Partial<Train
 
 function lineOf(name: string, value: unknown, setting: Setting): string {
   if (value !== undefined) return `${name}: ${yamlOf(value)}`
-  const byRecipe = (recipeSettings as readonly string[]).includes(name)
-  const otherwise = byRecipe ? 'as the recipe says' : otherwiseOf(setting)
+  const otherwise = otherwiseOf(setting)
   return `# ${name}:${otherwise === undefined ? '' : ` ${otherwise}`}`
 }

@@ -6,6 +6,7 @@ import { InputError } from '../platform/errors.ts'
 import { listed } from '../platform/listed.ts'
 import { terminal } from '../platform/terminal-node.ts'
 import { type DoneEvent, type SkipEvent, type StartEvent, type TrainOptions, train } from '../run/train.ts'
+import { asRecipesSay } from '../settings/recipe.ts'
 import { settings } from '../settings/schema.ts'
 import { tasks } from '../tasks/registry.ts'
 import { configText, readConfig } from './config-file.ts'
@@ -164,7 +165,7 @@ async function summary(start: StartEvent, done: DoneEvent, out: string, ui: Ui):
 /** The verb. */
 export function trainCommand(): Command {
   const command = new Command('train').description('fine-tune a model on labelled images')
-  addSettings(command, settings)
+  addSettings(command, asRecipesSay(settings))
   command
     .optionsGroup('Input and output:')
     .option('--config <file>', 'settings by their names, as YAML; flags win (- reads them from the standard input)')

@@ -111,6 +111,7 @@ function labelRows(kept: unknown): LabelRow[] {
 
 /** Reads a run folder. Throws an InputError where it is none. */
 export async function readRunResult(folder: string): Promise<RunResult> {
+  if (!isText(folder) || folder === '') throw new InputError(`run: must be the folder of a run, got ${shown(folder)}`)
   const files = localFiles(folder)
   const run = await readRun(folder)
   const where = `${folder}/run.json`

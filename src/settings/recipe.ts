@@ -2,6 +2,7 @@
 // stand in recipes.ts.
 import type { Method } from '../adapters/methods.ts'
 import type { TaskName } from '../labels/labels.ts'
+import type { Settings } from '../schema/setting.ts'
 import type { TrainSettings } from './settings.ts'
 
 /** What a recipe may ask. */
@@ -55,6 +56,16 @@ export const recipeSettings = [
   'loraDropout',
 ] as const satisfies readonly (keyof TrainSettings)[]
 export type RecipeSetting = (typeof recipeSettings)[number]
+
+/** Settings as they are shown: what a recipe decides has no default of its own. */
+export const asRecipesSay = (settings: Settings): Settings =>
+  Object.fromEntries(
+    Object.entries(settings).map(([name, setting]) =>
+      (recipeSettings as readonly string[]).includes(name)
+        ? [name, { ...setting, default: undefined, otherwise: 'as the recipe says' }]
+        : [name, setting],
+    ),
+  )
 
 /** A value, and why. */
 export interface Chosen<T> {
