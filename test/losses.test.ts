@@ -1,5 +1,5 @@
 // Ten training losses of a small ViT with LoRA and with DoRA against PyTorch's and PEFT's, eager and replayed, on WebGPU and
-// on threads; suites-chromium.test.ts runs this file in a browser. All other methods and backends: torch-values.test.ts.
+// on threads; long/suites-chromium.test.ts runs this file in a browser. All other methods and backends: torch-values.test.ts.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { applyAdapter, openAdapter } from 'vitune/adapters'

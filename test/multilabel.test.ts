@@ -1,6 +1,6 @@
 // Labels that are there or not: losses, gradients, ten steps and metrics against values stored from torch, torchmetrics and
 // the code of OTX and getitune (fixtures/make/multilabel.py), and what those get wrong. Also one class an image's metrics.
-// suites-chromium.test.ts runs this file in a browser.
+// long/suites-chromium.test.ts runs this file in a browser.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { EpochEvent, ImageLabels, Metrics } from 'vitune'

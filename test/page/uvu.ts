@@ -1,4 +1,4 @@
-// Stands in for uvu where a test file runs in a page (see ../suites-chromium.test.ts): keeps the tests in order, so that the
+// Stands in for uvu where a test file runs in a page (see ../long/suites-chromium.test.ts): keeps the tests in order, so that the
 // test of the same name in Node can run each and tell what it threw.
 type Body = () => unknown
 

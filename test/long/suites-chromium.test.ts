@@ -7,11 +7,11 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { test } from 'uvu'
-import { openPage } from './chromium.mjs'
-import { importMap } from './serve.mjs'
+import { openPage } from '../chromium.mjs'
+import { importMap } from '../serve.mjs'
 
 const files = ['kernels', 'backend', 'losses', 'multilabel', 'hierarchical']
-const here = fileURLToPath(new URL('.', import.meta.url))
+const here = fileURLToPath(new URL('..', import.meta.url))
 
 /** What takes another's place in a page. */
 const inPage: Record<string, string> = { uvu: 'page/uvu.ts', './fixtures.ts': 'page/fixtures.ts' }

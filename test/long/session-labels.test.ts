@@ -8,8 +8,8 @@ import * as assert from 'uvu/assert'
 import { decide, type Labelling, openModel, predict } from 'vitune'
 import { disposeModule } from 'vitune/nn'
 import { createReference } from 'vitune/tensor'
-import { inSession, type Prepared } from './session-page.ts'
-import { fixtures } from './small-vit.ts'
+import { inSession, type Prepared } from '../session-page.ts'
+import { fixtures } from '../small-vit.ts'
 
 /** In the page: pictures of up to three colours, with their names as labels, or in a tree by the first of them. */
 async function addColours(labelling: Labelling) {
