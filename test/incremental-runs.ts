@@ -66,3 +66,20 @@ export async function begun(peft: NonNullable<TrainOptions['peft']>): Promise<st
 
 /** A rate at which f32 weights stay what they are. */
 export const still = { lr: 1e-30, weightDecay: 0 }
+
+/** A run from this one that keeps its outputs, whole and in two parts: the same numbers, which keeping does change. */
+export async function goesOn(peft: NonNullable<TrainOptions['peft']>, from: string): Promise<void> {
+  const given = { data: others, from, peft, epochs: 2, distill: 2, distillTemperature: 3 }
+  const whole = fresh()
+  const all = losses(await collect({ ...given, out: whole }))
+  const plain = losses(await collect({ ...given, distill: 0, distillTemperature: undefined as never }))
+  assert.is.not(all.at(-1), plain.at(-1))
+  assert.is(all.length, plain.length)
+  const stopped = fresh()
+  const first = await collect({ ...given, out: stopped }, (event) => event.kind === 'step' && event.step === 4)
+  const rest = await collect({ resume: true, out: stopped })
+  assert.equal([...losses(first), ...losses(rest)], all)
+  assert.equal(await savedRows(stopped), await savedRows(whole))
+  assert.equal(runOf(stopped).from, { run: from, kept: ['red', 'blue'], added: ['green', 'yellow'], gone: [] })
+  assert.equal(runOf(stopped).classes, ['green', 'red', 'yellow', 'blue'])
+}

@@ -17,7 +17,7 @@ import {
   folder,
   fresh,
   type Given,
-  losses,
+  goesOn,
   others,
   rowsOf,
   runOf,
@@ -140,23 +140,7 @@ test('what cannot follow, or is said twice, is refused with what to do, before a
   assert.is(start.method, 'lora')
 })
 
-for (const peft of ['full'] as const) {
-  test(`a ${peft} run that keeps old outputs stops and goes on with the same numbers`, async () => {
-    const given = { data: others, from: runs[peft], peft, epochs: 2, distill: 2, distillTemperature: 3 }
-    const whole = fresh()
-    const all = losses(await collect({ ...given, out: whole }))
-    const plain = losses(await collect({ ...given, distill: 0, distillTemperature: undefined as never }))
-    assert.is.not(all.at(-1), plain.at(-1))
-    assert.is(all.length, plain.length)
-    const stopped = fresh()
-    const first = await collect({ ...given, out: stopped }, (event) => event.kind === 'step' && event.step === 4)
-    const rest = await collect({ resume: true, out: stopped })
-    assert.equal([...losses(first), ...losses(rest)], all)
-    assert.equal(await savedRows(stopped), await savedRows(whole))
-    assert.equal(runOf(stopped).from, { run: runs[peft], kept: ['red', 'blue'], added: ['green', 'yellow'], gone: [] })
-    assert.equal(runOf(stopped).classes, ['green', 'red', 'yellow', 'blue'])
-  })
-}
+test('a full run that keeps old outputs stops and goes on with the same numbers', () => goesOn('full', runs.full))
 
 test('the estimate knows of the old model: whole beside a full run, next to nothing where the weights are shared', async () => {
   const backend = createReference()

@@ -14,11 +14,10 @@ import {
   collect,
   folder,
   fresh,
+  goesOn,
   losses,
   only,
-  others,
   runOf,
-  savedRows,
   startOf,
   still,
   three,
@@ -76,21 +75,7 @@ test('another task keeps rows by name, and says what outputs were and are', asyn
 })
 
 for (const peft of ['lora', 'dora'] as const) {
-  test(`a ${peft} run that keeps old outputs stops and goes on with the same numbers`, async () => {
-    const given = { data: others, from: runs[peft], peft, epochs: 2, distill: 2, distillTemperature: 3 }
-    const whole = fresh()
-    const all = losses(await collect({ ...given, out: whole }))
-    const plain = losses(await collect({ ...given, distill: 0, distillTemperature: undefined as never }))
-    assert.is.not(all.at(-1), plain.at(-1))
-    assert.is(all.length, plain.length)
-    const stopped = fresh()
-    const first = await collect({ ...given, out: stopped }, (event) => event.kind === 'step' && event.step === 4)
-    const rest = await collect({ resume: true, out: stopped })
-    assert.equal([...losses(first), ...losses(rest)], all)
-    assert.equal(await savedRows(stopped), await savedRows(whole))
-    assert.equal(runOf(stopped).from, { run: runs[peft], kept: ['red', 'blue'], added: ['green', 'yellow'], gone: [] })
-    assert.equal(runOf(stopped).classes, ['green', 'red', 'yellow', 'blue'])
-  })
+  test(`a ${peft} run that keeps old outputs stops and goes on with the same numbers`, () => goesOn(peft, runs[peft]))
 }
 
 test('a run goes on without the run that it began from, once an epoch is saved', async () => {
