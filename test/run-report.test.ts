@@ -67,6 +67,13 @@ const page = async (...folders: string[]) => renderRunReport(await Promise.all(f
 const text = (html: string) =>
   html.replace(/<style>[\s\S]*?<\/style>|<svg[\s\S]*?<\/svg>/g, '').replace(/<[^>]+>/g, ' ')
 
+test('among epochs of equal metric the best is that of the lowest loss, as training kept it', async () => {
+  const last = lines.map((line) =>
+    JSON.stringify('val_loss' in line && line.epoch === 3 ? { ...line, val_loss: 0.5 } : line),
+  )
+  assert.match(text(await page(runFolder({}, last.join('\n')))), 'The best accuracy is 75.0 %, in epoch 3;')
+})
+
 test('a page of a run loads nothing and has its score, curves, labels, settings with their source and broken images', async () => {
   const html = await page(runFolder())
   assert.not.match(html, /https?:|<script|<link|<img|@import|url\(|\s(src|href|on\w+)=/i)

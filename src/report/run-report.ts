@@ -19,14 +19,16 @@ const scoreText = (name: string, value: number) => (name === 'loss' ? value.toFi
 const byMonitor = ({ monitor, metrics: { epochs } }: RunResult) =>
   epochs.flatMap(({ epoch, valLoss, metrics }) => {
     const value = monitor === 'loss' ? valLoss : metrics[monitor]
-    return value === undefined ? [] : [{ epoch, value }]
+    return value === undefined ? [] : [{ epoch, value, loss: valLoss ?? 0 }]
   })
 
-/** The best epoch by what chose it, as far as metrics.jsonl tells: the first of equals. */
+/** The best epoch by what chose it, as far as metrics.jsonl tells: among equals that of the lowest loss, as training has it. */
 function bestOf(run: RunResult): { epoch: number; value: number } | undefined {
   const sign = run.monitor === 'loss' ? -1 : 1
   const [first, ...others] = byMonitor(run)
-  return first && others.reduce((best, one) => (sign * one.value > sign * best.value ? one : best), first)
+  const better = (one: typeof first & object, best: typeof first & object) =>
+    one.value === best.value ? one.loss < best.loss : sign * one.value > sign * best.value
+  return first && others.reduce((best, one) => (better(one, best) ? one : best), first)
 }
 
 /** The folder at the end of a path, which is what tells models and data apart. */
