@@ -27,7 +27,21 @@ function product(name: string, m: number, n: number, k: number, transA = 0, tran
     flops: 2 * m * n * k,
     prepare(backend, make) {
       const [a, b, bias, y] = [make(m * k), make(k * n), make(n), make(m * n)]
-      const params = { batch: 1, m, n, k, transA, transB, strideA: 0, strideB: 0, alpha: 1, act: 0, accumulate: 0 }
+      const params = {
+        batch: 1,
+        m,
+        n,
+        k,
+        transA,
+        transB,
+        strideA: 0,
+        strideB: 0,
+        alpha: 1,
+        act: 0,
+        accumulate: 0,
+        format: 0,
+        block: 0,
+      }
       return () => backend.dispatch('matmul', { y, a, b, bias }, params)
     },
   }

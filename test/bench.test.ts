@@ -117,7 +117,21 @@ test('the page draws each section and escapes every name', async () => {
 
 const buf = (length: number): Buf => ({ length, dtype: 'f32' })
 function product(m: number, k: number, n: number, bufs: Record<string, Buf> = {}): Call {
-  const params = { batch: 1, m, n, k, transA: 0, transB: 0, strideA: 0, strideB: 0, alpha: 1, act: 0, accumulate: 0 }
+  const params = {
+    batch: 1,
+    m,
+    n,
+    k,
+    transA: 0,
+    transB: 0,
+    strideA: 0,
+    strideB: 0,
+    alpha: 1,
+    act: 0,
+    accumulate: 0,
+    format: 0,
+    block: 0,
+  }
   return { kernel: 'matmul', params, lengths: [], bufs: { y: buf(m * n), a: buf(m * k), b: buf(k * n), ...bufs } }
 }
 

@@ -100,7 +100,19 @@ test('reduce takes the middle dimension away and scales the result', async () =>
 })
 
 test('matmul gives a small product, each way of storing its operands', async () => {
-  const product = { batch: 1, m: 2, n: 2, k: 3, strideA: 6, strideB: 6, alpha: 1, act: 0, accumulate: 0 }
+  const product = {
+    batch: 1,
+    m: 2,
+    n: 2,
+    k: 3,
+    strideA: 6,
+    strideB: 6,
+    alpha: 1,
+    act: 0,
+    accumulate: 0,
+    format: 0,
+    block: 0,
+  }
   const stored = {
     a: [
       [1, 2, 3, 4, 5, 6],
@@ -130,6 +142,8 @@ test('matmul adds bias before gelu, scales columns after it, then adds the resid
     transB: 0,
     strideA: 1,
     strideB: 0,
+    format: 0,
+    block: 0,
     alpha: 2,
     act: 1,
     accumulate: 0,

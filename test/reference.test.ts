@@ -18,7 +18,20 @@ const refusals: [string, () => void, RegExp][] = []
     backend.dispatch('unary', bufs as never, { op: 0, n: 4, a: 1, b: 0, ...params })
   const add = { op: 0, n: 4, inner: 1, count: 4 }
   const matmul = (bufs: object, params: object) => () => {
-    const square = { batch: 1, m: 2, n: 2, k: 1, transA: 0, transB: 0, strideA: 0, strideB: 0, alpha: 1, act: 0 }
+    const square = {
+      batch: 1,
+      m: 2,
+      n: 2,
+      k: 1,
+      transA: 0,
+      transB: 0,
+      strideA: 0,
+      strideB: 0,
+      alpha: 1,
+      act: 0,
+      format: 0,
+      block: 0,
+    }
     return backend.dispatch('matmul', { y, a: b, b, ...bufs }, { ...square, accumulate: 0, ...params })
   }
   refusals.push(

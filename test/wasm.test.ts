@@ -48,7 +48,21 @@ interface Call {
 function calls(backend: Backend): Call[] {
   const seeded = (length: number, seed: number) => random(backend, length, seed)
   const [m, n, k] = [203, 131, 777]
-  const params = { batch: 1, m, n, k, transA: 0, transB: 1, strideA: 0, strideB: 0, alpha: 0.5, act: 1, accumulate: 0 }
+  const params = {
+    batch: 1,
+    m,
+    n,
+    k,
+    transA: 0,
+    transB: 1,
+    strideA: 0,
+    strideB: 0,
+    alpha: 0.5,
+    act: 1,
+    accumulate: 0,
+    format: 0,
+    block: 0,
+  }
   const thin = { ...params, m: 8, n: 2056, k: 301, act: 0 }
   const many = { ...params, batch: 7, m: 19, n: 37, k: 23, strideA: 19 * 23, strideB: 37 * 23, act: 0 }
   const heads = { b: 3, n: 67, h: 3, d: 20, scale: 0.2 }
@@ -215,7 +229,21 @@ test('addresses beyond 2 GiB work', async () => {
   )
   const [m, k] = [130, 70]
   const [a, b, p] = [random(backend, m * k, 1), random(backend, k * m, 2), backend.alloc(m * m, 'f32')]
-  const params = { batch: 1, m, n: m, k, transA: 0, transB: 0, strideA: 0, strideB: 0, alpha: 1, act: 0, accumulate: 0 }
+  const params = {
+    batch: 1,
+    m,
+    n: m,
+    k,
+    transA: 0,
+    transB: 0,
+    strideA: 0,
+    strideB: 0,
+    alpha: 1,
+    act: 0,
+    accumulate: 0,
+    format: 0,
+    block: 0,
+  }
   backend.dispatch('matmul', { y: p, a, b }, params)
   const [left, right, product] = await Promise.all([backend.read(a), backend.read(b), backend.read(p)])
   let sum = 0
@@ -230,7 +258,21 @@ test('a product over nothing is the bias, in whole tiles and at the edges', asyn
   for (const act of [0, 1]) {
     const backend = await createWasm({ threads: 1 })
     const [a, y, bias] = [backend.alloc(1, 'f32'), random(backend, m * n, 1), random(backend, n, 2)]
-    const params = { batch: 1, m, n, k: 0, transA: 0, transB: 0, strideA: 0, strideB: 0, alpha: 1, act, accumulate: 0 }
+    const params = {
+      batch: 1,
+      m,
+      n,
+      k: 0,
+      transA: 0,
+      transB: 0,
+      strideA: 0,
+      strideB: 0,
+      alpha: 1,
+      act,
+      accumulate: 0,
+      format: 0,
+      block: 0,
+    }
     backend.dispatch('matmul', { y, a, b: a, bias }, params)
     const reference = createReference()
     const [ra, ry, rb] = [1, m * n, n].map((length) => reference.alloc(length, 'f32'))

@@ -40,7 +40,7 @@ async function withModules(
 
 /** One product A B^T for each of the six tiles, and one whose k is in parts. */
 function products(backend: WebgpuBackend): void {
-  const rest = { batch: 1, transA: 0, strideA: 0, strideB: 0, alpha: 1, act: 0, accumulate: 0 }
+  const rest = { batch: 1, transA: 0, strideA: 0, strideB: 0, alpha: 1, act: 0, accumulate: 0, format: 0, block: 0 }
   for (const [m, n, k] of [
     [3, 3, 3],
     [100, 8, 8],

@@ -54,12 +54,17 @@ export const kernels = {
    * strideA, strideB: elements from one product to the next (0 shares the operand); y and residual advance by m n.
    * act: 0 none, 1 gelu (erf), 2 gelu'. `slope` (m, n) receives gelu'(p), with act 1 only; gate (m, n) comes with act 0 only.
    * accumulate 1: y += the result (no residual then).
+   * format 0: B is f32. Else it is i32 words of a packed weight W, whose rows are those of B as it lies: (n, k) with transB 1,
+   * (k, n) with transB 0; `bScale` and `block` are the rest of it (packedFormats), batch is 1 and strideB 0.
    */
   matmul: {
     out: ['y', 'slope?'],
-    in: ['a', 'b', 'bias?', 'colScale?', 'residual?', 'kScale?', 'gate?'],
-    // biome-ignore format: as one line
-    params: { batch: i, m: i, n: i, k: i, transA: i, transB: i, strideA: i, strideB: i, alpha: f, act: i, accumulate: i },
+    in: ['a', 'b', 'bias?', 'colScale?', 'residual?', 'kScale?', 'gate?', 'bScale?'],
+    // biome-ignore format: one line for each role
+    params: {
+      batch: i, m: i, n: i, k: i, transA: i, transB: i, strideA: i, strideB: i, alpha: f, act: i, accumulate: i,
+      format: i, block: i,
+    },
   },
 
   /** Each row of x (m, n): exp(x - max) / sum. */
@@ -131,6 +136,28 @@ export const kernels = {
 
   /** norm (1) = sqrt of the sum of squares over all elements of the list; factor (1) = min(1, maxNorm / (norm + 1e-6)). */
   clipNorm: { out: ['norm', 'factor'], in: ['g*'], params: { maxNorm: f } },
+
+  /**
+   * By row of x (m, k), column c times kScale[c] first: scale = fl(max |x| fl(1 / 127)); codes = x fl(127 / max |x|), rounded half to
+   * even, within -127..127. Each step rounds to f32, so all backends give the same bits. Codes are bytes, the first the lowest of
+   * its word; rows are padded with 0: codes i32 (m, ceil(k / 4)), scale (m). A maximum below 2^-100 gives codes and scale 0, one
+   * that is not finite codes 0 and scale NaN.
+   */
+  quantizeRows: { out: ['codes', 'scale'], in: ['x', 'kScale?'], params: { m: i, k: i } },
+
+  /**
+   * S = A B in exact integers, A codes (m, k) of quantizeRows, B codes within -63..63, (n, k) with transB 1, (k, n) with transB 0,
+   * rows padded to words; p = alpha bScale[j] aScale[i] S + bias[j], multiplied from the right on in f32; then y as in matmul. S is the same on
+   * every backend and engine.
+   */
+  matmulI8: {
+    out: ['y', 'slope?'],
+    in: ['a', 'aScale', 'b', 'bScale?', 'bias?', 'colScale?', 'residual?', 'gate?'],
+    params: { m: i, n: i, k: i, transB: i, alpha: f, act: i, accumulate: i },
+  },
+
+  /** y (rows, k) = rows [row, row + rows) of a packed weight (n, k), as f32. */
+  unpack: { out: ['y'], in: ['b', 'bScale'], params: { n: i, k: i, row: i, rows: i, format: i, block: i } },
 } as const satisfies Record<string, KernelSpec>
 
 // biome-ignore format: as one line
@@ -139,6 +166,18 @@ export const unaryOps = [
 ] as const
 export const binaryOps = ['add', 'sub', 'mul', 'div', 'max', 'min'] as const
 export const reduceOps = ['sum', 'max', 'sumSquares'] as const
+
+/**
+ * How a packed weight W (rows, columns), N elements numbered e = row * columns + column, lies in its words and its scales:
+ * - nf4: bitsandbytes' bytes, element 2 j in the high half of byte j; scales: 16 values of the codebook, a maximum by block;
+ *   W = fl(codebook[code] maximum[e / block]).
+ * - nf4-double: behind the codes, from a whole word on, a byte by block: the maximum's code; scales: 16 values, 256 of the second
+ *   codebook, offset, a maximum by 256 blocks; maximum[i] = fl(fl(second[code] nested[i / 256]) + offset).
+ * - int8: codes within -63..63, rows padded to words; scales: one by row.
+ * - int8-block: codes within -127..127; scales: one by block.
+ * The number is a kernel's `format`, 0 is f32. Bytes are in order from the lowest of their word on.
+ */
+export const packedFormats = { nf4: 1, 'nf4-double': 2, int8: 3, 'int8-block': 4 } as const
 
 export type UnaryOp = (typeof unaryOps)[number]
 export type BinaryOp = (typeof binaryOps)[number]

@@ -7,7 +7,18 @@ import { run } from './dispatch.ts'
 import { add, mul } from './elementwise.ts'
 import { reduceTo } from './reduce-to.ts'
 
-const plain = { batch: 1, transA: 0, transB: 0, strideA: 0, strideB: 0, alpha: 1, act: 0, accumulate: 0 }
+const plain = {
+  batch: 1,
+  transA: 0,
+  transB: 0,
+  strideA: 0,
+  strideB: 0,
+  alpha: 1,
+  act: 0,
+  accumulate: 0,
+  format: 0,
+  block: 0,
+}
 
 export interface LinearOptions {
   /** (out): added before the activation. */

@@ -18,7 +18,7 @@ export function addMatmul(m: number, n: number, k: number, how: Product = {}): v
   const alpha = f32(how.alpha ?? 1)
   const extra = how.with ?? []
   const all = batch * m * n
-  const params = { batch, m, n, k, transA, transB, strideA, strideB, alpha, act, accumulate }
+  const params = { batch, m, n, k, transA, transB, strideA, strideB, alpha, act, accumulate, format: 0, block: 0 }
   // Errors of k products near 1 add up like a walk; alpha scales them, and a column's scale may be 3.
   const abs =
     2e-6 *

@@ -15,7 +15,21 @@ function products(backend, { products, read }) {
       return buf
     }
     const [a, b, y] = [make(m * k), make(k * n), backend.alloc(m * n, 'f32')]
-    const params = { batch: 1, m, n, k, transA: 0, transB: 0, strideA: 0, strideB: 0, alpha: 1, act: 0, accumulate: 0 }
+    const params = {
+      batch: 1,
+      m,
+      n,
+      k,
+      transA: 0,
+      transB: 0,
+      strideA: 0,
+      strideB: 0,
+      alpha: 1,
+      act: 0,
+      accumulate: 0,
+      format: 0,
+      block: 0,
+    }
     return async () => {
       let all
       for (let i = 0; i < calls; i++) {

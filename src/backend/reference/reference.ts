@@ -11,9 +11,10 @@ import { layerNorm, layerNormGrad } from './layer-norm.ts'
 import { crossEntropy, crossEntropyGrad } from './loss.ts'
 import { matmul } from './matmul.ts'
 import { adamw, clipNorm, sgd } from './optimizer.ts'
+import { matmulI8, quantizeRows, unpack } from './packed.ts'
 import { dropout } from './random.ts'
 import { reduce } from './reduce.ts'
-import { checkParams, inPlace, integerBufs, leastLengths } from './sizes.ts'
+import { checkParams, inPlace, isInteger, leastLengths } from './sizes.ts'
 import { softmax, softmaxGrad } from './softmax.ts'
 
 const table = {
@@ -38,6 +39,9 @@ const table = {
   adamw,
   sgd,
   clipNorm,
+  quantizeRows,
+  matmulI8,
+  unpack,
 } satisfies { [K in KernelName]: Kernel<K> }
 
 /** What fresh integers hold, so that reading them before writing shows. Fresh floats are NaN. */
@@ -270,6 +274,7 @@ function rounded<K extends KernelName>(kernel: K, params: Params<K>): Record<str
 function checkBufs<K extends KernelName>(kernel: K, bufs: Named, params: Params<K>): void {
   const slots = slotsOf(kernel)
   const outputs = kernels[kernel].out.length
+  const numbers: Readonly<Record<string, number>> = params
   const unknown = Object.keys(bufs).find((name) => !slots.some((slot) => slot.name === name))
   if (unknown) {
     throw new Error(`${kernel}: no buffer is called ${unknown}; it takes ${slots.map(({ name }) => name).join(', ')}`)
@@ -286,7 +291,7 @@ function checkBufs<K extends KernelName>(kernel: K, bufs: Named, params: Params<
       throw new Error(`${kernel}: ${name} must be ${list ? 'a list of buffers' : 'one buffer'}`)
     }
     const x = bufs.x as Buf | undefined
-    const dtype = kernel === 'copy' ? x?.dtype : integerBufs[kernel]?.includes(name) ? 'i32' : 'f32'
+    const dtype = kernel === 'copy' ? x?.dtype : isInteger(kernel, name, numbers) ? 'i32' : 'f32'
     known(name).forEach((buf, i) => {
       if (buf.dtype !== dtype) throw new Error(`${kernel}: ${name} must be ${dtype}, got ${buf.dtype}`)
       const needed = list ? lists[0]![i]?.length : least[name]
@@ -303,14 +308,24 @@ function checkBufs<K extends KernelName>(kernel: K, bufs: Named, params: Params<
   if (lists.some(({ length }) => length !== lists[0]!.length)) {
     throw new Error(`${kernel}: its lists must be equally long, got ${lists.map(({ length }) => length).join(', ')}`)
   }
-  const numbers: Readonly<Record<string, number>> = params
   if (kernel === 'copy' && numbers.accumulate === 1 && (bufs.y as Buf).dtype === 'i32') {
     throw new Error('copy: accumulate must be 0 for i32 buffers, got 1')
   }
-  if (kernel === 'matmul' && numbers.accumulate === 1 && bufs.residual) {
-    throw new Error('matmul: residual must be left out when accumulate is 1')
+  const product = kernel === 'matmul' || kernel === 'matmulI8'
+  if (product && numbers.accumulate === 1 && bufs.residual) {
+    throw new Error(`${kernel}: residual must be left out when accumulate is 1`)
   }
-  if (kernel === 'matmul' && ((bufs.slope && numbers.act !== 1) || (bufs.gate && numbers.act !== 0))) {
-    throw new Error('matmul: slope must be left out unless act is 1, and gate unless it is 0')
+  if (product && ((bufs.slope && numbers.act !== 1) || (bufs.gate && numbers.act !== 0))) {
+    throw new Error(`${kernel}: slope must be left out unless act is 1, and gate unless it is 0`)
+  }
+  if (kernel === 'unpack' && numbers.row! + numbers.rows! > numbers.n!) {
+    throw new Error(`unpack: row and rows must stay within ${numbers.n}, got ${numbers.row} and ${numbers.rows}`)
+  }
+  if (kernel !== 'matmul') return
+  if (numbers.format! > 0 !== (bufs.bScale !== undefined)) {
+    throw new Error('matmul: bScale must be there where format is not 0, and nowhere else')
+  }
+  if (numbers.format! > 0 && (numbers.batch! > 1 || numbers.strideB !== 0)) {
+    throw new Error('matmul: a packed operand is one for all, with batch 1 and strideB 0')
   }
 }

@@ -1,5 +1,5 @@
 // What each kernel asks of its buffers and numbers, for the checks that only the reference backend makes.
-import { binaryOps, type KernelName, kernels, type Params, reduceOps, unaryOps } from '../kernels.ts'
+import { binaryOps, type KernelName, kernels, type Params, packedFormats, reduceOps, unaryOps } from '../kernels.ts'
 
 type Spec = typeof kernels
 type Named<N extends string> = N extends `${infer Base}?` ? Base : N extends `${string}*` ? never : N
@@ -16,11 +16,13 @@ export const leastLengths: { [K in KernelName]: (p: Params<K>) => Record<BufName
   unaryGrad: ({ n }) => ({ dx: n, dy: n, x: n }),
   binary: ({ n, inner, count }) => ({ y: n, a: n, b: Math.min(count, Math.ceil(n / inner)) }),
   reduce: ({ outer, count, inner }) => ({ y: outer * inner, x: outer * count * inner }),
-  matmul: ({ batch, m, n, k, strideA, strideB }) => ({
+  matmul: ({ batch, m, n, k, strideA, strideB, transB, format, block }) => ({
     y: batch * m * n,
     slope: batch * m * n,
     a: batch === 0 ? 0 : (batch - 1) * strideA + m * k,
-    b: batch === 0 ? 0 : (batch - 1) * strideB + k * n,
+    ...(format > 0
+      ? packedLengths(...((transB === 1 ? [n, k] : [k, n]) as [number, number]), format, block)
+      : { b: batch === 0 ? 0 : (batch - 1) * strideB + k * n, bScale: 0 }),
     bias: n,
     colScale: n,
     residual: batch * m * n,
@@ -50,6 +52,38 @@ export const leastLengths: { [K in KernelName]: (p: Params<K>) => Record<BufName
   adamw: () => ({ hyper: 6, gradScale: 1 }),
   sgd: () => ({ hyper: 2, gradScale: 1 }),
   clipNorm: () => ({ norm: 1, factor: 1 }),
+  quantizeRows: ({ m, k }) => ({ codes: m * up(k, 4), scale: m, x: m * k, kScale: k }),
+  matmulI8: ({ m, n, k, transB }) => ({
+    y: m * n,
+    slope: m * n,
+    a: m * up(k, 4),
+    aScale: m,
+    b: transB === 1 ? n * up(k, 4) : k * up(n, 4),
+    bScale: n,
+    bias: n,
+    colScale: n,
+    residual: m * n,
+    gate: m * n,
+  }),
+  unpack: ({ n, k, rows, format, block }) => ({ y: rows * k, ...packedLengths(n, k, format, block) }),
+}
+
+const up = (a: number, b: number) => Math.ceil(a / b)
+
+/** Words and scales of a packed weight. */
+export function packedLengths(
+  rows: number,
+  columns: number,
+  format: number,
+  block: number,
+): { b: number; bScale: number } {
+  const elements = rows * columns
+  const blocks = up(elements, block)
+  if (format === packedFormats.int8) return { b: rows * up(columns, 4), bScale: rows }
+  if (format === packedFormats['int8-block']) return { b: up(elements, 4), bScale: blocks }
+  const codes = up(elements, 8)
+  if (format === packedFormats.nf4) return { b: codes, bScale: 16 + blocks }
+  return { b: codes + up(blocks, 4), bScale: 16 + 256 + 1 + up(blocks, 256) }
 }
 
 /** One more than the highest element a strided walk touches; throws when the lowest is below 0. */
@@ -67,13 +101,20 @@ function reach(buf: string, offset: number, dims: readonly number[], strides: re
 }
 
 /** Buffers that are not f32. `copy` moves either, as long as both sides agree. */
-export const integerBufs: Partial<Record<KernelName, readonly string[]>> = {
+const integerBufs: Partial<Record<KernelName, readonly string[]>> = {
   crossEntropy: ['target'],
   crossEntropyGrad: ['target'],
   gather: ['index'],
   scatterAdd: ['index'],
   dropout: ['seed'],
+  quantizeRows: ['codes'],
+  matmulI8: ['a', 'b'],
+  unpack: ['b'],
 }
+
+/** Whether a buffer of a call is i32; a product's packed operand is too. */
+export const isInteger = (kernel: KernelName, name: string, params: Readonly<Record<string, number>>): boolean =>
+  integerBufs[kernel]?.includes(name) === true || (kernel === 'matmul' && name === 'b' && params.format! > 0)
 
 /** The input that the first output may be: the same buffer, element for element. */
 export const inPlace: Partial<Record<KernelName, string>> = { unary: 'x', binary: 'a', dropout: 'x' }
@@ -119,11 +160,13 @@ export function checkParams(kernel: KernelName, params: Readonly<Record<string, 
       ? [0, 1]
       : name === 'act'
         ? [0, 2]
-        : name === 'op'
-          ? [0, opCount[kernel]! - 1]
-          : anyI32.has(name)
-            ? [-2147483648, 4294967295]
-            : [atLeastOne.has(name) ? 1 : 0, 2147483647]
+        : name === 'format'
+          ? [kernel === 'matmul' ? 0 : 1, 4]
+          : name === 'op'
+            ? [0, opCount[kernel]! - 1]
+            : anyI32.has(name)
+              ? [-2147483648, 4294967295]
+              : [atLeastOne.has(name) ? 1 : 0, 2147483647]
     if (!Number.isInteger(v) || v < low || v > high) {
       throw new Error(`${kernel}: parameter ${name} must be a whole number from ${low} to ${high}, got ${v}`)
     }

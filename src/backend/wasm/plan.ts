@@ -123,6 +123,9 @@ const planners = {
   adamw: byList,
   sgd: byList,
   clipNorm: byList,
+  quantizeRows: ({ m = 0, k = 0 }) => simple(m * k * 2),
+  matmulI8: matmulPlan,
+  unpack: ({ rows = 0, k = 0 }) => simple(rows * k * 2),
 } as const satisfies Record<KernelName, Planner>
 
 /** The plan of one call; `given` tells whether an optional buffer is there. */

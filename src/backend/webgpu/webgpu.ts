@@ -14,6 +14,7 @@ import { layerNorm, layerNormGrad } from './kernels/layer-norm.ts'
 import { crossEntropy, crossEntropyGrad } from './kernels/loss.ts'
 import { matmul } from './kernels/matmul.ts'
 import { adamw, clipNorm, sgd } from './kernels/optimizer.ts'
+import { matmulI8, quantizeRows, unpack } from './kernels/packed.ts'
 import { dropout } from './kernels/random.ts'
 import { reduce } from './kernels/reduce.ts'
 import { softmax, softmaxGrad } from './kernels/softmax.ts'
@@ -45,6 +46,9 @@ export const table = {
   adamw,
   sgd,
   clipNorm,
+  quantizeRows,
+  matmulI8,
+  unpack,
 } satisfies { [K in KernelName]: GpuKernel<K> }
 
 /** `disable` names features not to use, so that every variant can be tried on one machine. */
