@@ -11,6 +11,7 @@ import { dropout } from './random'
 import { int } from './record'
 import { reduce } from './reduce'
 import { softmax, softmaxGrad } from './softmax'
+import { unpack } from './unpack'
 
 /** Runs share `thread` of `threads` of the command at `record`. */
 export function execute(record: usize, thread: i32, threads: i32): void {
@@ -57,6 +58,8 @@ export function execute(record: usize, thread: i32, threads: i32): void {
       return sgd(record, thread, threads)
     case 20:
       return clipNorm(record, thread, threads)
+    case 23:
+      return unpack(record, thread, threads)
     default:
       unreachable()
   }

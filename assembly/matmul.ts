@@ -4,6 +4,7 @@
 import { at, ceilDiv, gelu16, gelu4, geluGrad16, geluGrad4, loadPart, splat, storePart } from './math'
 import { addPanels, HEIGHT, packA, packB } from './panels'
 import { float, int, own, PHASE, pointer, SHARED, take } from './record'
+import { openPacked, packWords } from './unpack'
 
 /** Longest inner block: a panel of A is then at most 12 KiB and stays in the first-level cache. */
 const DEPTH = 512
@@ -155,15 +156,19 @@ function epilogue(tile: usize, batch: i32, row: i32, column: i32): void {
 }
 
 /** Phase 0: B as [product][inner block][panel][k][8] in scratch. */
-function pack(r: usize, threads: i32): void {
-  const n = int(r, 12)
-  const k = int(r, 13)
-  const transposed = int(r, 15) != 0
-  const strideB = int(r, 17)
-  const products = strideB == 0 ? 1 : int(r, 10)
+function pack(r: usize, thread: i32, threads: i32): void {
+  const n = int(r, 13)
+  const k = int(r, 14)
+  const transposed = int(r, 16) != 0
+  const strideB = int(r, 18)
+  const products = strideB == 0 ? 1 : int(r, 11)
   const source = pointer(r, 4)
   const scale = pointer(r, 8)
   const out = pointer(r, SHARED)
+  const format = int(r, 22)
+  if (format != 0) {
+    openPacked(source, pointer(r, 10), transposed ? n : k, transposed ? k : n, format, int(r, 23), own(r, thread))
+  }
   const panels = ceilDiv(n, 8)
   const depth = blockDepth(k)
   const blocks = ceilDiv(k, depth)
@@ -182,7 +187,8 @@ function pack(r: usize, threads: i32): void {
       const from = source + at(product * strideB) + (transposed ? at(k0) : at(k0 * n))
       const target = out + at((product * k + k0) * panels * 8)
       const kc = min(depth, k - k0)
-      packB(from, transposed ? k : n, kc, n, transposed, target, panel, to)
+      if (format != 0) packWords(k0, kc, n, transposed, target, panel, to)
+      else packB(from, transposed ? k : n, kc, n, transposed, target, panel, to)
       if (scale != 0) scalePanels(target + at(panel * 8 * kc), to - panel, kc, scale + at(k0))
       u += to - panel
     }
@@ -197,19 +203,19 @@ function multiply(r: usize, thread: i32, threads: i32): void {
   colScale = pointer(r, 6)
   residual = pointer(r, 7)
   gate = pointer(r, 9)
-  rows = int(r, 11)
-  width = int(r, 12)
-  alpha = float(r, 18)
-  act = int(r, 19)
-  accumulate = int(r, 20) != 0
+  rows = int(r, 12)
+  width = int(r, 13)
+  alpha = float(r, 19)
+  act = int(r, 20)
+  accumulate = int(r, 21) != 0
   const a = pointer(r, 3)
-  const k = int(r, 13)
-  const transposed = int(r, 14) != 0
-  const strideA = int(r, 16)
-  const strideB = int(r, 17)
+  const k = int(r, 14)
+  const transposed = int(r, 15) != 0
+  const strideA = int(r, 17)
+  const strideB = int(r, 18)
   const panels = ceilDiv(width, 8)
   const rowPanels = ceilDiv(rows, HEIGHT)
-  const products = int(r, 10)
+  const products = int(r, 11)
   const depth = blockDepth(k)
   const group = panelsAcross(depth)
 
@@ -272,6 +278,6 @@ function multiply(r: usize, thread: i32, threads: i32): void {
 }
 
 export function matmul(r: usize, thread: i32, threads: i32): void {
-  if (int(r, PHASE) == 0) pack(r, threads)
+  if (int(r, PHASE) == 0) pack(r, thread, threads)
   else multiply(r, thread, threads)
 }

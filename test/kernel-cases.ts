@@ -11,6 +11,7 @@ import './kernel-cases/optimizer.ts'
 import './kernel-cases/random.ts'
 import './kernel-cases/reduce.ts'
 import './kernel-cases/scaled-matmul.ts'
+import './kernel-cases/packed.ts'
 import './kernel-cases/panels.ts'
 import { cases, type KernelCase, type Values } from './kernel-cases/case.ts'
 

@@ -1,7 +1,7 @@
 // Cases of matmul.
-import { add, f32, type Values } from './case.ts'
+import { add, type Draw, f32, type Values } from './case.ts'
 
-interface Product {
+export interface Product {
   batch?: number
   transA?: number
   transB?: number
@@ -11,14 +11,17 @@ interface Product {
   with?: string[]
   act?: number
   accumulate?: number
+  /** B as words and scales. */
+  packed?: { format: number; block: number; values: (r: Draw) => Values }
 }
 /** Adds a product of (m, k) by (k, n), values normal. */
 export function addMatmul(m: number, n: number, k: number, how: Product = {}): void {
   const { batch = 1, transA = 0, transB = 0, strideA = m * k, strideB = k * n, act = 0, accumulate = 0 } = how
+  const { format, block } = how.packed ?? { format: 0, block: 0 }
   const alpha = f32(how.alpha ?? 1)
   const extra = how.with ?? []
   const all = batch * m * n
-  const params = { batch, m, n, k, transA, transB, strideA, strideB, alpha, act, accumulate, format: 0, block: 0 }
+  const params = { batch, m, n, k, transA, transB, strideA, strideB, alpha, act, accumulate, format, block }
   // Errors of k products near 1 add up like a walk; alpha scales them, and a column's scale may be 3.
   const abs =
     2e-6 *
@@ -33,6 +36,7 @@ export function addMatmul(m: number, n: number, k: number, how: Product = {}): v
     batch > 1 ? `batch ${batch} strides ${strideA} ${strideB}` : '',
     transA ? 'A^T' : '',
     transB ? 'B^T' : '',
+    format > 0 ? `format ${format}, blocks of ${block}` : '',
     alpha === 1 ? '' : `alpha ${alpha.toFixed(2)}`,
     ['', 'gelu', 'gelu slope'][act]!,
     accumulate ? 'accumulate' : '',
@@ -45,7 +49,7 @@ export function addMatmul(m: number, n: number, k: number, how: Product = {}): v
     (r) => {
       const values: Values = {
         a: r.normal((batch - 1) * strideA + m * k),
-        b: r.normal((batch - 1) * strideB + k * n),
+        ...(how.packed?.values(r) ?? { b: r.normal((batch - 1) * strideB + k * n) }),
       }
       for (const name of extra) if (name !== 'slope') values[name] = r.normal(lengths[name]!)
       if (accumulate) values.y = r.normal(all)

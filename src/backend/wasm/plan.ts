@@ -45,7 +45,10 @@ const HEIGHT = 6
 const ROWS = 16
 const COLUMNS = 256
 
-function matmulPlan({ batch = 0, m = 0, n = 0, k = 0, strideB = 0 }: Numbers): Plan {
+/** A codebook in bytes, and 64 numbers of each column of a panel. */
+const UNPACKED = 64 + 64 * 16 * 4
+
+function matmulPlan({ batch = 0, m = 0, n = 0, k = 0, strideB = 0, format = 0 }: Numbers): Plan {
   const products = strideB === 0 ? 1 : batch
   const panels = up(n, 8)
   const depth = Math.max(1, up(k, Math.max(1, up(k, DEPTH))))
@@ -54,7 +57,7 @@ function matmulPlan({ batch = 0, m = 0, n = 0, k = 0, strideB = 0 }: Numbers): P
   return {
     serial: [packed < SMALL_WORK * 2, 2 * batch * m * n * k < SMALL_FLOPS],
     shared: packed * 4,
-    own: (ROWS * HEIGHT * depth + 128 + tiles * 8 * HEIGHT) * 4,
+    own: Math.max((ROWS * HEIGHT * depth + 128 + tiles * 8 * HEIGHT) * 4, format > 0 ? UNPACKED : 0),
     chunks: 1,
   }
 }
@@ -125,7 +128,7 @@ const planners = {
   clipNorm: byList,
   quantizeRows: ({ m = 0, k = 0 }) => simple(m * k * 2),
   matmulI8: matmulPlan,
-  unpack: ({ rows = 0, k = 0 }) => simple(rows * k * 2),
+  unpack: ({ rows = 0, k = 0 }) => ({ ...simple(rows * k * 2), own: UNPACKED }),
 } as const satisfies Record<KernelName, Planner>
 
 /** The plan of one call; `given` tells whether an optional buffer is there. */
