@@ -4,51 +4,18 @@
 // engine a short training, whose adapter has the bytes of the Node at hand (Bun's JavaScriptCore differs in the last bits, so
 // there the accuracy has to do). Their binaries are npm packages with a lock file of their own, for Linux on x64; elsewhere
 // give paths.
-import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import sharp from 'sharp'
+import { comes, execute as executeIn, install, packaged } from './install.mjs'
 
-const here = fileURLToPath(new URL('.', import.meta.url))
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const program = join(root, 'dist/cli.js')
 const suites = ['kernels', 'losses', 'wasm.test', 'image-workers', 'safetensors', 'cli.test']
 
-const packaged = [
-  ...['node-20.12', 'node-22', 'node-24', 'node-26'].map((name) => ({ name, file: `${name}/bin/node`, before: [] })),
-  { name: 'deno', file: '@deno/linux-x64-glibc/deno', before: ['run', '--allow-all'] },
-  { name: 'bun', file: '@oven/bun-linux-x64/bin/bun', before: [] },
-].map((engine) => ({ ...engine, file: join(here, 'node_modules', engine.file) }))
-
-/** Runs a program to its end; resolves to its exit code and what it said. */
-function execute(file, args, options = {}) {
-  return new Promise((resolve) => {
-    const child = spawn(file, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], ...options })
-    let output = ''
-    child.stdout.on('data', (chunk) => (output += chunk))
-    child.stderr.on('data', (chunk) => (output += chunk))
-    child.on('error', (error) => resolve({ code: -1, output: String(error) }))
-    child.on('close', (code) => resolve({ code, output }))
-  })
-}
-
-/** The packages of the lock file, once. */
-async function install() {
-  const lock = readFileSync(join(here, 'package-lock.json'), 'utf8')
-  const record = join(here, 'node_modules/.package-lock.json')
-  const want = Object.entries(JSON.parse(lock).packages).filter(([path]) => path !== '')
-  const have = existsSync(record) ? JSON.parse(readFileSync(record, 'utf8')).packages : {}
-  if (want.every(([path, { version }]) => have[path]?.version === version)) return
-  console.log('Installing engines from test/engines/package-lock.json ...')
-  const args = ['ci', '--no-audit', '--no-fund', '--ignore-scripts']
-  const npm = process.env.npm_execpath
-  const { code, output } = npm?.endsWith('.js')
-    ? await execute(process.execPath, [npm, ...args], { cwd: here })
-    : await execute('npm', args, { cwd: here, shell: process.platform === 'win32' })
-  if (code !== 0) throw new Error(`npm ci failed with code ${code}:\n${output}`)
-}
+const execute = (file, args, options = {}) => executeIn(file, args, { cwd: root, ...options })
 
 /** Trains for an epoch on the images of the quick start; resolves to its adapter and accuracy, or to what went wrong. */
 async function train(file, before, folder, data) {
@@ -93,7 +60,6 @@ const engines = [
 ]
 const folder = mkdtempSync(join(tmpdir(), 'vitune-engines-'))
 try {
-  const comes = process.platform === 'linux' && process.arch === 'x64'
   if (comes && engines.length > own.length) await install()
   if (!comes) console.log('skipped: no engines come as packages for this system; give paths of your own')
   const data = join(folder, 'images')
