@@ -1,7 +1,8 @@
 // y = residual + colScale gate act(alpha A diag(kScale) B + bias): packed operands and a micro-kernel, f32 accumulation.
 // Phase 0 packs B once for all threads, phase 1 multiplies. A is packed by each thread for the rows it takes.
 // The inner size is cut into blocks that depend on it alone, so a result never depends on how threads share the work.
-import { at, ceilDiv, gelu16, gelu4, geluGrad16, geluGrad4, loadPart, splat, storePart } from './math'
+import { beginEpilogue, epilogue } from './epilogue'
+import { at, ceilDiv } from './math'
 import { addPanels, HEIGHT, packA, packB } from './panels'
 import { float, int, own, PHASE, pointer, SHARED, take } from './record'
 import { openPacked, packWords } from './unpack'
@@ -14,20 +15,6 @@ const ROWS = 16
 const LONG: i64 = 20000
 /** Panels of 8 columns for which partial sums are held. */
 const COLUMNS = 256
-
-// How y is finished; set at the start of a call. Each thread has its own instance, so these are private to it.
-let y: usize = 0
-let slope: usize = 0
-let bias: usize = 0
-let colScale: usize = 0
-let residual: usize = 0
-let gate: usize = 0
-let rows: i32 = 0 // m
-let width: i32 = 0 // n
-let alpha: f32 = 1
-let act: i32 = 0 // 1 gelu, 2 its slope
-let accumulate: bool = false
-let spare: usize = 0 // scratch of a tile
 
 /**
  * Panels of 8 columns that a panel of rows meets before the next one's turn, for inner blocks of `depth`: 128 KiB of B at most,
@@ -56,102 +43,6 @@ function scalePanels(panels: usize, count: i32, k: i32, scale: usize): void {
       v128.store(panels, f32x4.mul(v128.load(panels), s))
       v128.store(panels, f32x4.mul(v128.load(panels, 16), s), 16)
     }
-  }
-}
-
-// @ts-ignore: decorator
-@inline
-function get(p: usize, count: i32): v128 {
-  return count < 4 ? loadPart(p, count) : v128.load(p)
-}
-
-/** act of up to four neighbouring elements, whose slope is stored where wanted. For the edges: `finishTile` is the fast way. */
-function act4(v: v128, index: i32, count: i32): v128 {
-  if (act == 2) return geluGrad4(v)
-  if (slope != 0) {
-    if (count < 4) storePart(slope + at(index), geluGrad4(v), count)
-    else v128.store(slope + at(index), geluGrad4(v))
-  }
-  return gelu4(v)
-}
-
-/** alpha, bias, act with slope, gate, colScale, residual, accumulate on up to four neighbouring elements at row * n + column. */
-// @ts-ignore: decorator
-@inline
-function finish(sum: v128, index: i32, column: i32, count: i32): void {
-  let v = f32x4.mul(sum, splat(alpha))
-  if (bias != 0) v = f32x4.add(v, get(bias + at(column), count))
-  if (act != 0) v = act4(v, index, count)
-  if (gate != 0) v = f32x4.mul(v, get(gate + at(index), count))
-  if (colScale != 0) v = f32x4.mul(v, get(colScale + at(column), count))
-  if (residual != 0) v = f32x4.add(v, get(residual + at(index), count))
-  if (accumulate) v = f32x4.add(v, get(y + at(index), count))
-  if (count < 4) storePart(y + at(index), v, count)
-  else v128.store(y + at(index), v)
-}
-
-/** A whole tile: as `finish`, row by row, with act taken four vectors at a time; the tile may end within the last four. */
-function finishTile(tile: usize, index: i32, column: i32): void {
-  const factor = splat(alpha)
-  const b0 = bias != 0 ? v128.load(bias + at(column)) : splat(0)
-  const b1 = bias != 0 ? v128.load(bias + at(column), 16) : splat(0)
-  let p = tile
-  if (act != 0) {
-    const values = spare + 128
-    const end = values + 32 * HEIGHT
-    for (p = values; p < end; p += 32, tile += 32) {
-      v128.store(p, f32x4.add(f32x4.mul(v128.load(tile), factor), b0))
-      v128.store(p, f32x4.add(f32x4.mul(v128.load(tile, 16), factor), b1), 16)
-    }
-    for (p = values; p < end; p += 64) {
-      if (act == 2) geluGrad16(p, p, false, spare)
-      else if (slope != 0) geluGrad16(p, p + 192, true, spare)
-      else gelu16(p, spare)
-    }
-    p = values
-  }
-  let place = at(index)
-  for (const end = p + 32 * HEIGHT; p < end; p += 32, place += at(width)) {
-    let v = v128.load(p)
-    let w = v128.load(p, 16)
-    if (act == 0) {
-      v = f32x4.add(f32x4.mul(v, factor), b0)
-      w = f32x4.add(f32x4.mul(w, factor), b1)
-    }
-    if (slope != 0) {
-      v128.store(slope + place, v128.load(p, 192))
-      v128.store(slope + place, v128.load(p, 208), 16)
-    }
-    if (gate != 0) {
-      v = f32x4.mul(v, v128.load(gate + place))
-      w = f32x4.mul(w, v128.load(gate + place, 16))
-    }
-    if (colScale != 0) {
-      v = f32x4.mul(v, v128.load(colScale + at(column)))
-      w = f32x4.mul(w, v128.load(colScale + at(column), 16))
-    }
-    if (residual != 0) {
-      v = f32x4.add(v, v128.load(residual + place))
-      w = f32x4.add(w, v128.load(residual + place, 16))
-    }
-    if (accumulate) {
-      v = f32x4.add(v, v128.load(y + place))
-      w = f32x4.add(w, v128.load(y + place, 16))
-    }
-    v128.store(y + place, v)
-    v128.store(y + place, w, 16)
-  }
-}
-
-/** Finishes the tile whose first element is (row, column) of product `batch`. */
-function epilogue(tile: usize, batch: i32, row: i32, column: i32): void {
-  const height = min(HEIGHT, rows - row)
-  let index = (batch * rows + row) * width + column
-  const left = width - column
-  if (left >= 8 && height == HEIGHT) return finishTile(tile, index, column)
-  for (let i = 0; i < height; i++, index += width, tile += 32) {
-    finish(v128.load(tile), index, column, min(4, left))
-    if (left > 4) finish(v128.load(tile, 16), index + 4, column + 4, min(4, left - 4))
   }
 }
 
@@ -197,17 +88,8 @@ function pack(r: usize, thread: i32, threads: i32): void {
 
 /** Phase 1; scratch of a thread: A panels [16][depth][HEIGHT], 128 spare numbers, tiles. The threads take blocks of rows and columns. */
 function multiply(r: usize, thread: i32, threads: i32): void {
-  y = pointer(r, 1)
-  slope = pointer(r, 2)
-  bias = pointer(r, 5)
-  colScale = pointer(r, 6)
-  residual = pointer(r, 7)
-  gate = pointer(r, 9)
-  rows = int(r, 12)
-  width = int(r, 13)
-  alpha = float(r, 19)
-  act = int(r, 20)
-  accumulate = int(r, 21) != 0
+  const rows = int(r, 12)
+  const width = int(r, 13)
   const a = pointer(r, 3)
   const k = int(r, 14)
   const transposed = int(r, 15) != 0
@@ -238,10 +120,24 @@ function multiply(r: usize, thread: i32, threads: i32): void {
 
   const packed = pointer(r, SHARED)
   const mine = own(r, thread)
-  spare = mine + at(ROWS * HEIGHT * depth)
+  const spare = mine + at(ROWS * HEIGHT * depth)
   const tiles = spare + 512
   const tileStep: usize = depth < k ? 32 * HEIGHT : 0 // partial sums outlive a block only when more follow
   const ld = transposed ? rows : k
+  beginEpilogue(
+    pointer(r, 1),
+    pointer(r, 2),
+    pointer(r, 5),
+    pointer(r, 6),
+    pointer(r, 7),
+    pointer(r, 9),
+    rows,
+    width,
+    float(r, 19),
+    int(r, 20),
+    int(r, 21) != 0,
+    spare,
+  )
   for (let u = take(r); u < units; u = take(r)) {
     const cut = u - early
     const block = cut < 0 ? u / across : blocks - late + cut / parts
@@ -268,7 +164,7 @@ function multiply(r: usize, thread: i32, threads: i32): void {
           let q = b
           for (let j = c; j < stop; j++, q += at(8 * kc), tile += tileStep) {
             addPanels(p, q, kc, tile, k0 == 0, spare)
-            if (last) epilogue(tile, batch, i * HEIGHT, j * 8)
+            if (last) epilogue(tile, batch, i * HEIGHT, j * 8, HEIGHT)
           }
         }
       }
