@@ -4,8 +4,10 @@ import type { ForwardOptions, Linear } from '../nn/layers.ts'
 import { disposeModule } from '../nn/module.ts'
 import { abs, add, affine, div, mul, sqrt, sub } from '../ops/elementwise.ts'
 import { linear } from '../ops/linear.ts'
-import { sum, sumSquares } from '../ops/reduce.ts'
-import { overwrite, reshape } from '../ops/view.ts'
+import { rowSquares, type Weight } from '../ops/packed.ts'
+import { sum } from '../ops/reduce.ts'
+import { overwrite, reshape, transpose } from '../ops/view.ts'
+import { Packed } from '../tensor/packed.ts'
 import type { Rng } from '../tensor/philox.ts'
 import { keep, scope } from '../tensor/scope.ts'
 import { untracked } from '../tensor/tape.ts'
@@ -19,6 +21,10 @@ import { type LoraConfig, loraConfig } from './lora-config.ts'
  * outputs are then NaN. It is a normal number in f32, and lost in the rounding of any square above 2^-96.
  */
 const floor = 2 ** -120
+
+/** W A^T. A packed W, which is what is multiplied with, takes the other side of it. */
+const rowsTimes = (w: Weight, a: Tensor): Tensor =>
+  w instanceof Packed ? transpose(linear(a, w, { exact: true })) : linear(w, a)
 
 export class DoraAdapter extends LoraAdapter {
   /** m (out), starting at the row norms of the weight as it is now. */
@@ -52,9 +58,9 @@ export class DoraAdapter extends LoraAdapter {
    */
   private norm({ weight }: Linear): Tensor {
     const { scaling: s } = this.options
-    this.weightSquares ??= keep(untracked(() => scope(() => sumSquares(weight))))
+    this.weightSquares ??= keep(untracked(() => scope(() => rowSquares(weight))))
     const squares = () => {
-      const wa = linear(weight, this.loraA) // (out, R)
+      const wa = rowsTimes(weight, this.loraA) // (out, R)
       const baa = linear(this.loraB, linear(this.loraA, this.loraA)) // (out, R), A A^T is symmetric
       const cross = add(affine(wa, 2 * s), affine(baa, s * s))
       return add(sum(mul(cross, this.loraB), -1), this.weightSquares!)

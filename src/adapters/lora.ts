@@ -4,6 +4,7 @@ import { type ForwardOptions, type Linear, LinearAdapter } from '../nn/layers.ts
 import { disposeModule } from '../nn/module.ts'
 import { add, affine, gelu, mul } from '../ops/elementwise.ts'
 import { linear, matmul } from '../ops/linear.ts'
+import { dense } from '../ops/packed.ts'
 import type { Rng } from '../tensor/philox.ts'
 import { type Parameter, parameter, type Tensor } from '../tensor/tensor.ts'
 import type { AdapterConfig, AdapterKind, AdapterPart, LayerAdapting } from './adapter.ts'
@@ -68,7 +69,7 @@ export class LoraAdapter extends LinearAdapter {
 
   /** W + s B A */
   mergedWeight(base: Linear): Tensor {
-    return add(affine(matmul(this.loraB, this.loraA), this.options.scaling), base.weight)
+    return add(affine(matmul(this.loraB, this.loraA), this.options.scaling), dense(base.weight))
   }
 
   byOutput(): Tensor[] {

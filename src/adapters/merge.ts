@@ -4,8 +4,8 @@ import type { Classifier } from '../models/model-kind.ts'
 import { disposeModule } from '../nn/module.ts'
 import { overwrite } from '../ops/view.ts'
 import { InputError } from '../platform/errors.ts'
-import { keep, scope } from '../tensor/scope.ts'
-import { empty, type Tensor } from '../tensor/tensor.ts'
+import { scope } from '../tensor/scope.ts'
+import { Parameter, type Tensor } from '../tensor/tensor.ts'
 import { adaptedLayers } from './inject.ts'
 
 export interface Merged {
@@ -22,7 +22,8 @@ export const cannotMerge = (model: Classifier): string | undefined =>
   adaptedLayers(model).find(({ adapter }) => adapter.cannotMerge)?.adapter.cannotMerge
 
 /**
- * Puts what each adapter does into its layer's weight and takes it off. The originals are kept for `unmerge`. Throws an
+ * Puts what each adapter does into its layer's weight and takes it off; a packed weight becomes f32. The originals are kept for
+ * `unmerge`. Throws an
  * InputError where an adapter is of a kind that no weight can hold.
  */
 export function merge(model: Classifier): Merged {
@@ -30,9 +31,12 @@ export function merge(model: Classifier): Merged {
   if (why !== undefined) throw new InputError(`merge: ${why}; predict with the adapter in place`)
   const layers = adaptedLayers(model)
   const originals = layers.map(({ layer, adapter }) => {
-    const original = keep(empty(layer.weight.backend, layer.weight.shape))
-    overwrite(original, layer.weight)
-    scope(() => overwrite(layer.weight, adapter.mergedWeight(layer)))
+    const original = layer.weight
+    const { backend } = original
+    const merged = new Parameter({ backend, buf: backend.alloc(original.size, 'f32') }, original.shape)
+    scope(() => overwrite(merged, adapter.mergedWeight(layer)))
+    merged.trainable = original.trainable
+    layer.weight = merged
     layer.adapter = undefined
     return original
   })
@@ -40,20 +44,21 @@ export function merge(model: Classifier): Merged {
   const close = () => {
     if (!open) throw new Error('merge: this merge was already undone or sealed')
     open = false
-    for (const t of originals) t.dispose()
   }
   return {
     layers: layers.length,
     unmerge() {
       if (!open) throw new Error('merge: this merge was already undone or sealed')
       layers.forEach(({ layer, adapter }, i) => {
-        overwrite(layer.weight, originals[i]!)
+        layer.weight.dispose()
+        layer.weight = originals[i]!
         layer.adapter = adapter
       })
       close()
     },
     seal() {
       close()
+      for (const original of originals) original.dispose()
       for (const { adapter } of layers) disposeModule(adapter)
     },
   }

@@ -2,7 +2,7 @@
 // (check_target_module_exists, get_pattern_key and _set_trainable of PEFT 0.21), compiled once for all names of a model.
 import type { Classifier } from '../models/model-kind.ts'
 import { namesOf } from '../models/registry.ts'
-import { namedParameters } from '../nn/module.ts'
+import { namedWeights } from '../nn/module.ts'
 import { type AdapterConfig, adapterField, type Strength } from './adapter.ts'
 import { endMatch, someWork, type Work, wholeMatch } from './pattern.ts'
 
@@ -36,7 +36,7 @@ export function moduleNames(parameters: Iterable<string>): Set<string> {
 
 /** A model's own parameters by their checkpoint names, without those of adapters. */
 export function parameterNames(model: Classifier): string[] {
-  const own = [...namedParameters(model)].filter(([path]) => adapterField(path) === undefined)
+  const own = [...namedWeights(model)].filter(([path]) => adapterField(path) === undefined)
   return own.map(([path]) => namesOf(model.config).checkpoint(path, model.config))
 }
 

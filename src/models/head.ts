@@ -35,8 +35,8 @@ function takeRows(to: Tensor, from: readonly Tensor[], order: readonly number[])
 }
 
 /** Puts the rows of a classifier, and of what adapts it, into another order: row i becomes what row order[i] was. */
-function permute({ weight, bias, adapter }: Linear, order: readonly number[]): void {
-  for (const value of [weight, bias, ...(adapter?.byOutput() ?? [])]) {
+function permute({ parameter, bias, adapter }: Linear, order: readonly number[]): void {
+  for (const value of [parameter, bias, ...(adapter?.byOutput() ?? [])]) {
     if (value) takeRows(value, [value], order)
   }
 }
@@ -100,11 +100,11 @@ export function keepRows(model: Classifier, classes: readonly string[], init: In
     gone: own.filter((_, i) => !stays.has(i)),
   }
   const note = rowsText(rows, own.length)
-  const before = model.heads.map(({ weight, bias }) => [weight, bias].map((value) => value && copyOf(value)))
+  const before = model.heads.map(({ parameter, bias }) => [parameter, bias].map((value) => value && copyOf(value)))
   model.setHead([...classes], init)
   const order = from.map((row, to) => row ?? own.length + to)
-  for (const [i, { weight, bias }] of model.heads.entries()) {
-    for (const [place, value] of [weight, bias].entries()) {
+  for (const [i, { parameter, bias }] of model.heads.entries()) {
+    for (const [place, value] of [parameter, bias].entries()) {
       const old = before[i]?.[place]
       if (value && old) takeRows(value, [old, value], order)
     }

@@ -6,6 +6,7 @@ import type { Init, Linear } from '../nn/layers.ts'
 import type { Model } from '../nn/model.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { ModelImages, Published } from './images.ts'
+import type { ModelPacking } from './packing.ts'
 
 /** Whose names a checkpoint has. */
 export type Dialect = 'huggingface' | 'timm'
@@ -84,7 +85,8 @@ export interface ModelKind<C extends ClassifierConfig, M extends Classifier, Loa
   parse(json: unknown): C
   /** The model that a checkpoint describes, from its configuration and the shapes of its tensors alone. */
   describe(checkpoint: Checkpoint): C
-  build(backend: Backend, config: C, init: Init): M
+  /** With `packing` its blocks' matrices are packed, but for those that it skips. */
+  build(backend: Backend, config: C, init: Init, packing?: ModelPacking): M
   load(backend: Backend, checkpoint: Checkpoint, options?: LoadOptions): Promise<Loaded<M>>
   save(model: M, folder: string, dialect?: Dialect, extra?: SaveExtra): Promise<void>
   /** What is known of a family's published checkpoints; stands in where a checkpoint does not say it. */

@@ -4,6 +4,7 @@ import { type Preprocess, readPreprocessor, type Size } from '../data/preprocess
 import type { Checkpoint } from '../io/checkpoint.ts'
 import type { Init } from '../nn/layers.ts'
 import type { ClassifierConfig, Dialect, Loaded, ModelNames, SaveExtra } from './model-kind.ts'
+import { type ModelPacking, type PackingError, packModel } from './packing.ts'
 import type { VitConfig } from './vit/config.ts'
 import { vit } from './vit/kind.ts'
 import type { LoadOptions } from './vit/load.ts'
@@ -49,9 +50,16 @@ export function parsePreprocessor(json: unknown, family: string, own?: Size): Pr
   return readPreprocessor(json, (kind ? kind.published(family) : kinds[0].published(families[0]!)).images, own)
 }
 
-/** A model of this description; `init` starts every matrix and embedding. */
-export const buildModel = (backend: Backend, config: AnyConfig, init: Init): AnyModel =>
-  modelKind(config).build(backend, config, init)
+/** A model of this description; `init` starts every matrix and embedding. With `packing` those of its blocks are packed. */
+export const buildModel = (backend: Backend, config: AnyConfig, init: Init, packing?: ModelPacking): AnyModel =>
+  modelKind(config).build(backend, config, init, packing)
+
+/**
+ * Packs the f32 matrices of a model's blocks in 4 or 8 bits, one at a time; they are frozen from then on, and adapters on them stay.
+ * Tells how far that is from what they were. Throws an InputError where `skip` names nothing, or a weight is not finite.
+ */
+export const quantizeModel = (model: AnyModel, packing: ModelPacking): Promise<PackingError> =>
+  packModel(model, packing, (path) => namesOf(model.config).checkpoint(path, model.config))
 
 /**
  * Builds the model that a checkpoint describes and fills in its weights. Throws InputError naming everything missing, every

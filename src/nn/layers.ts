@@ -2,6 +2,7 @@
 import type { Backend } from '../backend/backend.ts'
 import { type LinearOptions, linear } from '../ops/linear.ts'
 import { layerNorm } from '../ops/normalise.ts'
+import { Packed, type Packing } from '../tensor/packed.ts'
 import type { Rng } from '../tensor/philox.ts'
 import { sizeOf } from '../tensor/shape.ts'
 import { type Parameter, parameter, type Tensor } from '../tensor/tensor.ts'
@@ -45,20 +46,36 @@ export abstract class LinearAdapter extends Module {
   }
 }
 
-/** y = x W^T + b, weight (out, in), or what its adapter makes of it. */
+/** y = x W^T + b, weight (out, in), or what its adapter makes of it. A packed weight is frozen. */
 export class Linear extends Module {
-  weight: Parameter
+  weight: Parameter | Packed
   bias: Parameter | undefined
   adapter: LinearAdapter | undefined
-  constructor(weight: Parameter, bias?: Parameter) {
+  constructor(weight: Parameter | Packed, bias?: Parameter) {
     super()
     this.weight = weight
     this.bias = bias
   }
-  static create(backend: Backend, inFeatures: number, outFeatures: number, init: Init, withBias = true): Linear {
+  /** With `packing` the weight is packed from what `init` gives, and undefined where that is `zeros`, to be filled. */
+  static create(
+    backend: Backend,
+    inFeatures: number,
+    outFeatures: number,
+    init: Init,
+    withBias = true,
+    packing?: Packing,
+  ): Linear {
     const shape = [outFeatures, inFeatures]
     const bias = withBias ? parameter(backend, zeros([outFeatures]), [outFeatures]) : undefined
-    return new Linear(parameter(backend, init(shape), shape), bias)
+    if (!packing) return new Linear(parameter(backend, init(shape), shape), bias)
+    const packed = new Packed(backend, shape, packing)
+    if (init !== zeros) packed.assign(init(shape))
+    return new Linear(packed, bias)
+  }
+  /** The weight where it is not packed; throws where it is. */
+  get parameter(): Parameter {
+    if (this.weight instanceof Packed) throw new Error(`linear: the weight is packed as ${this.weight.format}`)
+    return this.weight
   }
   get inFeatures(): number {
     return this.weight.shape[1]!

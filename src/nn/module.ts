@@ -1,30 +1,36 @@
 // Modules are plain classes whose fields are parameters, modules or arrays of modules; names come from the fields.
+import { Packed } from '../tensor/packed.ts'
 import { Parameter, Tensor } from '../tensor/tensor.ts'
 
 /** Base of everything with weights. It holds no state of its own. */
 export abstract class Module {}
 
-function* fields(module: Module): Generator<[string, Module | Parameter]> {
+function* fields(module: Module): Generator<[string, Module | Parameter | Packed]> {
   for (const [name, value] of Object.entries(module)) {
-    if (value instanceof Module || value instanceof Parameter) yield [name, value]
+    if (value instanceof Module || value instanceof Parameter || value instanceof Packed) yield [name, value]
     else if (Array.isArray(value)) {
       for (let i = 0; i < value.length; i++) if (value[i] instanceof Module) yield [`${name}.${i}`, value[i]]
     }
   }
 }
 
-/** Every parameter by dotted name ('blocks.3.attention.query.weight'), in field order. */
-export function* namedParameters(module: Module, prefix = ''): Generator<[string, Parameter]> {
+/** Every parameter and packed weight by dotted name ('blocks.3.attention.query.weight'), in field order. */
+export function* namedWeights(module: Module, prefix = ''): Generator<[string, Parameter | Packed]> {
   for (const [name, value] of fields(module)) {
-    if (value instanceof Parameter) yield [prefix + name, value]
-    else yield* namedParameters(value, `${prefix}${name}.`)
+    if (value instanceof Module) yield* namedWeights(value, `${prefix}${name}.`)
+    else yield [prefix + name, value]
   }
+}
+
+/** Those of them that are parameters, as all are where nothing is packed. */
+export function* namedParameters(module: Module): Generator<[string, Parameter]> {
+  for (const [name, value] of namedWeights(module)) if (value instanceof Parameter) yield [name, value]
 }
 
 /** Every module inside by dotted name, parents before children, the root left out. */
 export function* namedModules(module: Module, prefix = ''): Generator<[string, Module]> {
   for (const [name, value] of fields(module)) {
-    if (value instanceof Parameter) continue
+    if (!(value instanceof Module)) continue
     yield [prefix + name, value]
     yield* namedModules(value, `${prefix}${name}.`)
   }
@@ -60,11 +66,11 @@ export function settingsOf(module: Module): string {
   return JSON.stringify(all.map(plain), (_, v) => (v instanceof Tensor ? v.id : v))
 }
 
-/** Number of elements: all, and trainable ones. */
+/** Number of elements: all, packed ones too, and trainable ones. */
 export function countParameters(module: Module): { total: number; trainable: number } {
   let total = 0
   let trainable = 0
-  for (const [, p] of namedParameters(module)) {
+  for (const [, p] of namedWeights(module)) {
     total += p.size
     if (p.trainable) trainable += p.size
   }
@@ -74,6 +80,6 @@ export function countParameters(module: Module): { total: number; trainable: num
 /** Frees every tensor that the module and those inside hold. */
 export function disposeModule(module: Module): void {
   for (const inside of [module, ...[...namedModules(module)].map(([, m]) => m)]) {
-    for (const value of Object.values(inside)) if (value instanceof Tensor) value.dispose()
+    for (const value of Object.values(inside)) if (value instanceof Tensor || value instanceof Packed) value.dispose()
   }
 }

@@ -1,10 +1,13 @@
 // Matrix products: y = x W^T + b with its epilogues, and plain batched matmul.
 
+import { Packed } from '../tensor/packed.ts'
 import { sameShape, showShape, sizeOf } from '../tensor/shape.ts'
 import { isKnown, isTracked, markKnown, record, valuesUnread } from '../tensor/tape.ts'
 import { empty, type Tensor } from '../tensor/tensor.ts'
 import { run } from './dispatch.ts'
 import { add, mul } from './elementwise.ts'
+import type { Weight } from './packed.ts'
+import { productWith } from './product.ts'
 import { reduceTo } from './reduce-to.ts'
 
 const plain = {
@@ -30,10 +33,12 @@ export interface LinearOptions {
   colScale?: Tensor | undefined
   /** Same shape as the result, added last. */
   residual?: Tensor | undefined
+  /** Whether a packed weight is multiplied with in f32 although its format has products of integers. */
+  exact?: boolean
 }
 
 /** residual + colScale * act(alpha x W^T + bias) for x (..., in) and W (out, in): (..., out), in one kernel. */
-export function linear(x: Tensor, w: Tensor, options: LinearOptions = {}): Tensor {
+export function linear(x: Tensor, w: Weight, options: LinearOptions = {}): Tensor {
   const { bias, alpha = 1, act = 'none', colScale, residual } = options
   const k = x.shape[x.shape.length - 1]!
   if (w.shape.length !== 2 || w.shape[1] !== k) {
@@ -51,28 +56,30 @@ export function linear(x: Tensor, w: Tensor, options: LinearOptions = {}): Tenso
   }
   // A trained scale needs the value that it multiplies: then it is an op of its own.
   if (isTracked(colScale)) {
-    const scaled = mul(linear(x, w, { bias, alpha, act }), colScale!)
+    const scaled = mul(linear(x, w, { ...options, colScale: undefined, residual: undefined }), colScale!)
     return residual ? add(scaled, residual) : scaled
   }
+  const product = productWith(w, options)
+  const weight = w instanceof Packed ? undefined : w
   const y = empty(x.backend, shape)
-  const activated = act === 'gelu' && [x, w, bias].some(isTracked)
+  const activated = act === 'gelu' && [x, weight, bias].some(isTracked)
   const slope = activated ? empty(x.backend, shape) : undefined
-  const params = { ...plain, m, n, k, transB: 1, alpha }
+  const sizes = { m, n, k, alpha }
   if (!valuesUnread()) {
-    run('matmul', { y, slope, a: x, b: w, bias, colScale, residual }, { ...params, act: act === 'gelu' ? 1 : 0 })
+    product.forward({ y, slope, bias, colScale, residual }, x, { ...sizes, act: act === 'gelu' ? 1 : 0 })
   } else if (slope && isKnown(x)) {
     // The way back reads the activation's slope, and not the activation.
-    run('matmul', { y: slope, a: x, b: w, bias }, { ...params, act: 2 })
+    product.forward({ y: slope, bias }, x, { ...sizes, act: 2 })
     markKnown(slope)
   }
-  return record(y, [x, w, bias, residual], ([needsX, needsW, needsBias, needsResidual]) => {
+  return record(y, [x, weight, bias, residual], ([needsX, needsW, needsBias, needsResidual]) => {
     const inner = needsX || needsW || needsBias
     // The residual's gradient passes by the activation, so then the activation sees to its own slope.
-    const gate = slope && !needsResidual ? { gate: 3 } : {}
+    const gate = slope && !needsResidual ? { gate: 2 } : {}
     return {
-      saved: [needsW ? x : undefined, needsX ? w : undefined, inner ? colScale : undefined, slope],
+      saved: [needsW ? x : undefined, inner ? colScale : undefined, slope, needsX ? weight : undefined],
       ...gate,
-      backward(dy, [x, w, colScale, slope], [sumX, sumW], gateOf) {
+      backward(dy, [x, colScale, slope, w], [sumX, sumW], gateOf) {
         // The product with W scales by itself; the other gradients need the scaled values.
         const scaled = colScale && (needsW || needsBias)
         let dp = scaled ? mul(dy, colScale) : dy
@@ -82,8 +89,8 @@ export function linear(x: Tensor, w: Tensor, options: LinearOptions = {}): Tenso
         let dw: Tensor | undefined
         if (needsX) {
           dx = sumX ?? empty(dy.backend, [...dy.shape.slice(0, -1), k])
-          const params = { ...plain, m, n: k, k: n, alpha, accumulate: sumX ? 1 : 0 }
-          run('matmul', { y: dx, a: dp, b: w!, kScale, gate: gateOf(0) }, params)
+          const accumulate = sumX ? 1 : 0
+          product.backward({ y: dx, gate: gateOf(0) }, dp, w, kScale, { ...sizes, accumulate })
         }
         if (needsW) {
           dw = sumW ?? empty(dy.backend, [n, k])

@@ -5,6 +5,7 @@
 export { fitHead, type HeadFit, type HeadRows, keepRows } from '../models/head.ts'
 export { type Labels, parseLabels } from '../models/labels.ts'
 export type { Classifier, Dialect, Loaded } from '../models/model-kind.ts'
+export type { ModelPacking, PackingError } from '../models/packing.ts'
 export {
   type AnyConfig,
   type AnyModel,
@@ -14,6 +15,7 @@ export {
   loadModel,
   parseModelConfig,
   parsePreprocessor,
+  quantizeModel,
   saveModel,
 } from '../models/registry.ts'
 export { type Interpolation, parseVitConfig, type VitConfig } from '../models/vit/config.ts'

@@ -10,6 +10,7 @@ export {
   Module,
   namedModules,
   namedParameters,
+  namedWeights,
   replaceModule,
   setTrainable,
   trainableParameters,

@@ -25,6 +25,7 @@ export { createWebgpu, type WebgpuBackend, type WebgpuOptions, type WebgpuStats 
 // tensor
 export type { HostInputs, HostValues } from '../tensor/host.ts'
 export { philox, Rng } from '../tensor/philox.ts'
+export { Packed, type PackedFormat, type Packing } from '../tensor/packed.ts'
 export { keep, scope } from '../tensor/scope.ts'
 export { checkpoint, untracked, type ValueAndGrad, valueAndGrad } from '../tensor/tape.ts'
 export { empty, Parameter, parameter, Tensor, tensor } from '../tensor/tensor.ts'
@@ -55,6 +56,7 @@ export {
 export { type LinearOptions, linear, matmul } from '../ops/linear.ts'
 export { crossEntropy } from '../ops/loss.ts'
 export { layerNorm, softmax } from '../ops/normalise.ts'
+export { unpack } from '../ops/packed.ts'
 export { mean, meanAll, sum, sumSquares } from '../ops/reduce.ts'
 export { concat, gather, overwrite, permute, reshape, slice, transpose } from '../ops/view.ts'
 

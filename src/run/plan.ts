@@ -14,7 +14,7 @@ import { countParameters } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import { listed } from '../platform/listed.ts'
 import { defaults } from '../settings/schema.ts'
-import { checkLayerDecay, loraOf } from '../settings/setting-rules.ts'
+import { checkLayerDecay, checkQuantize, loraOf } from '../settings/setting-rules.ts'
 import { pick, type TrainSettings } from '../settings/settings.ts'
 import { type Distillation, distilled } from '../tasks/distill.ts'
 import { mixedTask } from '../tasks/mixed.ts'
@@ -129,6 +129,7 @@ export function plan(settings: PlanSettings, input: PlanInput): Plan {
   const { seed = defaults.seed, batchSize = defaults.batchSize, augment = true } = settings
   const method = methodIn(settings, adapter)
   checkLayerDecay(method, settings.layerDecay)
+  checkQuantize(method, settings.quantize)
   const { threshold, positiveWeights } = settings
   const chosen = pick(settings, 'loss', 'labelSmoothing', 'pathConsistency', 'decoding')
   // Also those that are no option of the task itself: thresholds to be tuned, and the metric that chooses.

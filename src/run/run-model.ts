@@ -3,6 +3,7 @@ import { adaptedLayers } from '../adapters/inject.ts'
 import type { Backend } from '../backend/backend.ts'
 import { disposeModule } from '../nn/module.ts'
 import { defaults } from '../settings/schema.ts'
+import { loraOf } from '../settings/setting-rules.ts'
 import { pick, type TrainSettings } from '../settings/settings.ts'
 import { modelChanges } from '../use/fingerprint.ts'
 import type { Change } from '../use/image-changes.ts'
@@ -29,6 +30,12 @@ export interface RunModel {
 /** The options that all models of a run are opened with. */
 const shapeOf = (settings: TrainSettings) => pick(settings, 'inputSize', 'interpolation', 'allowNonFinite')
 
+/** How the weights that do not train are packed: those of modules that are saved whole do. */
+const packingIn = (settings: TrainSettings) => ({
+  ...pick(settings, 'quantize', 'doubleQuant'),
+  quantizeSkip: [...(settings.quantizeSkip ?? []), ...(loraOf(settings).modulesToSave ?? [])],
+})
+
 /** The model that a run begins with, and whether something was merged in it. */
 async function openBeginning(
   backend: Backend,
@@ -37,7 +44,7 @@ async function openBeginning(
 ): Promise<{ opened: OpenModel; merged: boolean }> {
   const fingerprint = settings.out !== undefined
   if (settings.from !== undefined) {
-    const more = { ...options.hub, ...shapeOf(settings), fingerprint }
+    const more = { ...options.hub, ...shapeOf(settings), ...packingIn(settings), fingerprint }
     const { opened, whole, merged } = await openFrom(backend, settings, more, images.begun)
     // What it began with is not there to be looked at.
     if (!whole) opened.fingerprint = before!.fingerprint as NonNullable<OpenModel['fingerprint']>
@@ -47,6 +54,7 @@ async function openBeginning(
     ...options.hub,
     fingerprint,
     ...shapeOf(settings),
+    ...packingIn(settings),
     ...pick(settings, 'adapter'),
     // The weights of a name may change on the hub between two parts of a run.
     commit: before?.commit,

@@ -13,6 +13,7 @@ import {
   choice,
   either,
   flag,
+  list,
   numbers,
   object,
   oneOf,
@@ -27,6 +28,7 @@ import { defaultsOf, namesOf, rulesOf, type SettingsOf } from '../schema/setting
 import { taskNames, tasks } from '../tasks/registry.ts'
 import { decodings, type TaskKind } from '../tasks/task.ts'
 import { augmentRule, augmentWords, readAugment } from './augment.ts'
+import { quantizeNames } from './quantize.ts'
 import { onDeviceLost, optimizers, recipeNames, samplers, schedules, type TrainSettings } from './settings.ts'
 
 /** The most images of a batch, and batches of a step: more than anyone has, so that a slip is told from a wish. */
@@ -465,6 +467,29 @@ export const settings = {
     description: "the version of transformers whose module names the adapter's files use",
   },
 
+  quantize: {
+    value: choice(quantizeNames),
+    default: 'none',
+    group: 'Model',
+    flag: '--quantize <format>',
+    description:
+      'pack frozen weights in 4 or 8 bits; int8 multiplies integers, forward and back (docs/quantization.md)',
+  },
+  doubleQuant: {
+    value: flag,
+    default: true,
+    group: 'Model',
+    flag: '--no-double-quant',
+    description: 'with nf4, pack the maxima of its blocks too, as bnb_4bit_use_double_quant',
+    without: 'with nf4, keep the maxima of its blocks in f32',
+  },
+  quantizeSkip: {
+    value: list('a list of names'),
+    group: 'Model',
+    flag: '--quantize-skip <names>',
+    description: "modules that stay f32, as bitsandbytes' llm_int8_skip_modules",
+    read: namesOf,
+  },
   inputSize: {
     value: whole(1, 8192, 'a whole number of pixels'),
     otherwise: "the model's own",

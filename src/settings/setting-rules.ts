@@ -9,6 +9,7 @@ import { rulesOf } from '../schema/setting.ts'
 import { checkTaskOptions, tasks } from '../tasks/registry.ts'
 import { monitorOf, type TaskOptions } from '../tasks/task.ts'
 import { checkAugment } from './augment.ts'
+import type { Quantize } from './quantize.ts'
 import type { RecipeFacts } from './recipe.ts'
 import { recipes } from './recipes.ts'
 import { defaults, sameAs, settingRules } from './schema.ts'
@@ -35,6 +36,7 @@ const goesWith = {
   unlabelledThreshold: 'unlabelled',
   unlabelledWeight: 'unlabelled',
   unlabelledRatio: 'unlabelled',
+  quantizeSkip: 'quantize',
 } as const satisfies Partial<Record<keyof TrainSettings, keyof TrainSettings>>
 
 /** Settings that change nothing unless another has a value: what that must be, and whether it is, where it is given. */
@@ -46,6 +48,7 @@ const idleUnless: Readonly<
     'schedule plateau',
     ({ schedule }) => (schedule === undefined ? undefined : schedule === 'plateau'),
   ],
+  doubleQuant: ['quantize nf4', ({ quantize = defaults.quantize }) => quantize === 'nf4'],
   minDelta: ['patience above 0', ({ patience }) => (patience === undefined ? undefined : patience > 0)],
   patienceWarmup: ['patience above 0', ({ patience }) => (patience === undefined ? undefined : patience > 0)],
   patienceWarmupSteps: ['patience above 0', ({ patience }) => (patience === undefined ? undefined : patience > 0)],
@@ -65,6 +68,15 @@ export function checkLayerDecay(method: Method, layerDecay: number = defaults.la
   if (layerDecay === 1 || methodOf(method).trains === 'all') return
   const those = methods.filter((name) => methodOf(name).trains === 'all').join(', ')
   throw new InputError(`${where}layerDecay: for peft ${those} only, got peft ${method}; leave it out`)
+}
+
+/** Throws InputError where weights are to be packed that train. */
+export function checkQuantize(method: Method, quantize: Quantize = defaults.quantize, where = ''): void {
+  if (quantize === 'none' || methodOf(method).trains !== 'all') return
+  const those = methods.filter((name) => methodOf(name).trains !== 'all').join(', ')
+  throw new InputError(
+    `${where}quantize: packs weights that do not train, and peft ${method} trains all; choose peft ${those}, or leave quantize out`,
+  )
 }
 
 /** What batches of images without labels do not go together with. */
@@ -166,6 +178,7 @@ export function checkSettings(s: Partial<TrainSettings>, where = ''): void {
   }
   checkIdle(s, where)
   if (s.peft !== undefined) checkLayerDecay(s.peft, s.layerDecay, where)
+  if (s.peft !== undefined) checkQuantize(s.peft, s.quantize, where)
   for (const name of notUnlabelled) {
     if (s.unlabelled === undefined || !s[name]) continue
     throw new InputError(

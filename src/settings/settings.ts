@@ -9,6 +9,7 @@ import { localFiles } from '../io/local-files.ts'
 import type { TaskName } from '../labels/labels.ts'
 import type { Interpolation } from '../models/vit/config.ts'
 import type { Decoding } from '../tasks/task.ts'
+import type { Quantize } from './quantize.ts'
 
 /** What `onDeviceLost` may be. */
 export const onDeviceLost = ['restart', 'fallback', 'throw'] as const
@@ -136,6 +137,12 @@ export interface TrainSettings {
   adapter?: string
   /** Take weights of the model that are not finite as they are; else they are refused. */
   allowNonFinite?: boolean
+  /** How the frozen weights of the blocks are packed; their products are of integers with int8. */
+  quantize?: Quantize
+  /** nf4: the maxima of its blocks are packed too. */
+  doubleQuant?: boolean
+  /** Modules that stay f32, as bitsandbytes' llm_int8_skip_modules. */
+  quantizeSkip?: string[]
   /** Input side in pixels. */
   inputSize?: number
   interpolation?: Interpolation

@@ -18,7 +18,9 @@ import { disposeModule } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 
 import { anyText, checkRules, flag, func, type RulesOf, text } from '../schema/rules.ts'
+import { packingOf, type Quantize } from '../settings/quantize.ts'
 import { settingRules } from '../settings/schema.ts'
+import { pick, type TrainSettings } from '../settings/settings.ts'
 import { keptLabels, labelsIn } from '../tasks/label-fields.ts'
 
 import { adapterFingerprint, type Fingerprint, fingerprint, hashed } from './fingerprint.ts'
@@ -38,6 +40,10 @@ export interface OpenModelOptions extends ResolveOptions {
   fingerprint?: boolean
   /** Take weights that are not finite as they are, with a note; else they are refused. */
   allowNonFinite?: boolean | undefined
+  /** How the matrices of its blocks are packed as they are read (docs/quantization.md); without it they are f32, or as they are stored. */
+  quantize?: Quantize | undefined
+  doubleQuant?: boolean | undefined
+  quantizeSkip?: readonly string[] | undefined
 }
 
 export interface OpenModel {
@@ -73,6 +79,9 @@ const rules: RulesOf<OpenModelOptions> = {
   adapter: settingRules.adapter,
   fingerprint: flag,
   allowNonFinite: flag,
+  quantize: settingRules.quantize,
+  doubleQuant: settingRules.doubleQuant,
+  quantizeSkip: settingRules.quantizeSkip,
 }
 
 /** A whole classifier in an adapter. */
@@ -110,6 +119,7 @@ export async function openModel(
   const checkpoint = await openCheckpoint(folder)
   // Before the weights of the base take their time.
   const adapter = options.adapter === undefined ? undefined : await openAdapter(options.adapter)
+  const packing = packingOf(options, adapter?.config.modulesToSave)
   const images = imagesOf(checkpoint, options.inputSize)
   const { height, width } = outputSize(images.preprocess)
   const read = options.fingerprint || adapter?.baseWeights ? hashed(checkpoint) : undefined
@@ -117,6 +127,7 @@ export async function openModel(
     ...(options.allowNonFinite ? { allowNonFinite: true } : {}),
     inputSize: [height, width],
     ...(options.interpolation ? { interpolation: options.interpolation } : {}),
+    ...(packing ? { packing } : {}),
   })
   const opened: OpenModel = {
     model,
@@ -155,9 +166,12 @@ export async function openModel(
   return opened
 }
 
-/** Options of `openRun`; input size and interpolation are the run's own unless given. */
+/** Options of `openRun`; input size, interpolation and, where an adapter was trained, how the weights are packed are the run's own unless given. */
 export type OpenRunOptions = ResolveOptions &
-  Pick<OpenModelOptions, 'allowNonFinite' | 'fingerprint' | 'inputSize' | 'interpolation'>
+  Pick<
+    OpenModelOptions,
+    'allowNonFinite' | 'fingerprint' | 'inputSize' | 'interpolation' | 'quantize' | 'doubleQuant' | 'quantizeSkip'
+  >
 
 /** Opens the trained model of a run: its own weights, or its base model with its adapter. */
 export async function openRun(backend: Backend, folder: string, options: OpenRunOptions = {}): Promise<OpenModel> {
@@ -173,6 +187,12 @@ export async function openRun(backend: Backend, folder: string, options: OpenRun
       `${folder}: has no ${files.baseName(weights)} yet; let its first epoch finish with train --resume`,
     )
   }
-  if (adapted) return openModel(backend, run.model, { ...options, ...shape, commit: run.commit, adapter: folder })
+  if (adapted) {
+    const packed =
+      options.quantize === undefined
+        ? pick((run.settings ?? {}) as Partial<TrainSettings>, 'quantize', 'doubleQuant', 'quantizeSkip')
+        : {}
+    return openModel(backend, run.model, { ...options, ...shape, ...packed, commit: run.commit, adapter: folder })
+  }
   return { ...(await openModel(backend, folder, { ...options, ...shape })), source: run.model }
 }

@@ -2,7 +2,7 @@
 import { adapterFiles } from '../../io/checkpoint.ts'
 import type { Classifier } from '../../models/model-kind.ts'
 import { namesOf } from '../../models/registry.ts'
-import { namedParameters } from '../../nn/module.ts'
+import { namedWeights } from '../../nn/module.ts'
 import { InputError } from '../../platform/errors.ts'
 import { listed } from '../../platform/listed.ts'
 import { headModules } from '../inject.ts'
@@ -34,7 +34,7 @@ export function parameterSizes(
   classes: readonly string[] | undefined,
 ): Map<string, readonly number[]> {
   const sizes = new Map<string, readonly number[]>()
-  for (const [path, p] of namedParameters(model)) {
+  for (const [path, p] of namedWeights(model)) {
     sizes.set(
       namesOf(model.config).checkpoint(path, model.config),
       namesOf(model.config).shape(path, p.shape, model.config),

@@ -39,7 +39,7 @@ export const vit: ModelKind<VitConfig, Vit, LoadOptions> = {
   reads: ({ config, names }) => vitFamilyNames.some((name) => name === config.model_type) || isTimm(names()),
   parse: parseVitConfig,
   describe: describeVit,
-  build: (backend, config, init) => new Vit(backend, config, init),
+  build: (backend, config, init, packing) => new Vit(backend, config, init, packing),
   load: loadVit,
   save: saveVit,
   published: (family) => vitFamilies[family as VitFamilyName],

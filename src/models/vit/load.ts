@@ -3,12 +3,13 @@ import type { Backend } from '../../backend/backend.ts'
 import type { Checkpoint } from '../../io/checkpoint.ts'
 import { checkWeights } from '../../io/safetensors.ts'
 import { zeros } from '../../nn/layers.ts'
-import { disposeModule, namedParameters } from '../../nn/module.ts'
+import { disposeModule, namedParameters, namedWeights } from '../../nn/module.ts'
 import { InputError } from '../../platform/errors.ts'
 import { listed } from '../../platform/listed.ts'
 import { countNonFinite } from '../../tensor/finite.ts'
 import { labelsOf, numbered } from '../labels.ts'
 import type { Dialect, Loaded } from '../model-kind.ts'
+import type { ModelPacking } from '../packing.ts'
 import { type Interpolation, parseVitConfig, type VitConfig } from './config.ts'
 import { leftOver } from './ledger.ts'
 import { baseName, huggingFaceName, isHeadModule, storedShape, timmName } from './names.ts'
@@ -23,6 +24,8 @@ export interface LoadOptions {
   interpolation?: Interpolation
   /** Take weights that are not finite as they are; else they are refused. */
   allowNonFinite?: boolean
+  /** How the blocks' matrices are packed, each as it is read. */
+  packing?: ModelPacking
 }
 
 /** No larger side is asked for by any configuration. */
@@ -231,9 +234,10 @@ export async function loadVit(
   const notes = [...checkpoint.notes, ...source.notes, ...leftOver(checkpoint.folder, unused)]
   checkSizes(source)
   const positions = await storedPositions(source)
-  const model = new Vit(backend, config, zeros)
+  const { packing } = options
+  const model = new Vit(backend, config, zeros, packing)
   try {
-    for (const [name, p] of namedParameters(model)) p.assign(await (positions[name]?.() ?? source.read(name, p.shape)))
+    for (const [name, p] of namedWeights(model)) p.assign(await (positions[name]?.() ?? source.read(name, p.shape)))
     const broken = finite.broken()
     if (broken !== undefined && !options.allowNonFinite) {
       throw new InputError(

@@ -9,16 +9,20 @@ import { attention } from '../../ops/attention.ts'
 import { add, affine, broadcastTo, mul, silu } from '../../ops/elementwise.ts'
 import { matmul } from '../../ops/linear.ts'
 import { softmax } from '../../ops/normalise.ts'
+import { sharingRows } from '../../ops/packed.ts'
 import { mean } from '../../ops/reduce.ts'
 import { concat, copyStrided, gather, permute, reshape, slice, transpose } from '../../ops/view.ts'
 import type { HostInputs } from '../../tensor/host.ts'
+import type { Packing } from '../../tensor/packed.ts'
 import type { Rng } from '../../tensor/philox.ts'
 import { scope } from '../../tensor/scope.ts'
 import { showShape } from '../../tensor/shape.ts'
 import { checkpoint } from '../../tensor/tape.ts'
 import { empty, type Parameter, parameter, type Tensor } from '../../tensor/tensor.ts'
 import type { Classifier } from '../model-kind.ts'
+import { keepWhole, type ModelPacking } from '../packing.ts'
 import type { VitConfig } from './config.ts'
+import { huggingFaceName } from './names.ts'
 
 /** Self-attention with separate query, key and value layers, as in Hugging Face. */
 export class Attention extends Module {
@@ -27,9 +31,9 @@ export class Attention extends Module {
   value: Linear
   output: Linear
   private readonly heads: number
-  constructor(backend: Backend, c: VitConfig, init: Init) {
+  constructor(backend: Backend, c: VitConfig, init: Init, packing?: Packing) {
     super()
-    const layer = (bias: boolean) => Linear.create(backend, c.hidden, c.hidden, init, bias)
+    const layer = (bias: boolean) => Linear.create(backend, c.hidden, c.hidden, init, bias, packing)
     this.query = layer(c.qkvBias)
     this.key = layer(c.qkvBias)
     this.value = layer(c.qkvBias)
@@ -38,7 +42,8 @@ export class Attention extends Module {
   }
   /** Mixed values before the output layer, (B, N, C). */
   mix(x: Tensor, ctx: Context): Tensor {
-    return attention(this.query.forward(x, ctx), this.key.forward(x, ctx), this.value.forward(x, ctx), this.heads)
+    const [q, k, v] = sharingRows(() => [this.query, this.key, this.value].map((layer) => layer.forward(x, ctx)))
+    return attention(q!, k!, v!, this.heads)
   }
   /** How much each token attends to each other, averaged over the heads: (B, N, N), rows sum to 1. For looking, not for speed. */
   weights(x: Tensor, ctx: Context): Tensor {
@@ -55,10 +60,10 @@ export class Mlp extends Module {
   fc1: Linear
   fc2: Linear
   private readonly swiglu: boolean
-  constructor(backend: Backend, c: VitConfig, init: Init) {
+  constructor(backend: Backend, c: VitConfig, init: Init, packing?: Packing) {
     super()
-    this.fc1 = Linear.create(backend, c.hidden, c.swiglu ? 2 * c.mlpHidden : c.mlpHidden, init)
-    this.fc2 = Linear.create(backend, c.mlpHidden, c.hidden, init)
+    this.fc1 = Linear.create(backend, c.hidden, c.swiglu ? 2 * c.mlpHidden : c.mlpHidden, init, true, packing)
+    this.fc2 = Linear.create(backend, c.mlpHidden, c.hidden, init, true, packing)
     this.swiglu = c.swiglu
   }
   /** Whether it is two products with gelu between. */
@@ -83,12 +88,12 @@ export class Block extends Module {
   scale2: Parameter | undefined
   /** Probabilities in training; Vit.setDropout changes them. */
   readonly rates: { dropout: number; dropPath: number }
-  constructor(backend: Backend, c: VitConfig, init: Init, dropPath: number) {
+  constructor(backend: Backend, c: VitConfig, init: Init, dropPath: number, packing?: Packing) {
     super()
     this.norm1 = LayerNorm.create(backend, c.hidden, c.layerNormEps)
-    this.attention = new Attention(backend, c, init)
+    this.attention = new Attention(backend, c, init, packing)
     this.norm2 = LayerNorm.create(backend, c.hidden, c.layerNormEps)
-    this.mlp = new Mlp(backend, c, init)
+    this.mlp = new Mlp(backend, c, init, packing)
     if (c.layerScale) {
       const values = () => new Float32Array(c.hidden).fill(c.layerScaleInit)
       this.scale1 = parameter(backend, values(), [c.hidden])
@@ -167,8 +172,11 @@ export class Vit extends Module implements Classifier {
   head: Linear | undefined
   distillationHead: Linear | undefined
 
-  /** `init` starts every matrix and embedding; a checkpoint's loader passes `zeros` and fills them in. */
-  constructor(backend: Backend, config: VitConfig, init: Init) {
+  /**
+   * `init` starts every matrix and embedding; a checkpoint's loader passes `zeros` and fills them in. With `packing` the blocks'
+   * matrices are packed, but for those that it skips.
+   */
+  constructor(backend: Backend, config: VitConfig, init: Init, packing?: ModelPacking) {
     super()
     const c = config
     this.config = c
@@ -179,8 +187,9 @@ export class Vit extends Module implements Classifier {
     this.registerTokens = c.registers > 0 ? token(c.registers) : undefined
     this.positions = token(c.positionPrefix + this.patches)
     this.blocks = Array.from({ length: c.layers }, (_, i) => {
-      return new Block(backend, c, init, pathRate(c, i))
+      return new Block(backend, c, init, pathRate(c, i), packing)
     })
+    if (packing?.skip) keepWhole(this, packing, (path) => huggingFaceName(path, c), init)
     this.norm = LayerNorm.create(backend, c.hidden, c.layerNormEps)
     this.setHead(c.classes, init)
   }

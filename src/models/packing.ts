@@ -1,0 +1,89 @@
+// Which weights of a model are packed, and packing them. Not here: how numbers are packed (tensor/packing/), what is read packed.
+import { type Init, Linear } from '../nn/layers.ts'
+import { type Module, namedModules } from '../nn/module.ts'
+import { InputError } from '../platform/errors.ts'
+import { Packed, type Packing } from '../tensor/packed.ts'
+import { parameter } from '../tensor/tensor.ts'
+
+/** How a model's frozen matrices are packed: those of its blocks, but for modules named in `skip`. */
+export interface ModelPacking extends Packing {
+  /** Modules that stay f32, by checkpoint name: the whole one ('encoder.layer.0'), or a part between dots ('query'). */
+  readonly skip?: readonly string[]
+}
+
+const names = (module: string, name: string) => `.${name}.`.includes(`.${module}.`)
+
+/** Linear layers inside a model's blocks by our name: those that can be packed. */
+export function packableLayers(model: Module): { path: string; layer: Linear }[] {
+  return [...namedModules(model)].flatMap(([path, layer]) =>
+    layer instanceof Linear && path.startsWith('blocks.') && !path.includes('.adapter.') ? [{ path, layer }] : [],
+  )
+}
+
+/** Those of them that are packed, by checkpoint name; throws an InputError where `skip` names none. */
+function chosen(model: Module, { skip = [] }: ModelPacking, nameOf: (path: string) => string) {
+  const layers = packableLayers(model).map(({ path, layer }) => ({ name: nameOf(path), layer }))
+  const idle = skip.find((module) => !layers.some(({ name }) => names(module, name)) && !isHeadLike(module))
+  if (idle !== undefined) {
+    const endings = [...new Set(layers.map(({ name }) => name.slice(name.lastIndexOf('.') + 1)))]
+    throw new InputError(
+      `quantizeSkip: no layer that would be packed is called ${idle}; their names end in ${endings.join(', ')}`,
+    )
+  }
+  return layers.map((one) => ({ ...one, packed: !skip.some((module) => names(module, one.name)) }))
+}
+
+/** What is never packed may be named all the same, as in bitsandbytes' lists. */
+const isHeadLike = (module: string) => /classifier|head|embeddings|norm/.test(module)
+
+/** Gives the layers that are to stay f32 a weight that does, in a model whose blocks were made packed. */
+export function keepWhole(model: Module, packing: ModelPacking, nameOf: (path: string) => string, init: Init): void {
+  for (const { layer, packed } of chosen(model, packing, nameOf)) {
+    if (packed) continue
+    const { backend, shape } = layer.weight
+    layer.weight.dispose()
+    layer.weight = parameter(backend, init(shape), shape)
+  }
+}
+
+/** How far packed weights are from what they were packed from. */
+export interface PackingError {
+  readonly layers: number
+  /** Root of the mean square of the differences, over that of the weights. */
+  readonly relative: number
+  readonly largest: number
+  /** Of the weights, before and after. */
+  readonly bytes: readonly [number, number]
+}
+
+/**
+ * Packs the matrices of a model's blocks that are f32, one at a time. Adapters stay on their layers. Throws an InputError where
+ * `skip` names nothing.
+ */
+export async function packModel(
+  model: Module,
+  packing: ModelPacking,
+  nameOf: (path: string) => string,
+): Promise<PackingError> {
+  let [layers, squares, differences, largest, before, after] = [0, 0, 0, 0, 0, 0]
+  for (const { layer, packed } of chosen(model, packing, nameOf)) {
+    const { weight } = layer
+    if (!packed || weight instanceof Packed) continue
+    const values = (await weight.data()) as Float32Array
+    const made = new Packed(weight.backend, weight.shape, packing)
+    made.assign(values)
+    const read = await made.data()
+    for (const [i, value] of values.entries()) {
+      const off = Math.abs(value - read[i]!)
+      squares += value * value
+      differences += off * off
+      largest = Math.max(largest, off)
+    }
+    layer.weight = made
+    weight.dispose()
+    layers++
+    before += 4 * values.length
+    after += made.bytes
+  }
+  return { layers, relative: squares > 0 ? Math.sqrt(differences / squares) : 0, largest, bytes: [before, after] }
+}

@@ -1,0 +1,33 @@
+// How frozen weights are packed, as settings say it.
+import type { ModelPacking } from '../models/packing.ts'
+import type { Packing } from '../tensor/packed.ts'
+
+/** What `quantize` may be, and how that packs. */
+const ways = {
+  none: undefined,
+  nf4: { format: 'nf4' },
+  int8: { format: 'int8' },
+  'int8-forward': { format: 'int8', integerGradient: false },
+  'int8-block': { format: 'int8-block' },
+} as const satisfies Record<string, Packing | undefined>
+
+export type Quantize = keyof typeof ways
+export const quantizeNames = Object.keys(ways) as Quantize[]
+
+/** How a model's frozen weights are packed; undefined where they are not. What is saved whole trains, so it stays f32. */
+export function packingOf(
+  {
+    quantize = 'none',
+    doubleQuant,
+    quantizeSkip = [],
+  }: {
+    readonly quantize?: Quantize | undefined
+    readonly doubleQuant?: boolean | undefined
+    readonly quantizeSkip?: readonly string[] | undefined
+  },
+  saved: readonly string[] = [],
+): ModelPacking | undefined {
+  const way: Packing | undefined = ways[quantize]
+  if (!way) return undefined
+  return { ...way, ...(doubleQuant === undefined ? {} : { double: doubleQuant }), skip: [...quantizeSkip, ...saved] }
+}
