@@ -30,8 +30,9 @@ export class DoraAdapter extends LoraAdapter {
   /** m (out), starting at the row norms of the weight as it is now. */
   magnitude!: Parameter
   private readonly normGradient: boolean
-  // ||W||^2 by row; W is frozen, so it is computed once.
+  // ||W||^2 by row, and whose: W is frozen, so it is computed once.
   private weightSquares: Tensor | undefined
+  private squaresOf = 0
 
   constructor(base: Linear, adapting: LayerAdapting<LoraConfig>, rng: Rng) {
     super(base, adapting, rng)
@@ -58,12 +59,18 @@ export class DoraAdapter extends LoraAdapter {
    */
   private norm({ weight }: Linear): Tensor {
     const { scaling: s } = this.options
-    this.weightSquares ??= keep(untracked(() => scope(() => rowSquares(weight))))
+    const { id } = weight instanceof Packed ? weight.words : weight
+    if (!this.weightSquares || this.squaresOf !== id) {
+      this.weightSquares?.dispose()
+      this.weightSquares = keep(untracked(() => scope(() => rowSquares(weight))))
+      this.squaresOf = id
+    }
+    const { weightSquares } = this
     const squares = () => {
       const wa = rowsTimes(weight, this.loraA) // (out, R)
       const baa = linear(this.loraB, linear(this.loraA, this.loraA)) // (out, R), A A^T is symmetric
       const cross = add(affine(wa, 2 * s), affine(baa, s * s))
-      return add(sum(mul(cross, this.loraB), -1), this.weightSquares!)
+      return add(sum(mul(cross, this.loraB), -1), weightSquares)
     }
     const norm = () => sqrt(affine(abs(squares()), 1, floor))
     return this.normGradient ? norm() : untracked(() => scope(norm))

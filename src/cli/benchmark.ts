@@ -25,7 +25,7 @@ async function run(flags: Flags): Promise<void> {
     onProgress: (done, total) => ui.progress(() => `measuring ${bar(done / total)} ${done}/${total}`),
   })
   ui.clear()
-  const { forward, step, peakBytes, trainable, total, device, threads } = result
+  const { forward, step, peakBytes, trainable, total, weightBytes, device, threads } = result
   if (json) {
     return ui.json({
       forward_ms_per_image: forward.median,
@@ -33,6 +33,7 @@ async function run(flags: Flags): Promise<void> {
       peak_bytes: peakBytes,
       trainable,
       total,
+      weight_bytes: weightBytes,
       device,
       threads,
     })
@@ -56,6 +57,7 @@ function describe(r: BenchmarkResult, model: string): string {
     ['device', r.device, r.threads === 1 ? '1 thread' : `${r.threads} threads`],
     time('forward', r.forward),
     time('training step', r.step),
+    ['weights', bytes(r.weightBytes), 'in memory, all the time'],
     ['peak memory', bytes(r.peakBytes), 'of tensors, in training'],
   ])
 }
@@ -73,6 +75,7 @@ export function benchmarkCommand(): Command {
       examples(
         'vitune benchmark --model facebook/dinov2-small --peft dora --batch 4',
         'vitune benchmark --model MODEL --peft full --checkpointing --json',
+        'vitune benchmark --model MODEL --quantize int8',
       ),
     )
     .action(run)

@@ -19,7 +19,7 @@ import { createUi } from './ui.ts'
 const flags = only(
   settings,
   ...(['model', 'batchSize', 'accumulate', 'microBatch', 'optimizer', 'rank', 'targets', 'inputSize'] as const),
-  ...(['device', 'threads'] as const),
+  ...(['quantize', 'doubleQuant', 'device', 'threads'] as const),
 )
 const classes = {
   value: whole(1, 100_000),
@@ -41,7 +41,7 @@ async function run(given: Flags): Promise<void> {
   const asked = {
     batchSize,
     classes: given.classes ?? classes.default,
-    ...pick(given, 'accumulate', 'microBatch', 'optimizer'),
+    ...pick(given, 'accumulate', 'microBatch', 'optimizer', 'doubleQuant'),
   }
   const lora = loraOf(defined({ rank, targets }))
   checkEstimate({ ...asked, ...pick(given, 'threads') })
@@ -62,7 +62,8 @@ async function run(given: Flags): Promise<void> {
     for (const checkpointing of [false, true]) {
       const adapted = methodOf(method).adapter ? { lora } : {}
       const machine = { device, threads: caps.threads }
-      const need = await estimate({ ...asked, ...adapted, ...machine, config, method, checkpointing })
+      const packed = methodOf(method).trains === 'all' ? {} : pick(given, 'quantize')
+      const need = await estimate({ ...asked, ...packed, ...adapted, ...machine, config, method, checkpointing })
       found.push({ method, checkpointing, fits: fitsIn(need, device, caps), ...need })
     }
   }
@@ -96,6 +97,7 @@ export function estimateCommand(): Command {
       examples(
         'vitune estimate --model facebook/dinov2-small',
         'vitune estimate --model MODEL --batch-size 32 --input-size 448 --json',
+        'vitune estimate --model MODEL --quantize nf4',
       ),
     )
     .action(run)

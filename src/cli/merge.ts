@@ -4,16 +4,19 @@ import { largestDifference, merge } from '../adapters/merge.ts'
 import { methodOf } from '../adapters/methods.ts'
 import { outputSize } from '../data/preprocess.ts'
 import { checkNewFolder, makeNewFolder } from '../io/new-folder.ts'
-import { saveModel } from '../models/registry.ts'
+import { unpackModel } from '../models/packing.ts'
+import { quantizeModel, saveModel } from '../models/registry.ts'
 import { Context } from '../nn/context.ts'
 import { InputError, NotFiniteError } from '../platform/errors.ts'
+import { packingOf } from '../settings/quantize.ts'
+import type { TrainSettings } from '../settings/settings.ts'
 import { labelFields } from '../tasks/label-fields.ts'
 import { Rng } from '../tensor/philox.ts'
 import { tensor } from '../tensor/tensor.ts'
 import { preprocessorJson } from '../use/model-images.ts'
 import { readRun } from '../use/run-file.ts'
-import { plural, quoted } from './format.ts'
-import { addModel, checkModel, type ModelFlags, withModel } from './open.ts'
+import { bytes, percent, plural, quoted } from './format.ts'
+import { addModel, addQuantize, checkModel, type ModelFlags, withModel } from './open.ts'
 import { addDevice, addOutput, examples } from './options.ts'
 import { createUi } from './ui.ts'
 
@@ -43,8 +46,12 @@ async function run(flags: Flags): Promise<void> {
   const { out } = flags
   checkModel(flags)
   await checkPlaces(flags)
-  const { layers, difference } = await withModel(flags, ui, async ({ opened, task }) => {
+  // Weights are packed here, as they were read when the adapter was trained, so that it can be said how far that is from what they were.
+  const whole = { ...flags, quantize: 'none' } as const
+  const { layers, difference, trained, packed } = await withModel(whole, ui, async ({ opened, task, run }) => {
     const { model, preprocess } = opened
+    const own = packingOf((run?.settings ?? {}) as Partial<TrainSettings>, opened.lora?.modulesToSave)
+    const trained = own && (await quantizeModel(model, own))
     // A run knows its classes even where the adapter's own files do not.
     model.config.classes = [...task.classes]
     const { height, width } = outputSize(preprocess)
@@ -54,6 +61,9 @@ async function run(flags: Flags): Promise<void> {
     const before = model.forward(images, new Context())
     const merged = merge(model)
     merged.seal()
+    unpackModel(model)
+    const again = packingOf(flags)
+    const packed = again && (await quantizeModel(model, again))
     const after = model.forward(images, new Context())
     const difference = await largestDifference(before, after)
     for (const t of [images, before, after]) t.dispose()
@@ -68,10 +78,24 @@ async function run(flags: Flags): Promise<void> {
       labels: labelFields(opened.labels!),
     }
     await makeNewFolder(out, '--out', (folder) => saveModel(model, folder, opened.dialect, extra))
-    return { layers: merged.layers, difference }
+    return { layers: merged.layers, difference, trained, packed }
   })
-  if (flags.json) return ui.json({ out, layers, largest_difference: difference })
+  if (flags.json) {
+    const errors = { trained_over: trained?.relative, packed_error: packed?.relative, packed_bytes: packed?.bytes[1] }
+    return ui.json({ out, layers, largest_difference: difference, ...errors })
+  }
   ui.result(`merged ${plural(layers, 'layer')} into a plain model in ${out}`)
+  if (trained) {
+    ui.result(
+      `it was trained over packed weights, ${percent(trained.relative)} off the model's own (root mean square); the merged ones are those it was trained over`,
+    )
+  }
+  if (packed) {
+    const [before, after] = packed.bytes
+    ui.result(
+      `packed again as ${flags.quantize}: ${percent(packed.relative)} off, ${bytes(after)} instead of ${bytes(before)}`,
+    )
+  }
   ui.result(`largest output difference on random images: ${difference.toPrecision(2)}`)
   ui.note(`\nNext:\n  vitune predict --model ${quoted(out)} IMAGE...`)
 }
@@ -80,12 +104,17 @@ async function run(flags: Flags): Promise<void> {
 export function mergeCommand(): Command {
   const command = new Command('merge').description('merge an adapter into its model, as a plain model folder')
   addModel(command).requiredOption('--out <dir>', 'the new model folder')
+  addQuantize(command, "pack the merged model's weights in 4 or 8 bits (default: f32)")
   addDevice(command)
-  addOutput(command, 'print {"out", "layers", "largest_difference"}')
+  addOutput(command, 'print {"out", "layers", "largest_difference"}, and what packing cost')
   return command
     .addHelpText(
       'after',
-      examples('vitune merge --run RUN --out MERGED', 'vitune merge --model MODEL --adapter ADAPTER --out MERGED'),
+      examples(
+        'vitune merge --run RUN --out MERGED',
+        'vitune merge --model MODEL --adapter ADAPTER --out MERGED',
+        'vitune merge --run RUN --quantize nf4 --out MERGED',
+      ),
     )
     .action(run)
 }

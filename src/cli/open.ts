@@ -8,6 +8,7 @@ import { areGeneric, parseLabels } from '../models/labels.ts'
 import { disposeModule } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import { only } from '../schema/setting.ts'
+import type { Quantize } from '../settings/quantize.ts'
 import { settings } from '../settings/schema.ts'
 import { checkThresholds } from '../tasks/registry.ts'
 import type { Task } from '../tasks/task.ts'
@@ -27,6 +28,7 @@ export interface ModelFlags {
   labels?: string
   threshold?: number
   allowNonFinite?: boolean
+  quantize?: Quantize
   device?: Device
   threads?: number
 }
@@ -48,6 +50,14 @@ export function addModel(command: Command): Command {
     .option('--adapter <dir>', 'an adapter folder (PEFT format) to put on --model')
     .option('--labels <file>', 'names of its classes: one a line, or JSON, where the model has none')
   return addSettings(command, only(settings, 'allowNonFinite'))
+}
+
+/** Adds --quantize to a verb that computes outputs. */
+export function addQuantize(
+  command: Command,
+  description = 'weights in 4 or 8 bits; int8 multiplies integers (default: as the run was trained)',
+): Command {
+  return addSettings(command, { quantize: { ...settings.quantize, description, default: undefined } })
 }
 
 /** What decides which labels are there, in place of what the model brings. */
@@ -96,7 +106,7 @@ export async function withModel<T>(flags: ModelFlags, ui: Ui, use: (opened: Open
   const { run: folder, model, adapter, labels } = flags
   const run = folder === undefined ? await findRun((adapter ?? model)!) : await readRun(folder)
   const backend = await createBackend(flags)
-  const hub = { onProgress: downloads(ui), allowNonFinite: flags.allowNonFinite }
+  const hub = { onProgress: downloads(ui), allowNonFinite: flags.allowNonFinite, quantize: flags.quantize }
   let opened: OpenModel | undefined
   try {
     // An adapter of ours says in its run.json which input size it was trained at.

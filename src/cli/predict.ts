@@ -8,7 +8,7 @@ import { isOneOfAll } from '../labels/labels.ts'
 import { InputError, sentence } from '../platform/errors.ts'
 import { type ImagePrediction, predict } from '../use/predict.ts'
 import { oneLine, percent, plural, table } from './format.ts'
-import { addModel, checkModel, type ModelFlags, thresholdOption, withModel } from './open.ts'
+import { addModel, addQuantize, checkModel, type ModelFlags, thresholdOption, withModel } from './open.ts'
 import { addDevice, addOutput, examples, numberOption } from './options.ts'
 import { bar, createUi } from './ui.ts'
 
@@ -118,7 +118,7 @@ export function predictCommand(): Command {
   const command = new Command('predict')
     .description('predict the classes of image files')
     .argument('<files...>', 'images, and folders whose images are taken')
-  addModel(command)
+  addQuantize(addModel(command))
     .optionsGroup('Options:')
     .addOption(thresholdOption())
     .option('--logits', 'also print the raw outputs, in the order of the classes')
@@ -133,6 +133,7 @@ export function predictCommand(): Command {
       examples(
         'vitune predict --run RUN cat.jpg dog.jpg',
         'vitune predict --run RUN --top 3 photos/',
+        'vitune predict --run RUN --quantize int8 photos/',
         'vitune predict --model MODEL --adapter ADAPTER --json --logits cat.jpg',
       ),
     )

@@ -1,6 +1,6 @@
 // vitune test: accuracy, loss and confusion matrix of a run or a model on a folder of labelled images.
 import { Command } from 'commander'
-import { joined, subset } from '../data/dataset.ts'
+import { type Dataset, joined, subset } from '../data/dataset.ts'
 import { batchSource } from '../data/loader.ts'
 import { openTestData } from '../data/open-data.ts'
 import { evalTransform } from '../data/transforms.ts'
@@ -14,7 +14,7 @@ import { type Evaluation, evaluate } from '../train/evaluate.ts'
 import { seenImages, type Tested, type TestImages, testedOf } from '../use/seen-images.ts'
 import { oneLine, percent, plural, table } from './format.ts'
 import { labelName, labelRows, labelTable } from './label-table.ts'
-import { addModel, type ModelFlags, type Opened, thresholdOption, withModel } from './open.ts'
+import { addModel, addQuantize, type ModelFlags, type Opened, thresholdOption, withModel } from './open.ts'
 import { addDevice, addOutput, examples, numberOption } from './options.ts'
 import { bar, createUi, type Ui } from './ui.ts'
 
@@ -189,6 +189,15 @@ function ofLabels({ metrics, loss, count, byLabel }: Evaluation, task: Task, not
   return `${head}\n\n${labelTable(byLabel, task.labels)}`
 }
 
+/** What packed weights cost, by what the task is compared by. */
+function packedText(quantize: string, packed: Evaluation, whole: Evaluation, task: Task): string {
+  const [name] = Object.keys(task.monitors) as [string]
+  const [got, before] = [packed.metrics[name]!, whole.metrics[name]!]
+  const points = (100 * Math.abs(before - got)).toFixed(1)
+  const lost = points === '0.0' ? 'the same' : `${points} points ${got < before ? 'less' : 'more'}`
+  return `as ${quantize}: ${lost} ${name} ${points === '0.0' ? 'as' : 'than'} in f32 (${percent(before)})`
+}
+
 /** Whether the run was told from which score on a label is there. */
 const isGiven = (run: Opened['run']) =>
   typeof (run?.settings as Partial<TrainSettings> | undefined)?.threshold === 'number'
@@ -200,16 +209,11 @@ async function run(flags: Flags): Promise<void> {
     throw new InputError(`--batch-size: must be a whole number from 1, got ${batchSize}`)
   }
   const skipped = new Map<string, string>()
-  const { result, task, about, tested, chosen } = await withModel(flags, ui, async ({ opened, task, run }) => {
-    const images = await openImages(flags, run, task.labels, ui)
-    const whole = joined(images.map(({ dataset }) => dataset))
-    const tested = await choose(flags, run, images, ui)
-    ui.clear()
-    const dataset = tested ? subset(whole, tested.indices) : whole
-    const onBroken = (file: string, reason: string) => {
-      skipped.set(file, reason)
-      ui.note(`${ui.err('yellow', 'skipped')} ${sentence(`${file}: ${reason}`)}`)
-    }
+  const onBroken = (file: string, reason: string) => {
+    if (!skipped.has(file)) ui.note(`${ui.err('yellow', 'skipped')} ${sentence(`${file}: ${reason}`)}`)
+    skipped.set(file, reason)
+  }
+  const measure = (opened: Opened['opened'], task: Task, dataset: Dataset, what: string) => {
     const source = batchSource(dataset, {
       transform: evalTransform(opened.preprocess),
       targets: task.targets,
@@ -224,19 +228,38 @@ async function run(flags: Flags): Promise<void> {
         for await (const batch of source.epoch(epoch, first)) {
           yield batch
           done++
-          ui.progress(() => `testing ${bar(done / source.batches)} ${done}/${source.batches} batches`)
+          ui.progress(() => `${what} ${bar(done / source.batches)} ${done}/${source.batches} batches`)
         }
       },
     }
-    const result = await evaluate(opened.model, task, shown)
+    return evaluate(opened.model, task, shown)
+  }
+  const { quantize = 'none' } = flags
+  const { result, task, about, tested, chosen, dataset } = await withModel(flags, ui, async ({ opened, task, run }) => {
+    const images = await openImages(flags, run, task.labels, ui)
+    const whole = joined(images.map(({ dataset }) => dataset))
+    const tested = await choose(flags, run, images, ui)
+    ui.clear()
+    const dataset = tested ? subset(whole, tested.indices) : whole
+    const result = await measure(opened, task, dataset, 'testing')
     const tuned = flags.threshold === undefined && opened.labels?.thresholds !== undefined && !isGiven(run)
     const chosen = tuned ? 'the best epoch and the thresholds' : 'the best epoch'
-    return { result, task, about: run && testedText(tested, dataset.length), tested, chosen }
+    return { result, task, about: run && testedText(tested, dataset.length), tested, chosen, dataset }
   })
+  // What packing costs is told on the same images.
+  const whole =
+    quantize === 'none'
+      ? undefined
+      : await withModel({ ...flags, quantize: 'none' }, { ...ui, note() {} }, ({ opened, task }) =>
+          measure(opened, task, dataset, 'testing in f32'),
+        )
   ui.clear()
-  if (flags.json) ui.json(asJson(result, task, tested, skipped))
-  else {
+  if (flags.json) {
+    const f32 = whole && { f32: { accuracy: whole.accuracy, loss: whole.loss, ...whole.metrics } }
+    ui.json({ ...asJson(result, task, tested, skipped), ...(whole ? { quantize, ...f32 } : {}) })
+  } else {
     const notes = [
+      ...(whole === undefined ? [] : [['packed', packedText(quantize, result, whole, task)]]),
       ...(about === undefined ? [] : [['tested', about]]),
       ...(tested && tested.validatedOn > 0
         ? [['note', `the held out images also chose ${chosen}: expect a little less on new ones`]]
@@ -252,7 +275,7 @@ export function testCommand(): Command {
   const command = new Command('test').description(
     'measure a run, or a model, on labelled images; of its own data a run is tested on what it held out',
   )
-  addModel(command)
+  addQuantize(addModel(command))
     .optionsGroup('Options:')
     .option(
       '--data <path>',
@@ -272,6 +295,7 @@ export function testCommand(): Command {
         'vitune test --run RUN',
         'vitune test --run RUN --data IMAGES --json',
         'vitune test --run RUN --all',
+        'vitune test --run RUN --quantize int8',
         'vitune test --model MODEL --adapter ADAPTER --data IMAGES',
       ),
     )

@@ -1,9 +1,12 @@
 // Which weights of a model are packed, and packing them. Not here: how numbers are packed (tensor/packing/), what is read packed.
 import { type Init, Linear } from '../nn/layers.ts'
 import { type Module, namedModules } from '../nn/module.ts'
+import { unpack } from '../ops/packed.ts'
+import { overwrite } from '../ops/view.ts'
 import { InputError } from '../platform/errors.ts'
 import { Packed, type Packing } from '../tensor/packed.ts'
-import { parameter } from '../tensor/tensor.ts'
+import { scope } from '../tensor/scope.ts'
+import { Parameter, parameter } from '../tensor/tensor.ts'
 
 /** How a model's frozen matrices are packed: those of its blocks, but for modules named in `skip`. */
 export interface ModelPacking extends Packing {
@@ -44,6 +47,23 @@ export function keepWhole(model: Module, packing: ModelPacking, nameOf: (path: s
     layer.weight.dispose()
     layer.weight = parameter(backend, init(shape), shape)
   }
+}
+
+/** Makes a model's packed weights the f32 numbers that they stand for, frozen; tells of how many layers. */
+export function unpackModel(model: Module): number {
+  let layers = 0
+  for (const { layer } of packableLayers(model)) {
+    const { weight } = layer
+    if (!(weight instanceof Packed)) continue
+    const { backend, size, shape } = weight
+    const whole = new Parameter({ backend, buf: backend.alloc(size, 'f32') }, shape)
+    whole.trainable = false
+    scope(() => overwrite(whole, unpack(weight)))
+    layer.weight = whole
+    weight.dispose()
+    layers++
+  }
+  return layers
 }
 
 /** How far packed weights are from what they were packed from. */

@@ -77,6 +77,13 @@ export function countParameters(module: Module): { total: number; trainable: num
   return { total, trainable }
 }
 
+/** Bytes of all weights of a module as they lie in memory. */
+export function weightBytes(module: Module): number {
+  let bytes = 0
+  for (const [, p] of namedWeights(module)) bytes += p instanceof Packed ? p.bytes : 4 * p.size
+  return bytes
+}
+
 /** Frees every tensor that the module and those inside hold. */
 export function disposeModule(module: Module): void {
   for (const inside of [module, ...[...namedModules(module)].map(([, m]) => m)]) {

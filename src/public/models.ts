@@ -5,7 +5,7 @@
 export { fitHead, type HeadFit, type HeadRows, keepRows } from '../models/head.ts'
 export { type Labels, parseLabels } from '../models/labels.ts'
 export type { Classifier, Dialect, Loaded } from '../models/model-kind.ts'
-export type { ModelPacking, PackingError } from '../models/packing.ts'
+export { type ModelPacking, type PackingError, unpackModel } from '../models/packing.ts'
 export {
   type AnyConfig,
   type AnyModel,

@@ -5,12 +5,13 @@ import { type BackendOptions, createBackend } from '../backend/create.ts'
 import { outputSize } from '../data/preprocess.ts'
 import type { ResolveOptions } from '../io/hub.ts'
 import { multiclassLabels } from '../labels/labels.ts'
-import { countParameters, disposeModule } from '../nn/module.ts'
+import { countParameters, disposeModule, weightBytes } from '../nn/module.ts'
 import { checkRules, func, object, type RulesOf, whole } from '../schema/rules.ts'
 import { defaultsOf, rulesOf, type SettingsOf } from '../schema/setting.ts'
+import type { Quantize } from '../settings/quantize.ts'
 import { settings } from '../settings/schema.ts'
-import { checkAdapter } from '../settings/setting-rules.ts'
-import { defined } from '../settings/settings.ts'
+import { checkAdapter, checkQuantize } from '../settings/setting-rules.ts'
+import { defined, pick } from '../settings/settings.ts'
 import { Rng } from '../tensor/philox.ts'
 import type { Batch, BatchSource } from '../train/batch.ts'
 import { logitsOf } from '../train/evaluate.ts'
@@ -31,6 +32,10 @@ export interface BenchmarkOptions extends BackendOptions {
   /** LoRA and DoRA settings. */
   lora?: Partial<LoraConfig>
   checkpointing?: boolean
+  /** How frozen weights are packed. */
+  quantize?: Quantize
+  doubleQuant?: boolean
+  quantizeSkip?: string[]
   hub?: ResolveOptions
   /** Runs done so far, of all. */
   onProgress?: (done: number, total: number) => void
@@ -52,6 +57,8 @@ export interface BenchmarkResult {
   peakBytes: number
   trainable: number
   total: number
+  /** Bytes of all weights as they lie in memory. */
+  weightBytes: number
   device: string
   threads: number
   method: Method
@@ -70,7 +77,8 @@ function spread(milliseconds: readonly number[]): Spread {
   return { median: at(0.5), p10: at(0.1), p90: at(0.9) }
 }
 
-const { model, peft, batchSize, inputSize, checkpointing, device, threads } = settings
+const { model, peft, batchSize, inputSize, checkpointing, quantize, doubleQuant, quantizeSkip, device, threads } =
+  settings
 
 /** What a benchmark may be told, as a run's settings are. */
 export const benchmarkSettings = {
@@ -86,6 +94,9 @@ export const benchmarkSettings = {
     description: 'timed runs, of which the median counts',
   },
   checkpointing,
+  quantize,
+  doubleQuant,
+  quantizeSkip,
   device,
   threads,
 } satisfies Partial<SettingsOf<BenchmarkOptions>>
@@ -103,10 +114,15 @@ export async function benchmark(options: BenchmarkOptions): Promise<BenchmarkRes
   checkRules(options, rules)
   const { peft, batch, steps, size, checkpointing, onProgress } = { ...defaults, ...defined(options) }
   checkAdapter(peft, options.lora)
+  checkQuantize(peft, options.quantize)
   const backend = await createBackend(options)
   let opened: OpenModel | undefined
   try {
-    opened = await openModel(backend, options.model, { ...options.hub, inputSize: size })
+    const packing = {
+      ...pick(options, 'quantize', 'doubleQuant'),
+      quantizeSkip: [...(options.quantizeSkip ?? []), ...(options.lora?.modulesToSave ?? [])],
+    }
+    opened = await openModel(backend, options.model, { ...options.hub, ...packing, inputSize: size })
     const { model, preprocess } = opened
     const own = model.config.classes
     const classes = own.length > 1 ? own : Array.from({ length: 10 }, (_, i) => `class ${i}`)
@@ -150,6 +166,7 @@ export async function benchmark(options: BenchmarkOptions): Promise<BenchmarkRes
       step: perImage(step),
       peakBytes: backend.memory().peak,
       ...countParameters(model),
+      weightBytes: weightBytes(model),
       device: backend.name,
       threads: backend.caps.threads,
       method: peft,

@@ -30,6 +30,7 @@ export function sizeOf(
     validates: val !== undefined,
     ...(settings.unlabelled === undefined ? {} : pick(settings, 'unlabelledRatio')),
     ...pick(settings, 'optimizer', 'microBatch', 'checkpointing', 'clip', 'patchKeep', 'ema'),
+    ...pick(settings, 'quantize', 'doubleQuant', 'quantizeSkip'),
   }
 }
 

@@ -10,8 +10,9 @@ import { zeros } from '../nn/layers.ts'
 import { disposeModule, trainableParameters } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import { checkRules, choice, either, flag, list, object, type RulesOf, whole } from '../schema/rules.ts'
+import { packingOf, type Quantize } from '../settings/quantize.ts'
 import { defaults, settingRules } from '../settings/schema.ts'
-import { checkAdapter } from '../settings/setting-rules.ts'
+import { checkAdapter, checkQuantize } from '../settings/setting-rules.ts'
 import { pick } from '../settings/settings.ts'
 import { type Batch, type BatchSource, defaultMicroBatch } from '../train/batch.ts'
 import { fit } from '../train/fit.ts'
@@ -23,6 +24,10 @@ export interface EstimateOptions
   extends Pick<FitOptions, 'accumulate' | 'microBatch' | 'checkpointing' | 'clip' | 'nesterov' | 'ema'> {
   /** Part of the patches that is computed in training. */
   patchKeep?: number | undefined
+  /** How frozen weights are packed. */
+  quantize?: Quantize | undefined
+  doubleQuant?: boolean | undefined
+  quantizeSkip?: readonly string[] | undefined
   /** The model, at the input size that it will be used at. */
   config: AnyConfig
   /** How many classes it will tell apart, or their names; or `labels`, what it will be trained for. */
@@ -86,6 +91,9 @@ const rules: RulesOf<EstimateOptions> = {
   clip: s.clip,
   nesterov: flag,
   patchKeep: s.patchKeep,
+  quantize: s.quantize,
+  doubleQuant: s.doubleQuant,
+  quantizeSkip: s.quantizeSkip,
   ema: s.ema,
 }
 
@@ -131,10 +139,12 @@ export async function estimate(options: EstimateOptions): Promise<MemoryEstimate
   const together = batchSize * (1 + ratio)
   const labels = labelsOf(options)
   checkAdapter(method, options.lora)
+  checkQuantize(method, options.quantize)
+  const packing = packingOf(options, options.lora?.modulesToSave)
   // Planning takes the thread for itself: here others have their turn, a stop signal among them.
   await new Promise<void>((resolve) => setTimeout(resolve))
   const planner = createPlanner({ threads })
-  const model = buildModel(planner as Backend, structuredClone(config), zeros)
+  const model = buildModel(planner as Backend, structuredClone(config), zeros, packing)
   let teacher: Teacher | undefined
   try {
     const on = { backend: { name: options.device ?? 'wasm' }, tokens: model.tokens } as const
@@ -162,6 +172,7 @@ export async function estimate(options: EstimateOptions): Promise<MemoryEstimate
         planner as Backend,
         { ...structuredClone(config), classes: [...options.teacher.labels.names] },
         zeros,
+        packing,
       )
       teacher = { model: before, labels: options.teacher.labels }
     }

@@ -22,6 +22,7 @@ import {
   within,
 } from '../schema/rules.ts'
 import { checkAugment } from '../settings/augment.ts'
+import type { Quantize } from '../settings/quantize.ts'
 import { defaults, settingRules } from '../settings/schema.ts'
 import { checkAdapter } from '../settings/setting-rules.ts'
 import type { EpochEvent, FitOptions, StepEvent } from '../train/fit-options.ts'
@@ -51,6 +52,9 @@ export interface RunSettings
   warmupShare?: number
   /** LoRA and DoRA. */
   lora?: Partial<LoraConfig>
+  /** How frozen weights are packed; methods that train all weights leave it alone. */
+  quantize?: Quantize | undefined
+  doubleQuant?: boolean | undefined
   /** Random changes of the training images, true for OTX's crops and mirror images; none without it. */
   augment?: boolean | TrainTransformOptions | undefined
 }
@@ -138,6 +142,8 @@ const runRules: RulesOf<RunSettings> = {
   batchSize: s.batchSize,
   warmupShare: within(0, 1, 'a share of the steps'),
   lora: object,
+  quantize: s.quantize,
+  doubleQuant: s.doubleQuant,
   augment: s.augment,
   optimizer: either(s.optimizer, func),
   weightDecay: s.weightDecay,

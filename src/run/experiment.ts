@@ -53,7 +53,10 @@ function stoppable(source: BatchSource, signal: AbortSignal | undefined): BatchS
 
 /** The model of a run as its checkpoint has it; for scratch the same architecture with fresh weights. */
 async function startModel(backend: Backend, options: ExperimentOptions, method: ExperimentMethod, seed: number) {
-  const opened = await openModel(backend, options.model, options.hub)
+  const { quantize, doubleQuant, lora = {} } = { ...options, ...options.perMethod?.[method] }
+  const packed =
+    comparedAs(method).kind.trains === 'all' ? {} : { quantize, doubleQuant, quantizeSkip: lora.modulesToSave }
+  const opened = await openModel(backend, options.model, { ...options.hub, ...packed })
   const { total } = countParameters(opened.model)
   if (!comparedAs(method).fresh) return { model: opened.model, preprocess: opened.preprocess, parameters: total }
   const { config } = opened.model
@@ -147,6 +150,7 @@ function inWords(options: ExperimentOptions): string {
     clip === 0 ? '' : `, gradient norm at most ${clip}`,
     `, ${augmentationsInWords(augment === true ? augmentationPresets.otx : augment || {})}`,
     adapted.length > 0 ? `; adapters of rank ${r}, alpha ${alpha} on ${[targetModules].flat().join(' and ')}` : '',
+    (options.quantize ?? 'none') === 'none' ? '' : `; frozen weights packed as ${options.quantize}`,
     // What makes its memory and time so small belongs beside the numbers.
     compared.some(({ kind }) => kind.trains === 'classifier') && !augment
       ? '. Linear computes the features of the frozen backbone once and trains the classifier on them'

@@ -1,6 +1,5 @@
 // How frozen weights are packed, as settings say it.
 import type { ModelPacking } from '../models/packing.ts'
-import type { Packing } from '../tensor/packed.ts'
 
 /** What `quantize` may be, and how that packs. */
 const ways = {
@@ -9,7 +8,7 @@ const ways = {
   int8: { format: 'int8' },
   'int8-forward': { format: 'int8', integerGradient: false },
   'int8-block': { format: 'int8-block' },
-} as const satisfies Record<string, Packing | undefined>
+} as const satisfies Record<string, ModelPacking | undefined>
 
 export type Quantize = keyof typeof ways
 export const quantizeNames = Object.keys(ways) as Quantize[]
@@ -27,7 +26,7 @@ export function packingOf(
   },
   saved: readonly string[] = [],
 ): ModelPacking | undefined {
-  const way: Packing | undefined = ways[quantize]
+  const way: ModelPacking | undefined = ways[quantize]
   if (!way) return undefined
   return { ...way, ...(doubleQuant === undefined ? {} : { double: doubleQuant }), skip: [...quantizeSkip, ...saved] }
 }

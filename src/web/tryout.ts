@@ -7,6 +7,7 @@ import { disposeModule } from '../nn/module.ts'
 import { randomId } from '../platform/browser-paths.ts'
 import { InputError } from '../platform/errors.ts'
 import type { Files } from '../platform/platform.ts'
+import type { Quantize } from '../settings/quantize.ts'
 import { type Thresholds, taskWith } from '../use/decide.ts'
 import { type Explanation, explain } from '../use/explain.ts'
 import { type OpenModel, openModel, openRun } from '../use/open-model.ts'
@@ -17,16 +18,25 @@ import { checkName, places } from './store.ts'
 import type { Opened } from './types.ts'
 
 /** What to open: a run's model as trained so far, or a stored model, perhaps with an adapter's files. */
-export type Target = { run: string } | { model: string; adapter?: readonly File[] | undefined }
+export type Target = ({ run: string } | { model: string; adapter?: readonly File[] | undefined }) & {
+  /** Weights in 4 or 8 bits; without it as the run was trained. */
+  quantize?: Quantize | undefined
+}
 
 /** Opens a stored model with an adapter from files, which pass through a folder of their own. */
-async function openAdapted(files: Files, backend: Backend, model: string, given: readonly File[]): Promise<OpenModel> {
+async function openAdapted(
+  files: Files,
+  backend: Backend,
+  model: string,
+  given: readonly File[],
+  quantize: Quantize | undefined,
+): Promise<OpenModel> {
   const adapter = `/vitune/opened/${randomId()}`
   try {
     await bringAdapter(fileSource(given), adapter)
     // An adapter of ours says at which input size it was trained.
     const { inputSize, interpolation } = (await findRun(adapter)) ?? {}
-    return await openModel(backend, model, { adapter, inputSize, interpolation })
+    return await openModel(backend, model, { adapter, inputSize, interpolation, quantize })
   } finally {
     await files.remove(adapter)
   }
@@ -50,12 +60,14 @@ export function createTryout(files: Files, options: () => BackendOptions) {
     async open(target: Target): Promise<Opened> {
       closeModel()
       backend ??= await createBackend(options())
-      if ('run' in target) opened = await openRun(backend, files.join(places.runs, checkName('run', target.run)))
-      else {
+      const { quantize } = target
+      if ('run' in target) {
+        opened = await openRun(backend, files.join(places.runs, checkName('run', target.run)), { quantize })
+      } else {
         const folder = files.join(places.models, checkName('model', target.model))
         opened = target.adapter
-          ? await openAdapted(files, backend, folder, target.adapter)
-          : await openModel(backend, folder)
+          ? await openAdapted(files, backend, folder, target.adapter, quantize)
+          : await openModel(backend, folder, { quantize })
       }
       const { labels, notes, model } = opened
       return { classes: [...model.config.classes], labels: labels && labelFacts(labels), notes: [...notes] }
