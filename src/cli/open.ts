@@ -15,7 +15,7 @@ import type { Task } from '../tasks/task.ts'
 import { taskWith } from '../use/decide.ts'
 import { type OpenModel, openModel, openRun } from '../use/open-model.ts'
 import { taskOf } from '../use/predict.ts'
-import { findRun, readRun, runLabels } from '../use/run-file.ts'
+import { findRun, packingIn, readRun, runLabels } from '../use/run-file.ts'
 import { downloads } from './downloads.ts'
 import { oneLine } from './format.ts'
 import { addSettings, numberOption } from './options.ts'
@@ -111,9 +111,10 @@ export async function withModel<T>(flags: ModelFlags, ui: Ui, use: (opened: Open
   try {
     // An adapter of ours says in its run.json which input size it was trained at.
     const { inputSize, interpolation } = run ?? {}
+    const packed = run && flags.quantize === undefined ? packingIn(run) : {}
     opened =
       folder === undefined
-        ? await openModel(backend, model!, { ...hub, adapter, inputSize, interpolation })
+        ? await openModel(backend, model!, { ...hub, ...packed, adapter, inputSize, interpolation })
         : await openRun(backend, folder, hub)
     ui.clear()
     const { outputs, classes } = taskOf(opened)

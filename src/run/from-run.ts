@@ -6,12 +6,14 @@ import type { Backend } from '../backend/backend.ts'
 import { withMoreLabels } from '../data/more-labels.ts'
 import type { LabelledData } from '../data/open-data.ts'
 import { joinLabels, lackingIn } from '../labels/join.ts'
+import { quantizeModel } from '../models/registry.ts'
 import { disposeModule } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import { listed } from '../platform/listed.ts'
+import { packingOf } from '../settings/quantize.ts'
 import { defined, pick, type TrainSettings } from '../settings/settings.ts'
 import { type OpenModel, type OpenRunOptions, openRun } from '../use/open-model.ts'
-import { findRun, readRun, runLabels } from '../use/run-file.ts'
+import { findRun, packingIn, readRun, runLabels } from '../use/run-file.ts'
 import { lostBest } from './run-folder.ts'
 
 /** Why a method cannot go on from what another one left, where that is so. */
@@ -38,7 +40,10 @@ export async function withRun(given: TrainSettings): Promise<TrainSettings> {
     )
   }
   const adapts = methodOf(peft).saves === 'adapter' && methodOf(run.method).saves !== 'adapter'
-  return { ...pick(run, 'inputSize', 'interpolation'), ...defined(given), peft, model: adapts ? from : run.model }
+  const adapted = methodOf(run.method).saves === 'adapter' && methodOf(peft).saves === 'adapter'
+  const packed = adapted && given.quantize === undefined ? packingIn(run) : {}
+  const own = pick(run, 'inputSize', 'interpolation')
+  return { ...own, ...packed, ...defined(given), peft, model: adapts ? from : run.model }
 }
 
 /**
@@ -103,6 +108,8 @@ export async function openFrom(
   if (!opened.lora || methodOf(peft!).saves === 'adapter') return { opened, whole: !gone, merged: false }
   try {
     merge(opened.model).seal()
+    const packing = packingOf(options)
+    if (packing) await quantizeModel(opened.model, packing)
   } catch (error) {
     disposeModule(opened.model)
     if (!(error instanceof InputError)) throw error

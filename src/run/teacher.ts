@@ -3,9 +3,10 @@
 import type { Backend } from '../backend/backend.ts'
 import type { LabelSpace } from '../labels/labels.ts'
 import type { AnyModel } from '../models/registry.ts'
-import { disposeModule, namedModules, namedParameters } from '../nn/module.ts'
+import { disposeModule, namedModules, namedWeights } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 import type { DistilledTask } from '../tasks/distill.ts'
+import { Packed } from '../tensor/packed.ts'
 import { Parameter } from '../tensor/tensor.ts'
 import { type BatchSource, defaultMicroBatch, partsOf } from '../train/batch.ts'
 import { logitsOf } from '../train/evaluate.ts'
@@ -64,13 +65,17 @@ export function taught(
  * the same files, and nothing was merged in the new one.
  */
 export function shareFrozen(teacher: AnyModel, model: AnyModel): void {
-  const frozen = new Map([...namedParameters(model)].filter(([, p]) => !p.trainable))
+  const frozen = new Map([...namedWeights(model)].filter(([, p]) => !p.trainable))
   for (const [path, module] of [['', teacher] as const, ...namedModules(teacher)]) {
     for (const [field, value] of Object.entries(module)) {
       const same = frozen.get(path === '' ? field : `${path}.${field}`)
-      if (!(value instanceof Parameter) || !same || same.size !== value.size) continue
+      if (!same || same.size !== value?.size) continue
+      const fields = module as unknown as Record<string, Parameter | Packed>
+      if (value instanceof Parameter && same instanceof Parameter) fields[field] = new Parameter(same, value.shape)
+      else if (value instanceof Packed && same instanceof Packed && value.layout === same.layout) {
+        fields[field] = same.alias()
+      } else continue
       value.dispose()
-      ;(module as unknown as Record<string, Parameter>)[field] = new Parameter(same, value.shape)
     }
   }
 }

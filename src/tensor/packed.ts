@@ -32,18 +32,27 @@ export class Packed {
   readonly scales: Tensor
   readonly trainable = false
 
-  /** Room for a weight (out, in), contents undefined until `assign` or `write`. */
-  constructor(backend: Backend, shape: Shape, { format, double = true, block = 64, integerGradient = true }: Packing) {
+  /** Room for a weight (out, in), contents undefined until `assign` or `write`; or another handle on the memory of `source`. */
+  constructor(
+    source: Backend | Packed,
+    shape: Shape,
+    { format, double = true, block = 64, integerGradient = true }: Packing,
+  ) {
     if (shape.length !== 2) throw new Error(`packed: shape must be (out, in), got ${showShape(shape)}`)
     this.shape = shape as unknown as PackedShape
     this.format = format
     this.double = format === 'nf4' && double
     this.block = block
     this.integerGradient = format === 'int8' && integerGradient
+    if (source instanceof Packed) {
+      this.words = source.words.alias()
+      this.scales = source.scales.alias()
+      return
+    }
     const sizes = packings[format]
-    this.words = keep(empty(backend, [sizes.wordsOf(this.shape, this)], 'i32'))
+    this.words = keep(empty(source, [sizes.wordsOf(this.shape, this)], 'i32'))
     try {
-      this.scales = keep(empty(backend, [sizes.scalesOf(this.shape, this)]))
+      this.scales = keep(empty(source, [sizes.scalesOf(this.shape, this)]))
     } catch (error) {
       // Memory may be full; nobody else knows of what was taken.
       this.words.dispose()
@@ -94,7 +103,12 @@ export class Packed {
     return packings[this.format].decode(packed, this.shape, this)
   }
 
-  /** Gives its memory back; harmless when repeated. */
+  /** Another handle on the same memory. */
+  alias(): Packed {
+    return new Packed(this, this.shape, this)
+  }
+
+  /** Gives up this handle, and the memory with the last one; harmless when repeated. */
   dispose(): void {
     this.words.dispose()
     this.scales.dispose()

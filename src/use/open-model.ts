@@ -14,19 +14,19 @@ import { areGeneric } from '../models/labels.ts'
 import type { Dialect } from '../models/model-kind.ts'
 import { type AnyModel, loadModel } from '../models/registry.ts'
 import type { Interpolation } from '../models/vit/config.ts'
-import { disposeModule } from '../nn/module.ts'
+import { disposeModule, namedWeights } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 
 import { anyText, checkRules, flag, func, type RulesOf, text } from '../schema/rules.ts'
 import { packingOf, type Quantize } from '../settings/quantize.ts'
 import { settingRules } from '../settings/schema.ts'
-import { pick, type TrainSettings } from '../settings/settings.ts'
 import { keptLabels, labelsIn } from '../tasks/label-fields.ts'
+import { Packed } from '../tensor/packed.ts'
 
 import { adapterFingerprint, type Fingerprint, fingerprint, hashed } from './fingerprint.ts'
 import { imagesOf } from './model-images.ts'
 import { otherBase } from './other-base.ts'
-import { readRun } from './run-file.ts'
+import { packingIn, readRun } from './run-file.ts'
 
 export interface OpenModelOptions extends ResolveOptions {
   /** Input side in pixels; default: what the checkpoint's preprocessor makes. */
@@ -105,6 +105,14 @@ function labelsOf(
   return { labels: said ?? { space: single } }
 }
 
+/** What packing its matrices comes to. */
+function packedNote(model: AnyModel, format: Quantize): string[] {
+  const packed = [...namedWeights(model)].flatMap(([, p]) => (p instanceof Packed ? [p] : []))
+  const inMB = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`
+  const [before, after] = [packed.reduce((n, p) => n + 4 * p.size, 0), packed.reduce((n, p) => n + p.bytes, 0)]
+  return [`${packed.length} frozen matrices are packed as ${format}: ${inMB(after)} instead of ${inMB(before)}`]
+}
+
 /** Opens and loads a model. Throws InputError naming what is wrong before anything is allocated for long. */
 export async function openModel(
   backend: Backend,
@@ -136,7 +144,7 @@ export async function openModel(
     source: nameOrFolder,
     ...(commit ? { commit } : {}),
     preprocess: images.preprocess,
-    notes: [...notes, ...images.notes],
+    notes: [...notes, ...images.notes, ...(packing ? packedNote(model, options.quantize!) : [])],
   }
   try {
     const { channels } = model.config
@@ -188,10 +196,7 @@ export async function openRun(backend: Backend, folder: string, options: OpenRun
     )
   }
   if (adapted) {
-    const packed =
-      options.quantize === undefined
-        ? pick((run.settings ?? {}) as Partial<TrainSettings>, 'quantize', 'doubleQuant', 'quantizeSkip')
-        : {}
+    const packed = options.quantize === undefined ? packingIn(run) : {}
     return openModel(backend, run.model, { ...options, ...shape, ...packed, commit: run.commit, adapter: folder })
   }
   return { ...(await openModel(backend, folder, { ...options, ...shape })), source: run.model }

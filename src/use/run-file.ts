@@ -6,6 +6,7 @@ import type { KnownLabels } from '../labels/facts.ts'
 import { multiclassLabels } from '../labels/labels.ts'
 import { type Interpolation, interpolations } from '../models/vit/config.ts'
 import { InputError } from '../platform/errors.ts'
+import { pick, type TrainSettings } from '../settings/settings.ts'
 import { keptLabels } from '../tasks/label-fields.ts'
 import type { RateTest } from '../train/find-rate.ts'
 
@@ -50,6 +51,10 @@ const runRules: [string, (value: unknown) => boolean, string][] = [
   ['notes', absentOr(isTexts), 'a list of sentences'],
   ['rates', absentOr(isRecord), 'an object'],
 ]
+
+/** How the weights were packed that a run's adapter was trained over. */
+export const packingIn = ({ settings }: Readonly<Record<string, unknown>>) =>
+  pick((settings ?? {}) as Partial<TrainSettings>, 'quantize', 'doubleQuant', 'quantizeSkip')
 
 /** The labels of a run; those of an earlier version are one class an image. `where` comes before what is wrong. */
 export function runLabels({ classes, labels }: Pick<RunFile, 'classes' | 'labels'>, where: string): KnownLabels {

@@ -12,7 +12,7 @@ import { type Thresholds, taskWith } from '../use/decide.ts'
 import { type Explanation, explain } from '../use/explain.ts'
 import { type OpenModel, openModel, openRun } from '../use/open-model.ts'
 import { type ImagePrediction, predict, taskOf } from '../use/predict.ts'
-import { findRun } from '../use/run-file.ts'
+import { findRun, packingIn } from '../use/run-file.ts'
 import type { SentImage } from './images.ts'
 import { checkName, places } from './store.ts'
 import type { Opened } from './types.ts'
@@ -35,8 +35,10 @@ async function openAdapted(
   try {
     await bringAdapter(fileSource(given), adapter)
     // An adapter of ours says at which input size it was trained.
-    const { inputSize, interpolation } = (await findRun(adapter)) ?? {}
-    return await openModel(backend, model, { adapter, inputSize, interpolation, quantize })
+    const run = await findRun(adapter)
+    const packed = run && quantize === undefined ? packingIn(run) : { quantize }
+    const { inputSize, interpolation } = run ?? {}
+    return await openModel(backend, model, { adapter, inputSize, interpolation, ...packed })
   } finally {
     await files.remove(adapter)
   }
