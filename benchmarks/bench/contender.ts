@@ -26,11 +26,28 @@ export interface Spec {
   readonly checkpointing?: boolean
   /** How often to do it in a run, default 1; not in a page. */
   readonly repeat?: number
-  /** In a page: which device, and where tfjs finds its WASM files. */
-  readonly device?: 'wasm' | 'webgpu'
+  /** Which device, wasm by default; PyTorch: `cuda`. In a page also where tfjs finds its WASM files. */
+  readonly device?: 'wasm' | 'webgpu' | 'cuda'
   readonly files?: string
   /** onnxruntime-node in place of onnxruntime-web. */
   readonly native?: boolean
+  /** Frozen weights in 4 or 8 bits: vitune any, onnxruntime int8. */
+  readonly quantize?: 'nf4' | 'int8'
+  /** On a GPU: vitune's operands in f16, PyTorch's autocast to f16. */
+  readonly f16?: boolean
+  /** vitune: features of the engine to do without. */
+  readonly disable?: readonly 'wide'[]
+  /** onnxruntime: compare int8's logits with those of f32, and say so in a note. */
+  readonly check?: boolean
+}
+
+/** What a contender knows of itself once it is ready. */
+export interface Facts {
+  /** vitune: by which kernel products of integers run (`caps.integer`), and whether vectors are of 256 bits (`caps.wide`). */
+  readonly integer?: string
+  readonly wide?: boolean
+  /** vitune: bytes of the weights that are packed, and what they would be in f32. */
+  readonly packed?: { readonly bytes: number; readonly f32: number }
 }
 
 /** One run: milliseconds, a number that its result holds, the process's highest memory in bytes. */
@@ -46,6 +63,7 @@ export interface Contender {
   readonly who: string
   readonly versions: Readonly<Record<string, string>>
   readonly notes: readonly string[]
+  readonly facts: Facts
   run(index?: number): Promise<Run>
   close(): void
 }
@@ -111,11 +129,12 @@ export async function openContender(kind: Kind, who: string, spec: Spec, python 
     if (value.error !== undefined) throw new Error(`${who}: ${value.error}`)
     return value
   }
-  const { versions, notes } = await answer<Pick<Contender, 'versions' | 'notes'>>()
+  const { versions, notes, facts = {} } = await answer<Pick<Contender, 'versions' | 'notes'> & { facts?: Facts }>()
   return {
     who,
     versions,
     notes,
+    facts,
     run(index = 0) {
       child.stdin.write(`run ${index}\n`)
       return answer<Run>()

@@ -4,7 +4,18 @@ import { InputError } from 'vitune'
 import { methods } from 'vitune/adapters'
 import type { ProfileOptions } from './sections/profile.ts'
 
-export const sectionNames = ['matmul', 'steps', 'small', 'memory', 'growth', 'traffic', 'profile', 'browser'] as const
+export const sectionNames = [
+  'targets',
+  'matmul',
+  'steps',
+  'sizes',
+  'small',
+  'memory',
+  'growth',
+  'traffic',
+  'profile',
+  'browser',
+] as const
 export type SectionName = (typeof sectionNames)[number]
 
 export interface Flags extends Omit<ProfileOptions, 'shape'> {
@@ -14,6 +25,10 @@ export interface Flags extends Omit<ProfileOptions, 'shape'> {
   readonly readme: boolean
   readonly quick: boolean
   readonly threads: number
+  /** What `--node` was given. */
+  readonly node?: string
+  /** Measure only what has this text in its name or its contender's. */
+  readonly only?: string
   readonly out: string
   readonly json?: string
   readonly html?: string
@@ -22,11 +37,13 @@ export interface Flags extends Omit<ProfileOptions, 'shape'> {
 
 const examples = `
 Sections:
+  targets   what the targets of frozen weights in 4 and 8 bits need, side by side in one run
   matmul    products of the ViT shapes, and the machine's multiply-add peak
-  steps     forward, linear, LoRA, DoRA and full steps of DINOv2-small's shape
+  steps     forward, linear, LoRA, DoRA and full steps of DINOv2-small's shape, with weights in f32, 8 and 4 bits
+  sizes     bytes of a model whole and packed, and of an adapter's file
   small     the LoRA step of a small ViT beside every peer that trains
   memory    peak memory of a LoRA step's process
-  growth    time by batch, memory over many steps
+  growth    time by batch, memory over many steps; ViT-S to ViT-L and 224 to 448 px against the operations counted
   traffic   bytes and dispatches by kernel, counted
   profile   where a step's time goes, by kernel
   browser   the small ViT in headless Chromium, on WASM and on WebGPU in software
@@ -36,6 +53,7 @@ Examples:
   npm run bench                                  everything
   npm run bench -- --quick                       the same with few runs
   npm run bench -- matmul small                  two sections
+  npm run bench -- targets --node 24             on Node 24, which comes as a package
   npm run bench -- profile --method dora --shapes`
 
 function whole(name: string, low: number, high: number) {
@@ -62,6 +80,9 @@ export function parseFlags(args: readonly string[], threads: number): Flags {
     .helpOption('--help', 'show this')
     .option('--quick', 'few runs: to see that all works', false)
     .option('--threads <n>', 'threads of those that can have several', whole('--threads', 1, 64), threads)
+    .option('--node <version>', 'run all of it under that Node: 20.12, 22, 24, 26 or a path')
+    .option('--section <name>', 'a section, as by its name alone')
+    .option('--only <text>', 'measure only what is named so, itself or its contender: "LoRA step", vitune')
     .option('--out <dir>', 'folder for results.json and report.html', 'runs/bench')
     .option('--json <file>', 'write the results there instead')
     .option('--html <file>', 'write the page there instead')
@@ -81,7 +102,8 @@ export function parseFlags(args: readonly string[], threads: number): Flags {
     .exitOverride()
     .configureOutput({ outputError: () => {} })
   program.parse([...args], { from: 'user' })
-  const words = program.args
+  const { section } = program.opts<{ section?: string }>()
+  const words = section === undefined ? program.args : [...program.args, section]
   for (const word of words) oneOf('section', [...sectionNames, 'readme'])(word)
   const readme = words.includes('readme')
   const asked = words.filter((word) => word !== 'readme')

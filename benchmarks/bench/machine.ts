@@ -66,21 +66,38 @@ async function install(say: (text: string) => void): Promise<string | undefined>
   })
 }
 
-/** A Python that has torch: VITUNE_PYTHON, python3, /usr/bin/python3; or undefined. */
-function findPython(): string | undefined {
-  const given = process.env.VITUNE_PYTHON
-  const candidates = given ? [given] : ['python3', '/usr/bin/python3']
-  return candidates.find((python) => spawnSync(python, ['-c', 'import torch'], { stdio: 'ignore' }).status === 0)
+/** A PyTorch that is here. */
+export interface Torch {
+  /** `PyTorch 2.15 (native)` */
+  readonly who: string
+  readonly python: string
 }
 
-/** Makes the peers ready: the Python to use, and why those that cannot run cannot. */
+/** Where peers/torch.sh puts its own. */
+const ownTorch = fileURLToPath(new URL('../../node_modules/.cache/vitune/torch-2.15.0/bin/python', import.meta.url))
+
+/** Each version of torch that is here once: VITUNE_PYTHON alone where it is given; else torch.sh's, python3's, the system's. */
+function findTorches(): Torch[] {
+  const given = process.env.VITUNE_PYTHON
+  const found = new Map<string, Torch>()
+  for (const python of given ? given.split(':') : [ownTorch, 'python3', '/usr/bin/python3']) {
+    const { status, stdout } = spawnSync(python, ['-c', 'import torch; print(torch.__version__)'], { encoding: 'utf8' })
+    if (status !== 0) continue
+    const who = `PyTorch ${stdout.trim().split('.').slice(0, 2).join('.')} (native)`
+    if (!found.has(who)) found.set(who, { who, python })
+  }
+  return [...found.values()]
+}
+
+/** Makes the peers ready: those of PyTorch, and why those that cannot run cannot. */
 export async function preparePeers(
   say: (text: string) => void,
-): Promise<{ python: string; missing: Partial<Record<Kind, string>> }> {
+): Promise<{ torches: readonly Torch[]; missing: Partial<Record<Kind, string>> }> {
   const missing: Partial<Record<Kind, string>> = {}
   const failed = await install(say)
   if (failed !== undefined) for (const kind of ['onnx', 'tfjs', 'jax'] as const) missing[kind] = failed
-  const python = findPython()
-  if (python === undefined) missing.pytorch = 'no python3 with torch was found; VITUNE_PYTHON names one'
-  return { python: python ?? 'python3', missing }
+  const torches = findTorches()
+  const why = 'no Python with torch was found; sh benchmarks/bench/peers/torch.sh makes one, VITUNE_PYTHON names one'
+  if (torches.length === 0) missing.pytorch = why
+  return { torches, missing }
 }

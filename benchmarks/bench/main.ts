@@ -10,6 +10,7 @@ import { duration } from '../../src/cli/format.ts'
 import { createUi } from '../../src/cli/ui.ts'
 import { terminal } from '../../src/platform/terminal-node.ts'
 import { closeAll } from './contender.ts'
+import { isThisNode, nodeProgram, underNode } from './engine.ts'
 import { type Flags, parseFlags, type SectionName } from './flags.ts'
 import { machineFacts, preparePeers } from './machine.ts'
 import type { Bench } from './measure.ts'
@@ -20,8 +21,10 @@ import { growth } from './sections/growth.ts'
 import { matmul } from './sections/matmul.ts'
 import { memory } from './sections/memory.ts'
 import { profile } from './sections/profile.ts'
+import { sizes } from './sections/sizes.ts'
 import { small } from './sections/small.ts'
 import { steps } from './sections/steps.ts'
+import { targets } from './sections/targets.ts'
 import { traffic } from './sections/traffic.ts'
 import { dinov2Small, smallVit } from './shapes.ts'
 import { putBetweenMarkers, readmeMarkdown, sectionText } from './table.ts'
@@ -30,14 +33,16 @@ const ui = createUi()
 const readme = fileURLToPath(new URL('../../README.md', import.meta.url))
 const ownPackage = fileURLToPath(new URL('../../package.json', import.meta.url))
 
-/** What a section needs of the peers. */
-const alone: readonly SectionName[] = ['growth', 'traffic', 'profile']
+/** Sections without peers. */
+const alone: readonly SectionName[] = ['sizes', 'growth', 'traffic', 'profile']
 
 function runners(flags: Flags): Record<SectionName, (bench: Bench) => Promise<Section>> {
   const shape = flags.model === 'small' ? smallVit : dinov2Small
   return {
+    targets,
     matmul,
     steps,
+    sizes,
     small,
     memory,
     growth,
@@ -71,6 +76,10 @@ async function main(args: readonly string[]): Promise<number> {
   const flags = parseFlags(args, Math.min(2, availableParallelism()))
   const json = flags.json ?? join(flags.out, 'results.json')
   if (flags.readme && flags.sections.length === 0) return updateReadme(json)
+  if (flags.node !== undefined) {
+    const program = await nodeProgram(flags.node, ui.note)
+    if (!isThisNode(program)) return underNode(program)
+  }
   // Node 20 knows relaxed SIMD behind a flag; the peak is measured in this process.
   if (Number(process.versions.node.split('.')[0]) < 22) setFlagsFromString('--experimental-wasm-relaxed-simd')
   const controller = new AbortController()
@@ -83,7 +92,7 @@ async function main(args: readonly string[]): Promise<number> {
     ui.note('Stopping; what was measured is kept.')
   })
   const needed = flags.sections.some((name) => !alone.includes(name))
-  const peers = needed ? await preparePeers(ui.note) : { python: '', missing: {} }
+  const peers = needed ? await preparePeers(ui.note) : { torches: [], missing: {} }
   const { version } = JSON.parse(await readFile(ownPackage, 'utf8')) as { version: string }
   const result: BenchResult = {
     format: 1,
@@ -99,6 +108,7 @@ async function main(args: readonly string[]): Promise<number> {
   const bench: Bench = {
     quick: flags.quick,
     threads: flags.threads,
+    ...(flags.only === undefined ? {} : { only: flags.only }),
     ...peers,
     signal: controller.signal,
     versions: result.versions,

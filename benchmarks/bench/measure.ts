@@ -1,5 +1,6 @@
 // Interleaved measuring: a round runs every lane once, in turn, so that what the machine does meanwhile meets all alike.
-import { type Contender, type Kind, openContender, type Run, type Spec } from './contender.ts'
+import { type Contender, type Facts, type Kind, openContender, type Run, type Spec } from './contender.ts'
+import type { Torch } from './machine.ts'
 import type { Row, Section } from './result.ts'
 import { spreadOf } from './result.ts'
 
@@ -10,7 +11,10 @@ export interface Bench {
   readonly threads: number
   /** Why a peer cannot run here; absent where it can. */
   readonly missing: Partial<Record<Kind, string>>
-  readonly python: string
+  /** Every PyTorch that is here, torch.sh's first. */
+  readonly torches: readonly Torch[]
+  /** Measure only what has this in its name or its contender's; all where it is absent. */
+  readonly only?: string
   readonly signal: AbortSignal
   readonly versions: Record<string, string>
   progress(text: string): void
@@ -22,6 +26,8 @@ export interface Lane {
   readonly who: string
   readonly what: string
   readonly spec: Spec
+  /** pytorch: by which Python. */
+  readonly python?: string
   /** Which of the spec's works; default 0. */
   readonly index?: number
   /** Rounds to take part in where that is less than all: for those that are very slow. */
@@ -31,13 +37,14 @@ export interface Lane {
 /** What came of a lane: milliseconds by round, of one of a run's repeats, and the last run. */
 export interface Lap extends Lane {
   readonly ms: number[]
+  readonly facts: Facts
   last: Run
 }
 
 /** Starts a lane's contender. */
 export type Opener = (lane: Lane, bench: Bench) => Promise<Contender>
 
-const openHere: Opener = ({ kind, who, spec }, { python }) => openContender(kind, who, spec, python)
+const openHere: Opener = ({ kind, who, spec, python }) => openContender(kind, who, spec, python)
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
@@ -57,7 +64,8 @@ export async function interleave(
   const note = (text: string) => {
     if (!to.notes.includes(text)) to.notes.push(text)
   }
-  const keyOf = (lane: Lane) => `${lane.kind} ${JSON.stringify(lane.spec)}`
+  const keyOf = (lane: Lane) => `${lane.kind} ${lane.python ?? ''} ${JSON.stringify(lane.spec)}`
+  const chosen = lanes.filter(({ who, what }) => bench.only === undefined || `${who}, ${what}`.includes(bench.only))
   const laps: Lap[] = []
   async function turn(lane: Lane): Promise<Run | undefined> {
     const key = keyOf(lane)
@@ -76,7 +84,7 @@ export async function interleave(
     }
   }
   try {
-    for (const lane of lanes) {
+    for (const lane of chosen) {
       const key = keyOf(lane)
       const reason = bench.missing[lane.kind]
       if (bench.signal.aborted) return []
@@ -90,16 +98,17 @@ export async function interleave(
         const contender = await open(lane, bench)
         opened.set(key, contender)
         Object.assign(bench.versions, contender.versions)
+        if (lane.spec.check) for (const said of contender.notes) note(said)
       } catch (error) {
         if (!bench.signal.aborted) note(`left out, ${(error as Error).message}`)
         failed.add(key)
       }
     }
-    for (const lane of lanes) {
+    for (const lane of chosen) {
       bench.progress(`${to.name}: warming up ${lane.who}, ${lane.what}`)
       let last: Run | undefined
       for (let i = 0; i < (lane.atMost === undefined ? warm : 1); i++) last = await turn(lane)
-      if (last) laps.push({ ...lane, ms: [], last })
+      if (last) laps.push({ ...lane, ms: [], facts: opened.get(keyOf(lane))!.facts, last })
     }
     for (let round = 1; round <= rounds; round++) {
       for (const lap of laps) {
@@ -117,6 +126,15 @@ export async function interleave(
   }
   return laps.filter((lap) => lap.ms.length > 0)
 }
+
+/** A lane for each PyTorch that is here. */
+export const torchLanes = ({ torches }: Bench, lane: Omit<Lane, 'kind' | 'who' | 'python'>): Lane[] =>
+  torches.length > 0
+    ? torches.map(({ who, python }) => ({ ...lane, kind: 'pytorch', who, python }))
+    : [{ ...lane, kind: 'pytorch', who: 'PyTorch (native)' }]
+
+/** Debian 12's PyTorch, 1.13, which older targets are set on. */
+export const oldTorch = ({ torches }: Bench) => torches.find(({ who }) => who.startsWith('PyTorch 1.'))?.who ?? ''
 
 /** The lap of one contender at one thing, if it was measured. */
 export const lapOf = (laps: readonly Lap[], who: string, what: string) =>

@@ -5,7 +5,7 @@ import { axis, barMark, draw, fit, LOOKS, texts, ticks } from '../../src/report/
 import { escapeHtml, type Html, html, trusted } from '../../src/report/html.ts'
 import { style } from '../../src/report/style.ts'
 import { type BenchResult, met, type Row, type Section, type Table } from './result.ts'
-import { checkText, digits } from './table.ts'
+import { checkRange, checkText, digits } from './table.ts'
 
 /** Names of targets are sentences. */
 const own = 'th[scope="row"] { max-width: none; white-space: normal; overflow: visible; }'
@@ -101,9 +101,9 @@ async function sectionHtml(section: Section): Promise<Html> {
     `${digits(spread.p10)} to ${digits(spread.p90)}`,
     String(spread.runs),
   ])
-  const targets = checks.map((check) => [check.what, checkText(check), met(check) ? 'pass' : 'fail'])
+  const targets = checks.map((check) => [check.what, checkText(check), checkRange(check), met(check) ? 'pass' : 'fail'])
   return html`<section><h2>${title}</h2>
-${targets.length > 0 ? tableHtml(['Target', 'Measured', ''], targets, 'Targets') : ''}
+${targets.length > 0 ? tableHtml(['Target', 'Measured', 'p10 to p90', ''], targets, 'Targets') : ''}
 ${tables.map((table: Table) => tableHtml(table.head, table.rows, table.title))}
 ${notes.map((note) => html`<p class="note">${note}</p>`)}
 ${rows.length > 0 ? html`<details><summary>All numbers</summary>${tableHtml(['', 'Median', 'p10 to p90', 'Runs'], measured, 'Measured')}</details>` : ''}</section>

@@ -26,6 +26,8 @@ export interface Check {
   readonly limit: number
   readonly atMost: boolean
   readonly unit: string
+  /** Of `value` by round, where it is a median of rounds. */
+  readonly spread?: Spread
 }
 
 /** Text cells of a report that is no measurement of time: profile, traffic. */
@@ -78,8 +80,11 @@ export function spreadOf(values: readonly number[]): Spread {
   return { median: at(0.5), p10: at(0.1), p90: at(0.9), runs: values.length }
 }
 
-/** The median over rounds of a / b: what slows a whole round down does not count. Rounds that only one has are left out. */
-export function ratioOf(a: readonly number[], b: readonly number[]): number {
+/** a / b by round: what slows a whole round down does not count. Rounds that only one has are left out. */
+export function ratiosOf(a: readonly number[], b: readonly number[]): Spread {
   const rounds = Math.min(a.length, b.length)
-  return spreadOf(a.slice(0, rounds).map((value, i) => value / b[i]!)).median
+  return spreadOf(a.slice(0, rounds).map((value, i) => value / b[i]!))
 }
+
+/** Their median. */
+export const ratioOf = (a: readonly number[], b: readonly number[]): number => ratiosOf(a, b).median

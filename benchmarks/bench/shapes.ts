@@ -24,6 +24,12 @@ export const dinov2Small: VitShape = {
   layerScale: true,
 }
 
+/** facebook/dinov2-base's shape: ViT-B/14. */
+export const vitBase: VitShape = { ...dinov2Small, name: "DINOv2-base's shape", hidden: 768, heads: 12 }
+
+/** facebook/dinov2-large's shape: ViT-L/14. */
+export const vitLarge: VitShape = { ...dinov2Small, name: "DINOv2-large's shape", hidden: 1024, heads: 16, layers: 24 }
+
 /** 32 px, 65 tokens. */
 export const smallVit: VitShape = {
   name: 'small ViT',

@@ -31,25 +31,33 @@ const range = ({ p10, p90, runs }: Spread) => (runs === 1 ? '' : `${digits(p10)}
 
 /** The rows of one subject: the fastest of vitune's counts as 1. */
 function relative(row: Row, all: readonly Row[]): string {
-  const ours = all.filter((other) => other.what === row.what && other.who.startsWith('vitune'))
-  if (ours.length === 0 || all.filter((other) => other.what === row.what).length === 1) return ''
+  const alike = all.filter((other) => other.what === row.what && other.unit === row.unit)
+  const ours = alike.filter((other) => other.who.startsWith('vitune'))
+  if (ours.length === 0 || alike.length === 1) return ''
   const medians = ours.map(({ spread }) => spread.median)
   const best = row.more ? Math.max(...medians) : Math.min(...medians)
   return `${digits(row.spread.median / best)} x`
 }
 
-/** Measured rows, by what was done. */
+/** Rows by what was done and counted. */
+function subjectsOf(rows: readonly Row[]): (readonly [string, readonly Row[]])[] {
+  const subjects = new Map<string, Row[]>()
+  for (const row of rows) {
+    const subject = `${row.what}\n${row.unit}`
+    subjects.set(subject, [...(subjects.get(subject) ?? []), row])
+  }
+  return [...subjects.values()].map((some) => [some[0]!.what, some])
+}
+
+/** Measured rows. */
 function rowsText(rows: readonly Row[]): string {
-  const subjects = [...new Set(rows.map((row) => row.what))]
   const head = ['', 'median', 'unit', 'p10 to p90', 'runs', 'of vitune']
-  const body = subjects.flatMap((what) => [
+  const body = subjectsOf(rows).flatMap(([what, some]) => [
     [what],
-    ...rows
-      .filter((row) => row.what === what)
-      .map((row) => {
-        const { median, runs } = row.spread
-        return [`  ${row.who}`, digits(median), row.unit, range(row.spread), String(runs), relative(row, rows)]
-      }),
+    ...some.map((row) => {
+      const { median, runs } = row.spread
+      return [`  ${row.who}`, digits(median), row.unit, range(row.spread), String(runs), relative(row, rows)]
+    }),
   ])
   return columns([head, ...body])
 }
@@ -60,9 +68,14 @@ const tableText = ({ title, head, rows }: Table) => `${title}\n${columns([head, 
 export const checkText = ({ value, limit, atMost, unit }: Check) =>
   `${digits(value)} ${unit} (${atMost ? 'at most' : 'at least'} ${digits(limit)} ${unit})`
 
+/** Where a target's value lay by round, if it is a median of rounds. */
+export const checkRange = ({ spread }: Check) => (spread ? range(spread) : '')
+
 /** The targets with their marks. */
 function checksText(checks: readonly Check[]): string {
-  return columns(checks.map((check) => [`${met(check) ? 'pass' : 'FAIL'}  ${check.what}`, checkText(check)]))
+  return columns(
+    checks.map((check) => [`${met(check) ? 'pass' : 'FAIL'}  ${check.what}`, checkText(check), checkRange(check)]),
+  )
 }
 
 /** One section as text. */
@@ -86,9 +99,7 @@ const machineLine = ({ machine, versions, created }: BenchResult) =>
 /** What README shows of a section: one line a subject, one column a contender. */
 function sectionMarkdown({ title, rows }: Section): string {
   const who = [...new Set(rows.map((row) => row.who))]
-  const subjects = [...new Set(rows.map((row) => row.what))]
-  const body = subjects.map((what) => {
-    const some = rows.filter((row) => row.what === what)
+  const body = subjectsOf(rows).map(([what, some]) => {
     const cells = who.map((name) => {
       const row = some.find((other) => other.who === name)
       return row ? digits(row.spread.median) : ''
@@ -100,7 +111,8 @@ function sectionMarkdown({ title, rows }: Section): string {
 
 /** The README's performance section from a result: machine and versions, a table a section, then the targets. */
 export function readmeMarkdown(result: BenchResult): string {
-  const shown = result.sections.filter(({ name, rows }) => rows.length > 0 && name !== 'matmul' && name !== 'growth')
+  const apart = ['matmul', 'growth', 'targets']
+  const shown = result.sections.filter(({ name, rows }) => rows.length > 0 && !apart.includes(name))
   const matmul = result.sections.find(({ name }) => name === 'matmul')
   const products = matmul && {
     ...matmul,
@@ -109,14 +121,14 @@ export function readmeMarkdown(result: BenchResult): string {
   }
   const byWho = products?.rows.map((row) => [row.who, digits(row.spread.median), range(row.spread)])
   const checks = result.sections.flatMap((section) => section.checks)
-  const targets = checks.map((check) => [check.what, checkText(check), met(check) ? 'yes' : 'no'])
+  const targets = checks.map((check) => [check.what, checkText(check), checkRange(check), met(check) ? 'yes' : 'no'])
   return [
     `${machineLine(result)} Medians of interleaved runs${result.quick ? ', few of them' : ''}, f32${result.complete ? '' : '; stopped before its end'}.`,
     ...(byWho && byWho.length > 0
       ? [`${products!.title}:\n\n${markdownTable(['', 'median', 'p10 to p90'], byWho)}`]
       : []),
     ...shown.map(sectionMarkdown),
-    ...(targets.length > 0 ? [`Targets:\n\n${markdownTable(['', 'measured', 'met'], targets)}`] : []),
+    ...(targets.length > 0 ? [`Targets:\n\n${markdownTable(['', 'measured', 'p10 to p90', 'met'], targets)}`] : []),
   ].join('\n\n')
 }
 

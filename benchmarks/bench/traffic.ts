@@ -59,7 +59,8 @@ function leastElements(call: Call): Elements {
   if (kernel === 'matmul') {
     const [m, n, k, batch] = [p.m!, p.n!, p.k!, p.batch!]
     const a = m * k * (p.strideA === 0 ? 1 : batch)
-    const b = k * n * (p.strideB === 0 ? 1 : batch)
+    // Packed, it is fewer words than elements, and the numbers that they stand for.
+    const b = p.format ? bufs.b!.length + bufs.bScale!.length : k * n * (p.strideB === 0 ? 1 : batch)
     const y = m * n * batch
     const vectors = n * (has('bias') + has('colScale')) + k * has('kScale')
     const ending = y * ((has('residual') || p.accumulate!) + has('gate'))

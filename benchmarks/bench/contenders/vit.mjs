@@ -1,12 +1,25 @@
 // A ViT of vitune with random weights on any backend, made ready for a method, and a batch for it.
 import { parseVitConfig, Vit } from 'vitune/models'
+import { Linear, namedModules } from 'vitune/nn'
+import { Packed } from 'vitune/tensor'
 import { prepare } from 'vitune/train'
 import { batchOf, noise } from './noise.mjs'
 
 const size = (shape) => shape.reduce((a, b) => a * b, 1)
 
-/** A model of the shape, frozen and adapted for the method, or for `forward`. */
-export function makeModel(backend, { shape, method }) {
+/** Bytes of a model's packed weights, and what they would be in f32. */
+function packedBytes(model) {
+  const sum = { bytes: 0, f32: 0 }
+  for (const [, layer] of namedModules(model)) {
+    if (!(layer instanceof Linear && layer.weight instanceof Packed)) continue
+    sum.bytes += layer.weight.bytes
+    sum.f32 += 4 * layer.weight.size
+  }
+  return sum
+}
+
+/** A model of the shape, its frozen weights packed where that is asked for, adapted for the method or for `forward`. */
+export function makeModel(backend, { shape, method, quantize, doubleQuant = true }) {
   const config = parseVitConfig({
     model_type: shape.layerScale ? 'dinov2' : 'vit',
     hidden_size: shape.hidden,
@@ -19,14 +32,16 @@ export function makeModel(backend, { shape, method }) {
   const next = noise(3)
   // One room for all, or the process's highest memory would be that of arrays not yet collected.
   let room = new Float32Array(0)
-  const model = new Vit(backend, config, (sizes) => {
+  const init = (sizes) => {
     const length = size(sizes)
     if (room.length < length) room = new Float32Array(length)
     return next(length, 0.02, room.subarray(0, length))
-  })
+  }
+  const model = new Vit(backend, config, init, quantize && { format: quantize, double: doubleQuant })
   const classes = Array.from({ length: shape.classes }, (_, i) => `class ${i}`)
-  prepare(model, classes, method === 'forward' ? 'full' : method, { seed: 1 })
-  return { model, classes }
+  // What is packed trains by no method, so a forward pass takes the one that freezes.
+  const { lora } = prepare(model, classes, method === 'forward' ? 'linear' : method, { seed: 1 })
+  return { model, classes, lora, packed: packedBytes(model) }
 }
 
 /** The same batch of a shape in every step. */

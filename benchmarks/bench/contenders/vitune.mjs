@@ -15,20 +15,9 @@ function products(backend, { products, read }) {
       return buf
     }
     const [a, b, y] = [make(m * k), make(k * n), backend.alloc(m * n, 'f32')]
+    // biome-ignore format: as one line
     const params = {
-      batch: 1,
-      m,
-      n,
-      k,
-      transA: 0,
-      transB: 0,
-      strideA: 0,
-      strideB: 0,
-      alpha: 1,
-      act: 0,
-      accumulate: 0,
-      format: 0,
-      block: 0,
+      batch: 1, m, n, k, transA: 0, transB: 0, strideA: 0, strideB: 0, alpha: 1, act: 0, accumulate: 0, format: 0, block: 0,
     }
     return async () => {
       let all
@@ -64,8 +53,7 @@ async function onFeatures(model, { classes, targets }, { shape, batch }) {
   return frozenFeatures(model, dataset, { transform: evalTransform(preprocess), targets, batchSize: batch, seed: 1 })
 }
 
-async function steps(backend, spec) {
-  const { model, classes } = makeModel(backend, spec)
+async function steps(backend, spec, { model, classes }) {
   const batch = makeBatch(spec)
   if (spec.method === 'forward') return async () => (await logitsOf(model, batch)).at(-1)
   const many = 1_000_000
@@ -101,15 +89,20 @@ export async function open(spec) {
   if (spec.work === 'peak') return peak(spec)
   const backend =
     spec.device === 'webgpu'
-      ? await createWebgpu()
-      : await createWasm({ threads: spec.threads, disable: spec.relaxed === false ? ['relaxed-simd'] : [] })
-  const once = spec.work === 'matmul' ? products(backend, spec) : await steps(backend, spec)
-  const { threads, relaxedSimd } = backend.caps
+      ? await createWebgpu({ f16: spec.f16 === true })
+      : await createWasm({
+          threads: spec.threads,
+          disable: [...(spec.relaxed === false ? ['relaxed-simd'] : []), ...(spec.disable ?? [])],
+        })
+  const made = spec.work === 'matmul' ? undefined : makeModel(backend, spec)
+  const once = made ? await steps(backend, spec, made) : products(backend, spec)
+  const { threads, relaxedSimd, integer, wide } = backend.caps
   return {
     versions: {},
     notes: [
       backend.name === 'wasm' ? `${threads} thread(s), ${relaxedSimd ? 'relaxed' : 'plain'} SIMD` : backend.adapter,
     ],
+    facts: { integer, wide, ...(made && { packed: made.packed }) },
     memory: () => backend.memory(),
     run: once,
   }

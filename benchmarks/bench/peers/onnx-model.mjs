@@ -1,8 +1,10 @@
-// ONNX files written by hand: one matrix product, and a whole ViT for inference. Just enough protobuf for both.
-// Field numbers are those of onnx.proto3; operators are of opset 20, which has LayerNormalization and Gelu as one node each.
+// ONNX files written by hand: one matrix product, and a whole ViT for inference, in f32 or with weights of 8 bits. Just enough
+// protobuf for these. Field numbers are those of onnx.proto3; operators are of opset 20, which has LayerNormalization and Gelu
+// as one node each.
 import { noise } from '../contenders/noise.mjs'
 
 const FLOAT = 1
+const INT8 = 3
 const INT64 = 7
 
 /** Bytes of a protobuf varint. */
@@ -35,7 +37,7 @@ function attribute(name, value) {
 }
 
 function tensor(name, sizes, data) {
-  const kind = data instanceof BigInt64Array ? INT64 : FLOAT
+  const kind = data instanceof BigInt64Array ? INT64 : data instanceof Int8Array ? INT8 : FLOAT
   const raw = Buffer.from(data.buffer, data.byteOffset, data.byteLength)
   return join([...sizes.map((n) => int(1, n)), int(2, kind), text(8, name), bytes(9, raw)])
 }
@@ -45,7 +47,7 @@ function valueInfo(name, sizes) {
   return join([text(1, name), bytes(2, bytes(1, join([int(1, FLOAT), bytes(2, dims)])))])
 }
 
-/** A graph under construction: `add` appends a node and returns its output's name, `constant` a weight's. */
+/** A graph under construction: `add` appends a node and returns its output's name (or names), `constant` a weight's. */
 function graph() {
   const nodes = []
   const weights = []
@@ -53,7 +55,8 @@ function graph() {
   return {
     add(op, inputs, attributes = {}, name = `t${made++}`) {
       const given = Object.entries(attributes).map(([key, value]) => bytes(5, attribute(key, value)))
-      nodes.push(join([...inputs.map((input) => text(1, input)), text(2, name), text(4, op), ...given]))
+      const outputs = [name].flat().map((output) => text(2, output))
+      nodes.push(join([...inputs.map((input) => text(1, input)), ...outputs, text(4, op), ...given]))
       return name
     },
     constant(sizes, data) {
@@ -85,8 +88,31 @@ export function matmulModel({ m, k, n }) {
   return g.finish(inputs, [['y', [m, n]]])
 }
 
-/** A pre-norm ViT with random weights: images (B, 3, S, S) to logits (B, K), as PyTorch's exporter lays one out. */
-export function vitModel({ shape, batch }) {
+/**
+ * x W + b with W in 8 bits, as onnxruntime's quantize_dynamic (its defaults for MatMul: one scale a weight, symmetric) writes it:
+ * x is quantised by its own minimum and maximum to u8 where it comes in, once for all that read it.
+ */
+function integerLinears(g) {
+  const known = new Map()
+  return (x, sizes, values, bias) => {
+    if (!known.has(x)) known.set(x, g.add('DynamicQuantizeLinear', [x], {}, [`${x}_q`, `${x}_scale`, `${x}_zero`]))
+    const [codes, scale, zero] = known.get(x)
+    const step = values.reduce((most, w) => Math.max(most, Math.abs(w)), 0) / 127
+    const weight = g.constant(
+      sizes,
+      Int8Array.from(values, (w) => Math.round(w / step)),
+    )
+    const sums = g.add('MatMulInteger', [codes, weight, zero, g.constant([], Int8Array.of(0))])
+    const scales = g.add('Mul', [scale, g.constant([], Float32Array.of(step))])
+    return g.add('Add', [g.add('Mul', [g.add('Cast', [sums], { to: FLOAT }), scales]), bias])
+  }
+}
+
+/**
+ * A pre-norm ViT with random weights: images (B, 3, S, S) to logits (B, K), as PyTorch's exporter lays one out. With `int8` all
+ * products by weights but the patches' are in 8 bits.
+ */
+export function vitModel({ shape, batch, int8 = false }) {
   const { image, patch, hidden: c, layers, heads, classes } = shape
   const g = graph()
   const next = noise(3)
@@ -101,7 +127,11 @@ export function vitModel({ shape, batch }) {
   const full = (value, ...sizes) => g.constant(sizes, new Float32Array(sizes.reduce((a, b) => a * b, 1)).fill(value))
   const shapeOf = (...sizes) => g.constant([sizes.length], BigInt64Array.from(sizes, BigInt))
   const add = (a, b) => g.add('Add', [a, b])
-  const linear = (x, from, to) => add(g.add('MatMul', [x, weight(from, to)]), full(0, to))
+  const integer = int8 ? integerLinears(g) : undefined
+  const linear = (x, from, to) => {
+    if (integer) return integer(x, [from, to], next(from * to, 0.02), full(0, to))
+    return add(g.add('MatMul', [x, weight(from, to)]), full(0, to))
+  }
   const norm = (x) => g.add('LayerNormalization', [x, full(1, c), full(0, c)], { axis: -1, epsilon: { float: 1e-6 } })
   const scaled = (x) => (shape.layerScale ? g.add('Mul', [x, full(1, c)]) : x)
   const side = image / patch
@@ -128,6 +158,6 @@ export function vitModel({ shape, batch }) {
     x = add(x, scaled(linear(wide, 4 * c, c)))
   }
   const first = g.add('Gather', [norm(x), g.constant([], BigInt64Array.of(0n))], { axis: 1 })
-  g.add('Add', [g.add('MatMul', [first, weight(c, classes)]), full(0, classes)], {}, 'logits')
+  g.add('Identity', [linear(first, c, classes)], {}, 'logits')
   return g.finish([['images', [batch, 3, image, image]]], [['logits', [batch, classes]]])
 }

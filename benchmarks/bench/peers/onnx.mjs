@@ -1,4 +1,5 @@
-// onnxruntime-web (WASM) and onnxruntime-node (native): inference only. The models are written by onnx-model.mjs.
+// onnxruntime-web (WASM) and onnxruntime-node (native): inference only, in f32 or with weights of 8 bits. The models are written
+// by onnx-model.mjs.
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { batchOf, noise } from '../contenders/noise.mjs'
@@ -10,6 +11,19 @@ const require = createRequire(import.meta.url)
 const versionOf = (name) =>
   JSON.parse(readFileSync(new URL(`node_modules/${name}/package.json`, import.meta.url), 'utf8')).version
 
+/** |a - b| / |b|. */
+function distance(a, b) {
+  let [off, all] = [0, 0]
+  for (const [i, x] of b.entries()) {
+    off += (a[i] - x) ** 2
+    all += x ** 2
+  }
+  const share = Math.sqrt(off / all)
+  // Weights in the wrong order, or a scale left out, would be off by all of it.
+  if (!(share < 0.2)) throw new Error(`the int8 model's logits are ${(100 * share).toFixed(0)} % off those in f32`)
+  return share
+}
+
 /** Opens what `spec` describes; `spec.native` takes onnxruntime-node. */
 export async function open(spec) {
   const name = spec.native ? 'onnxruntime-node' : 'onnxruntime-web'
@@ -20,6 +34,7 @@ export async function open(spec) {
     : { executionProviders: ['wasm'] }
   const session = (model) => ort.InferenceSession.create(new Uint8Array(model), options)
   const runs = []
+  const notes = []
   if (spec.work === 'matmul') {
     for (const { m, k, n, calls } of spec.products) {
       const model = await session(matmulModel({ m, k, n }))
@@ -36,10 +51,17 @@ export async function open(spec) {
     }
   } else {
     if (spec.method !== 'forward') throw new Error(`${name} runs inference only`)
-    const model = await session(vitModel(spec))
     const { image } = spec.shape
+    const int8 = spec.quantize === 'int8'
+    const model = await session(vitModel({ ...spec, int8 }))
     const feeds = { images: new ort.Tensor('float32', batchOf(spec).images, [spec.batch, 3, image, image]) }
+    if (spec.check) {
+      const exact = await session(vitModel(spec))
+      const [a, b] = await Promise.all([model, exact].map(async (some) => (await some.run(feeds)).logits.data))
+      await exact.release()
+      notes.push(`${name} int8: logits are ${(100 * distance(a, b)).toFixed(1)} % off those of its f32 model`)
+    }
     runs.push(async () => (await model.run(feeds)).logits.data.at(-1))
   }
-  return { versions: { [name]: versionOf(name) }, run: (i) => runs[i]() }
+  return { versions: { [name]: versionOf(name) }, notes, run: (i) => runs[i]() }
 }

@@ -97,21 +97,24 @@ def product(p):
 
 def vit(spec):
     s, method = spec["shape"], spec["method"]
-    model = Vit(s, method)
-    x = torch.randn(spec["batch"], 3, s["image"], s["image"])
-    y = torch.arange(spec["batch"]) * 7 % s["classes"]
+    device = "cuda" if spec.get("device") == "cuda" else "cpu"
+    model = Vit(s, method).to(device)
+    x = torch.randn(spec["batch"], 3, s["image"], s["image"]).to(device)
+    y = (torch.arange(spec["batch"]) * 7 % s["classes"]).to(device)
+    half = lambda: torch.autocast(device, torch.float16, enabled=bool(spec.get("f16")))
     if method == "forward":
         model.eval()
 
         def forward():
-            with torch.no_grad():
+            with torch.no_grad(), half():
                 return model(x)[-1, -1].item()
 
         return forward
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 1e-4, weight_decay=0.05)
 
     def step():
-        loss = F.cross_entropy(model(x), y)
+        with half():
+            loss = F.cross_entropy(model(x), y)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -133,18 +136,28 @@ def blas():
         return []
 
 
+def highest():
+    """Bytes of this process's highest memory; see host.mjs."""
+    try:
+        with open("/proc/self/status") as status:
+            return next(int(l.split()[1]) * 1024 for l in status if l.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
 def main():
     spec = json.loads(sys.argv[1])
     torch.manual_seed(0)
     torch.set_num_threads(spec["threads"])
     runs = [product(p) for p in spec["products"]] if spec["work"] == "matmul" else [vit(spec)]
-    say({"versions": {"torch": " with ".join([torch.__version__, *blas()])}, "notes": []})
+    name = "PyTorch " + ".".join(torch.__version__.split(".")[:2])
+    say({"versions": {name: " with ".join([torch.__version__, *blas()])}, "notes": []})
     for line in sys.stdin:
         begun = time.perf_counter()
         for _ in range(spec.get("repeat", 1)):
             value = runs[int(line.split()[1])]()
         ms = (time.perf_counter() - begun) * 1000
-        say({"ms": ms, "value": value, "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024})
+        say({"ms": ms, "value": value, "rss": highest()})
 
 
 try:

@@ -64,6 +64,7 @@ const openInPage: Opener = async ({ kind, who, spec }): Promise<Contender> => {
       who,
       versions,
       notes: [],
+      facts: {},
       run: (index = 0): Promise<Run> =>
         page.evaluate(async (i) => {
           const { contender } = globalThis as unknown as { contender: PageContender }

@@ -1,6 +1,6 @@
 // Section matmul: products of the ViT shapes beside the peers' on one and on two threads, and against the multiply-add peak.
 import type { Spec } from '../contender.ts'
-import { type Bench, interleave, type Lane, lapOf, rowOf } from '../measure.ts'
+import { type Bench, interleave, type Lane, lapOf, rowOf, torchLanes } from '../measure.ts'
 import { peakFlops, peakModule, peakRounds } from '../peak.ts'
 import { ratioOf, type Section, section } from '../result.ts'
 import { flopsOf, type Product, productName, products, target } from '../shapes.ts'
@@ -15,10 +15,12 @@ const withCalls = (all: readonly Product[]) =>
   all.map((product) => ({ ...product, calls: Math.max(1, Math.round(1e9 / flopsOf(product))) }))
 
 /** What one configuration does: all products, each result read whole. */
-function lanesOf(kind: Lane['kind'], who: string, spec: Partial<Spec>, of: readonly Product[]): Lane[] {
+function workOf(spec: Partial<Spec>, of: readonly Product[]) {
   const whole: Spec = { work: 'matmul', products: withCalls(of), read: true, threads: 1, ...spec }
-  return of.map((product, index) => ({ kind, who, what: productName(product), spec: whole, index }))
+  return of.map((product, index) => ({ what: productName(product), spec: whole, index }))
 }
+const lanesOf = (kind: Lane['kind'], who: string, ...work: Parameters<typeof workOf>): Lane[] =>
+  workOf(...work).map((lane) => ({ kind, who, ...lane }))
 
 /** Runs the section. */
 export async function matmul(bench: Bench): Promise<Section> {
@@ -32,7 +34,9 @@ export async function matmul(bench: Bench): Promise<Section> {
       ...[true, false].flatMap((relaxed) => lanesOf('vitune', own(threads, relaxed), { threads, relaxed }, of)),
       ...lanesOf('onnx', `onnxruntime-web, ${threadsText(threads)}`, { threads }, of),
       ...lanesOf('onnx', `onnxruntime-node (native), ${threadsText(threads)}`, { threads, native: true }, of),
-      ...lanesOf('pytorch', `PyTorch (native), ${threadsText(threads)}`, { threads }, of),
+      ...workOf({ threads }, of)
+        .flatMap((lane) => torchLanes(bench, lane))
+        .map((lane) => ({ ...lane, who: `${lane.who}, ${threadsText(threads)}` })),
     ]),
     ...lanesOf('tfjs', 'tfjs-wasm, 1 thread', {}, of),
     ...lanesOf('jax', 'jax-js wasm, 1 thread', {}, of),

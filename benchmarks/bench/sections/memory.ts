@@ -1,6 +1,7 @@
-// Section memory: the highest memory of a whole process that takes LoRA steps, with and without checkpointing, beside PyTorch.
+// Section memory: the highest memory of a whole process that takes LoRA steps, with and without checkpointing and on packed
+// weights, beside PyTorch.
 import type { Spec } from '../contender.ts'
-import { type Bench, interleave, type Lane, lapOf, rowOf } from '../measure.ts'
+import { type Bench, interleave, type Lane, lapOf, oldTorch, rowOf, torchLanes } from '../measure.ts'
 import { ratioOf, type Section, section, spreadOf } from '../result.ts'
 import { dinov2Small } from '../shapes.ts'
 
@@ -15,7 +16,9 @@ export async function memory(bench: Bench): Promise<Section> {
   const lanes: Lane[] = [
     { kind: 'vitune', who: 'vitune', what, spec },
     { kind: 'vitune', who: 'vitune, checkpointing', what, spec: { ...spec, checkpointing: true } },
-    { kind: 'pytorch', who: 'PyTorch (native)', what, spec, atMost: 5 },
+    { kind: 'vitune', who: 'vitune NF4', what, spec: { ...spec, quantize: 'nf4' }, atMost: 5 },
+    { kind: 'vitune', who: 'vitune int8', what, spec: { ...spec, quantize: 'int8' }, atMost: 5 },
+    ...torchLanes(bench, { what, spec, atMost: 5 }),
   ]
   const laps = await interleave(bench, to, lanes, { rounds: bench.quick ? 5 : 15, warm: 1 })
   for (const lap of laps) {
@@ -27,12 +30,14 @@ export async function memory(bench: Bench): Promise<Section> {
     }
   }
   for (const lap of laps) to.rows.push(rowOf(lap, 'ms', false, (ms) => ms / BATCH))
-  const [ours, checkpointed, torch] = lanes.map((lane) => lapOf(laps, lane.who, what))
+  const [ours, checkpointed, torch] = ['vitune', 'vitune, checkpointing', oldTorch(bench)].map((who) =>
+    lapOf(laps, who, what),
+  )
   const share = (what: string, value: number, limit: number) =>
     to.checks.push({ what, value, limit, atMost: true, unit: 'x' })
-  if (ours && torch) share("LoRA step's peak, of PyTorch's", ours.last.rss / torch.last.rss, 0.35)
+  if (ours && torch) share("LoRA step's peak, of PyTorch 1.13's", ours.last.rss / torch.last.rss, 0.35)
   if (checkpointed && torch) {
-    share("LoRA step's peak with checkpointing, of PyTorch's", checkpointed.last.rss / torch.last.rss, 0.15)
+    share("LoRA step's peak with checkpointing, of PyTorch 1.13's", checkpointed.last.rss / torch.last.rss, 0.15)
   }
   if (ours && checkpointed) {
     share("checkpointing, of the LoRA step's time without", ratioOf(checkpointed.ms, ours.ms), 1.35)

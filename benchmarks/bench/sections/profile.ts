@@ -34,6 +34,7 @@ interface Row {
 /** Multiplications and additions of the kernels that are bound by them; 0 for those bound by memory. */
 function flopsOf({ kernel, params: p, bufs }: Call): number {
   if (kernel === 'matmul') return 2 * p.batch! * p.m! * p.n! * p.k!
+  if (kernel === 'matmulI8') return 2 * p.m! * p.n! * p.k!
   const product = 2 * p.b! * p.h! * p.n! ** 2 * p.d!
   if (kernel === 'attention') return 2 * product
   // The scores again, dO V^T for dq and dk, and one product for each gradient asked for.
@@ -43,11 +44,12 @@ function flopsOf({ kernel, params: p, bufs }: Call): number {
 }
 
 function labelOf({ kernel, params: p, bufs }: Call): string {
-  if (kernel !== 'matmul') return `${kernel} ${Math.max(...Object.values(bufs).map((b) => b?.length ?? 0))}`
+  if (kernel !== 'matmul' && kernel !== 'matmulI8')
+    return `${kernel} ${Math.max(...Object.values(bufs).map((b) => b?.length ?? 0))}`
   const extras = ['bias', 'colScale', 'residual', 'gate', 'slope'].filter((name) => bufs[name])
   if (p.act) extras.push(p.act === 1 ? 'gelu' : 'gelu slope')
-  const operands = `${p.transA ? 'A^T' : 'A'} ${p.transB ? 'B^T' : 'B'}`
-  return `matmul ${p.m} x ${p.k} x ${p.n} ${operands} ${extras.join(' ')}`.trim()
+  const operands = `${p.transA ? 'A^T' : 'A'} ${p.transB ? 'B^T' : 'B'}${p.format ? ' packed' : ''}`
+  return `${kernel} ${p.m} x ${p.k} x ${p.n} ${operands} ${extras.join(' ')}`.trim()
 }
 
 /** Runs the section. */
