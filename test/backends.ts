@@ -77,16 +77,22 @@ const noSubgroups: Record<string, Tested> = {
   },
 }
 
+/** Those whose label matches VITUNE_TEST_ONLY; all without it. */
+function chosen(all: Record<string, Tested>): Record<string, Tested> {
+  const only = new RegExp(process.env.VITUNE_TEST_ONLY ?? '')
+  return Object.fromEntries(Object.entries(all).filter(([label]) => only.test(label)))
+}
+
 /** By label. WebGPU where test/run.mjs found an adapter. */
-export const backends: Record<string, Tested> = {
+export const backends: Record<string, Tested> = chosen({
   ...(inPage ? {} : onlyInNode),
   ...wasm,
   ...(process.env.VITUNE_TEST_WEBGPU ? webgpu : {}),
-}
+})
 
 /** Those, and the kernels of WebGPU that another machine would get. */
-export const kernelBackends: Record<string, Tested> = {
+export const kernelBackends: Record<string, Tested> = chosen({
   ...backends,
   ...(process.env.VITUNE_TEST_WEBGPU ? asOnGpu : {}),
   ...(process.env.VITUNE_TEST_WEBGPU && !inPage ? noSubgroups : {}),
-}
+})

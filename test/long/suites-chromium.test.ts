@@ -24,7 +24,11 @@ async function bundle(file: string): Promise<string> {
     format: 'esm',
     target: 'es2022',
     ignoreAnnotations: true, // package.json says that nothing here has side effects; the lists of cases do
-    define: { 'process.env.VITUNE_TEST_WEBGPU': '"1"', 'process.env.VITUNE_TEST_PAGE': '"1"' },
+    define: {
+      'process.env.VITUNE_TEST_WEBGPU': '"1"',
+      'process.env.VITUNE_TEST_PAGE': '"1"',
+      'process.env.VITUNE_TEST_ONLY': '""',
+    },
     external: ['vitune'],
     plugins: [
       {
