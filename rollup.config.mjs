@@ -14,6 +14,7 @@ import { transform } from 'esbuild'
 import { rollup } from 'rollup'
 import esbuild from 'rollup-plugin-esbuild'
 import { demoFiles, demoPackages } from './.ci/demo-files.mjs'
+import { withShortNames } from './.ci/short-names.mjs'
 
 const root = fileURLToPath(new URL('.', import.meta.url))
 const cache = join(root, 'node_modules/.cache/vitune')
@@ -218,7 +219,10 @@ const worker = (build) => {
     },
     async renderChunk(code, { modules }) {
       if (!build) return undefined
-      const left = new Map(code.includes('VITUNE_WORKER') ? own.map((piece, i) => [i, piece]) : [])
+      const pieces = await piecesOf(code, modules)
+      const mine = code.includes('VITUNE_WORKER') ? own : []
+      const [texts, others] = withShortNames(...[pieces, mine].map((list) => list.map(({ text }) => text)))
+      const left = new Map(mine.map(({ id }, i) => [i, { id, text: others[i] }]))
       const names = [...left.keys()].map((i) => `VITUNE_${i}`)
       const take = (wanted) => {
         const found = [...left].filter(([, { id }]) => wanted(id))
@@ -226,12 +230,14 @@ const worker = (build) => {
         return found.map(([i, { text }]) => `const VITUNE_${i}=${quoted(text)};`)
       }
       const out = []
-      const pieces = await piecesOf(code, modules)
-      const last = pieces.at(-1)?.id === undefined ? pieces.pop() : { text: '' }
-      for (const { id, text } of pieces) out.push(text, ...(id === undefined ? [] : take((other) => other === id)))
+      const last = pieces.at(-1)?.id === undefined ? texts.pop() : ''
+      for (const [i, text] of texts.entries()) {
+        const { id } = pieces[i]
+        out.push(text, ...(id === undefined ? [] : take((other) => other === id)))
+      }
       out.push(...take(() => true))
       if (names.length > 0) out.push(`function VITUNE_WORKER(){return [${names}].join('\\n')}`)
-      return [...out, last.text].join('\n')
+      return [...out, last].join('\n')
     },
   }
 }
