@@ -41,7 +41,19 @@ for (const m of values.rows.split(',').map(Number)) {
       const times: Record<string, number[]> = {}
       const call = async (name: string, format: number) => {
         const given = format === 0 ? { b: plain } : { b: words, bScale }
-        const numbers = { batch: 1, m, n, k, transA: 0, transB, strideA: 0, strideB: 0, alpha: 1, act: 0, accumulate: 0 }
+        const numbers = {
+          batch: 1,
+          m,
+          n,
+          k,
+          transA: 0,
+          transB,
+          strideA: 0,
+          strideB: 0,
+          alpha: 1,
+          act: 0,
+          accumulate: 0,
+        }
         const calls = Math.max(1, Math.round(2e9 / (m * n * k) / 4))
         const start = performance.now()
         for (let i = 0; i < calls; i++) backend.dispatch('matmul', { y, a, ...given }, { ...numbers, format, block })

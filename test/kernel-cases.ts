@@ -11,7 +11,6 @@ import './kernel-cases/optimizer.ts'
 import './kernel-cases/random.ts'
 import './kernel-cases/reduce.ts'
 import './kernel-cases/scaled-matmul.ts'
-import './kernel-cases/packed.ts'
 import './kernel-cases/panels.ts'
 import { cases, type KernelCase, type Values } from './kernel-cases/case.ts'
 
@@ -19,5 +18,8 @@ import { cases, type KernelCase, type Values } from './kernel-cases/case.ts'
 const shared = cases.length
 if (process.env.VITUNE_TEST_WEBGPU) await import('./kernel-cases/tiles.ts')
 export const tileCases: ReadonlySet<KernelCase> = new Set(cases.slice(shared))
+// Numbers follow from a case's place in the list, so these stand behind what was there before.
+await import('./kernel-cases/packed.ts')
+await import('./kernel-cases/integers.ts')
 
 export { cases, type KernelCase, type Values }

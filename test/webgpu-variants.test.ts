@@ -14,7 +14,7 @@ function nullGpu(least: number): GPU {
     const requestDevice = (descriptor: GPUDeviceDescriptor) => adapter.requestDevice(descriptor)
     return { info, features: adapter.features, limits: adapter.limits, requestDevice }
   }
-  return { requestAdapter } as unknown as GPU
+  return { requestAdapter, wgslLanguageFeatures: gpu.wgslLanguageFeatures } as unknown as GPU
 }
 
 /** Starts a backend that notes the WGSL of its modules. */

@@ -22,6 +22,7 @@ const limits: GpuLimits = {
   direct: false,
   subgroups: 0,
   f16: false,
+  dot: false,
 }
 
 type Numbers = Readonly<Record<string, number>>

@@ -4,9 +4,10 @@ import { DeviceLostError, lessMemory, OutOfMemoryError } from '../../platform/er
 import type { GpuLimits } from './kernel.ts'
 
 /**
- * Variants that can be switched off by name. `direct`: kernels for adapters in software; a GPU never takes them.
+ * Variants that can be switched off by name. `direct`: kernels for adapters in software; a GPU never takes them. `dot`: WGSL's
+ * products of four bytes (`packed_4x8_integer_dot_product`).
  */
-export type GpuFeature = 'subgroups' | 'shader-f16' | 'direct'
+export type GpuFeature = 'subgroups' | 'shader-f16' | 'direct' | 'dot'
 
 /** Numbers of the WebGPU specification: the globals that name them are missing in Node. */
 export const usage = { mapRead: 0x1, copySrc: 0x4, copyDst: 0x8, uniform: 0x40, storage: 0x80 } as const
@@ -128,6 +129,8 @@ export async function openDevice(gpu: GPU, options: OpenDeviceOptions = {}): Pro
     else if (feature === 'shader-f16' && !f16) notes.push('shader-f16 was not asked for (option f16)')
     else features.push(feature)
   }
+  const dot = !disable.includes('dot') && gpu.wgslLanguageFeatures?.has('packed_4x8_integer_dot_product') === true
+  if (!dot) notes.push(disable.includes('dot') ? 'dot was switched off' : 'the adapter has no products of four bytes')
   if (software && disable.includes('direct')) notes.push('direct was switched off')
   const requiredLimits = Object.fromEntries(wanted.map((name) => [name, adapter.limits[name]]))
   const starting = adapter.requestDevice({ requiredFeatures: features, requiredLimits })
@@ -167,6 +170,7 @@ export async function openDevice(gpu: GPU, options: OpenDeviceOptions = {}): Pro
       direct: software && !disable.includes('direct'),
       subgroups: features.includes('subgroups') ? (adapter.info?.subgroupMinSize ?? LEAST_SUBGROUP) : 0,
       f16: features.includes('shader-f16'),
+      dot,
     },
     maxBytes: Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize),
     adapter: name,

@@ -41,6 +41,8 @@ export interface GpuLimits {
   readonly subgroups: number
   /** Products of Linear's forward pass hold their tiles in half precision. */
   readonly f16: boolean
+  /** WGSL has `dot4I8Packed`. */
+  readonly dot: boolean
 }
 
 export type GpuKernel<K extends KernelName> = (

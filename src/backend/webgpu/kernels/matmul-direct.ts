@@ -1,7 +1,8 @@
 // matmul for adapters in software: a block of results in each invocation's registers, operands straight from memory.
 // A CPU's caches hold what a GPU wants in workgroup memory, and each barrier there is a switch of stacks, so on SwiftShader
 // this is several times as fast as any tile.
-import { keepText, lines, results, type Size, sumsOf } from './matmul-epilogue.ts'
+import { keepText, lines, results, type Size, sumsOf, timesText } from './matmul-epilogue.ts'
+import type { Operands } from './matmul-operands.ts'
 
 /**
  * Rows and columns of an invocation: 16 loads for 64 products, since a load is dear on SwiftShader, whether neighbouring
@@ -28,13 +29,15 @@ export function splitDirect(p: Size): { parts: number; length: number } {
 
 export const directGroups = (p: Size, parts: number) => Math.ceil((blocks(p) * parts) / directWidth)
 
-export const directHelpers = keepText
+export const directHelpers = (of: Operands) => `${of.helpers(4)}${keepText(of)}`
 
 /**
  * Rows and columns past the end are those of the last one, and not kept. An iteration loads before it multiplies, and adds to
  * two offsets instead of every address: each variable that changes is memory to SwiftShader.
  */
-export const directBody = (scaled: boolean) => `
+export function directBody(scaled: boolean, of: Operands): string {
+  const loadB = (at: string) => of.b?.(at, 'kk') ?? `b[${at} + to_b]`
+  return `
   let across = (u.n + ${columns - 1}u) / ${columns}u;
   let down = (u.m + ${rows - 1}u) / ${rows}u;
   let block = i / (across * down);
@@ -45,16 +48,17 @@ export const directBody = (scaled: boolean) => `
   let z = block / u.parts;
   let end = min(u.k, (part + 1u) * u.length);
   ${lines(rows, (i) => `let at_a${i} = z * u.stride_a + min(row + ${i}u, u.m - 1u) * u.a_m;`)}
-  ${lines(columns, (j) => `let at_b${j} = z * u.stride_b + min(column + ${j}u, u.n - 1u) * u.b_n;`)}
-  ${sumsOf(rows * fours, 4)}
+  ${lines(columns, (j) => `let at_b${j} = ${of.b ? '' : 'z * u.stride_b + u.b_n * '}min(column + ${j}u, u.n - 1u);`)}
+  ${sumsOf(rows * fours, 4, of)}
   var to_a = part * u.length * u.a_k;
   var to_b = part * u.length * u.b_k;
   for (var kk = part * u.length; kk < end; kk++) {
-    ${lines(fours, (h) => `let vb${h} = vec4f(${[0, 1, 2, 3].map((j) => `b[at_b${4 * h + j} + to_b]`).join(', ')})${scaled ? ' * kScale[kk]' : ''};`)}
+    ${lines(fours, (h) => `let vb${h} = vec4${of.integer ? 'u' : 'f'}(${[0, 1, 2, 3].map((j) => loadB(`at_b${4 * h + j}`)).join(', ')})${scaled ? ' * kScale[kk]' : ''};`)}
     ${lines(rows, (i) => `let va${i} = a[at_a${i} + to_a];`)}
-    ${lines(rows * fours, (v) => `sum${v} += va${Math.floor(v / fours)} * vb${v % fours};`)}
+    ${lines(rows * fours, (v) => `sum${v} += ${timesText(of, `va${Math.floor(v / fours)}`, `vb${v % fours}`)};`)}
     to_a += u.a_k;
     to_b += u.b_k;
   }
   let y_z = part * u.batch + z;
 ${results(rows * fours, 4, (v, j, sum) => `keep(y_z, row + ${v} / ${fours}u, column + ${v} % ${fours}u * 4u + ${j}, ${sum});`)}`
+}

@@ -1,6 +1,7 @@
 // What matmul's variants share: the uniform block, the epilogue, and `keep`, which puts a finished sum in its place. Text.
 import type { Params } from '../../kernels.ts'
 import { expText, geluText } from './math.ts'
+import type { Operands } from './matmul-operands.ts'
 
 /** Lines of WGSL for 0 .. n - 1. */
 export const lines = (n: number, line: (i: number) => string) =>
@@ -22,15 +23,17 @@ export const flag = {
   gate: 256,
   kScale: 512,
   geluGrad: 1024,
+  bScale: 2048,
 } as const
 
 /**
  * `finish`: what happens to a finished sum. Flags instead of a pipeline for each epilogue: the branches are uniform, a few
  * scalar instructions for each result beside the k multiply-adds that made it, and a model's first step compiles one
  * pipeline a tile where it had up to forty. An operand that is not given is bound to another buffer and never touched. `gate`
- * is bound as `slope`, since no product has both: so the buffers stay within the eight that every device binds.
+ * is bound as `slope`, since no product has both: so the buffers stay within the eight that every device binds. Where operands
+ * have scales the residual is bound there too.
  */
-export const epilogue = `${expText}${geluText}
+export const epilogue = (residual = 'residual') => `${expText}${geluText}
 fn finish(at: u32, column: u32, sum: f32) {
   var v = u.alpha * sum;
   if ((u.flags & ${flag.bias}u) != 0u) { v += bias[column]; }
@@ -41,15 +44,22 @@ fn finish(at: u32, column: u32, sum: f32) {
   }
   if ((u.flags & ${flag.gate}u) != 0u) { v *= slope[at]; }
   if ((u.flags & ${flag.colScale}u) != 0u) { v *= colScale[column]; }
-  if ((u.flags & ${flag.residual}u) != 0u) { v += residual[at]; }
+  if ((u.flags & ${flag.residual}u) != 0u) { v += ${residual}[at]; }
   if ((u.flags & ${flag.accumulate}u) != 0u) { v += y[at]; }
   y[at] = v;
 }`
 
-/** `keep`: finishes a sum where it is one of y's. */
-export const keepText = `${epilogue}
-fn keep(z: u32, row: u32, column: u32, sum: f32) {
-  if (row < u.m && column < u.n) { finish((z * u.m + row) * u.n + column, column, sum); }
+/** `keep`: finishes a sum where it is one of y's, after the scales of its row and column where it is one of codes. */
+export const keepText = (of: Operands) => `${epilogue(of.b ? 'slope' : undefined)}
+fn keep(z: u32, row: u32, column: u32, sum: ${of.integer ? 'i32' : 'f32'}) {
+  if (row >= u.m || column >= u.n) { return; }
+  ${
+    of.integer
+      ? `var v = f32(sum) * aScale[row];
+  if ((u.flags & ${flag.bScale}u) != 0u) { v *= bScale[column]; }`
+      : 'let v = sum;'
+  }
+  finish((z * u.m + row) * u.n + column, column, v);
 }`
 
 /**
@@ -66,4 +76,8 @@ export const results = (rows: number, columns: number, line: (i: string, j: stri
   }`
 
 /** The invocation's vectors of sums. */
-export const sumsOf = (rows: number, columns: number) => lines(rows, (i) => `var sum${i} = vec${columns}f();`)
+export const sumsOf = (rows: number, columns: number, of: Operands) =>
+  lines(rows, (i) => `var sum${i} = vec${columns}${of.integer ? 'i' : 'f'}();`)
+
+/** A's element times a vector of B's. */
+export const timesText = (of: Operands, a: string, b: string) => (of.integer ? `times(${a}, ${b})` : `${a} * ${b}`)

@@ -1,6 +1,7 @@
 // matmul for GPUs: tiles of A and B in workgroup memory, a block of results in each invocation's registers. Which tile for
 // which shape, and its WGSL.
-import { flag, keepText, lines, results, type Size, sumsOf } from './matmul-epilogue.ts'
+import { flag, keepText, lines, results, type Size, sumsOf, timesText } from './matmul-epilogue.ts'
+import type { Operands } from './matmul-operands.ts'
 import { WIDTH } from './wgsl.ts'
 
 export interface Tile {
@@ -86,14 +87,18 @@ export function split(p: Size, t: Tile): { parts: number; length: number } {
  * Copies one tile into workgroup memory as [depth][pitch]. Neighbours
  * read neighbouring words, whichever way the operand lies: which way is a uniform flag, its strides are uniforms.
  */
-function load(t: Tile, operand: 'a' | 'b', side: 'm' | 'n', length: number, scaled = ''): string {
+function load(t: Tile, operand: 'a' | 'b', side: 'm' | 'n', length: number, of: Operands): string {
   const { depth } = t
+  const [place, step] = [`first_${side} + s`, 'k0 + c']
+  const value =
+    (operand === 'b' && of.b?.(place, step)) ||
+    `${operand}[${operand}_base + (${place}) * u.${operand}_${side} + (${step}) * u.${operand}_k]`
   return `for (var e = lane; e < ${length * depth}u; e += ${WIDTH}u) {
       let c = select(e / ${length}u, e % ${depth}u, ${operand}_along_k);
       let s = select(e % ${length}u, e / ${depth}u, ${operand}_along_k);
-      var v = 0.0;
-      if (first_${side} + s < u.${side} && k0 + c < end) {
-        v = ${operand}[${operand}_base + (first_${side} + s) * u.${operand}_${side} + (k0 + c) * u.${operand}_k];${scaled}
+      var v = ${of.integer ? '0u' : '0.0'};
+      if (${place} < u.${side} && ${step} < end) {
+        v = ${value};${operand === 'a' && !of.integer ? scaledText : ''}
       }
       tile_${operand}[c * ${pitch(length, t)}u + s] = ${t.half ? 'f16(v)' : 'v'};
     }`
@@ -103,21 +108,22 @@ const scaledText = `
         if ((u.flags & ${flag.kScale}u) != 0u) { v *= kScale[k0 + c]; }`
 
 /** Workgroup memory. */
-export const tileHelpers = (t: Tile) => `${keepText}
-alias Cell = ${t.half ? 'f16' : 'f32'};
+export const tileHelpers = (t: Tile, of: Operands) => `${of.helpers(t.perColumn)}${keepText(of)}
+alias Cell = ${of.integer ? 'u32' : t.half ? 'f16' : 'f32'};
 var<workgroup> tile_a: array<Cell, ${t.depth * pitch(t.rows, t)}>;
 var<workgroup> tile_b: array<Cell, ${t.depth * pitch(t.columns, t)}>;
 ${t.slices > 1 && t.half ? `var<workgroup> slices: array<f32, ${t.slices * t.rows * t.columns}>;` : ''}`
 
 /** The tile of y that a workgroup owns, over its part of k. */
-export function tileBody(t: Tile): string {
+export function tileBody(t: Tile, of: Operands): string {
+  const [type, cell] = of.integer ? ['u', ''] : ['f', 'f32']
   const down = t.rows / t.perRow
   const across = t.columns / t.perColumn
-  const row = (i: number) => `f32(tile_a[kk * ${pitch(t.rows, t)}u + y0 + ${i * down}u])`
+  const row = (i: number) => `${cell}(tile_a[kk * ${pitch(t.rows, t)}u + y0 + ${i * down}u])`
   const slice = t.slices === 1 ? '0u' : `lane / ${across * down}u`
   const columns = Array.from(
     { length: t.perColumn },
-    (_, j) => `f32(tile_b[kk * ${pitch(t.columns, t)}u + x0 + ${j * across}u])`,
+    (_, j) => `${cell}(tile_b[kk * ${pitch(t.columns, t)}u + x0 + ${j * across}u])`,
   )
   return `
   let tiles_n = (u.n + ${t.columns - 1}u) / ${t.columns}u;
@@ -134,14 +140,14 @@ export function tileBody(t: Tile): string {
   let end = min(u.k, (part + 1u) * u.length);
   let x0 = lane % ${across}u;
   let y0 = lane / ${across}u % ${down}u;
-  ${sumsOf(t.perRow, t.perColumn)}
+  ${sumsOf(t.perRow, t.perColumn, of)}
   for (var k0 = part * u.length; k0 < end; k0 += ${t.depth}u) {
-    ${load(t, 'a', 'm', t.rows, scaledText)}
-    ${load(t, 'b', 'n', t.columns)}
+    ${load(t, 'a', 'm', t.rows, of)}
+    ${load(t, 'b', 'n', t.columns, of)}
     workgroupBarrier();
     for (var kk = ${slice}; kk < ${t.depth}u; kk += ${t.slices}u) {
-      let vb = vec${t.perColumn}f(${columns.join(', ')});
-      ${lines(t.perRow, (i) => `sum${i} += ${row(i)} * vb;`)}
+      let vb = vec${t.perColumn}${type}(${columns.join(', ')});
+      ${lines(t.perRow, (i) => `sum${i} += ${timesText(of, row(i), 'vb')};`)}
     }
     workgroupBarrier();
   }

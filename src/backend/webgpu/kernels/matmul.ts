@@ -1,11 +1,12 @@
 // matmul: register blocks over tiles in workgroup memory (matmul-tiles.ts), or straight from memory on an adapter in software
 // (matmul-direct.ts), with the epilogue fused. Parallel over blocks of y, over products and, where those are few and k is
 // long, over parts of k (then a second pass adds the parts, in order, and does the epilogue). f32 sums in a fixed order.
-// Any size, no alignment; 0 stands for what lies outside.
+// Any size, no alignment; 0 stands for what lies outside. matmulI8 is the same of codes (matmul-operands.ts).
 import type { Params } from '../../kernels.ts'
-import type { GpuKernel } from '../kernel.ts'
+import type { GpuKernel, GpuLimits, Plan } from '../kernel.ts'
 import { directBody, directGroups, directHelpers, directWidth, splitDirect } from './matmul-direct.ts'
 import { epilogue, flag, type Size } from './matmul-epilogue.ts'
+import { codes, numbers, type Operands, packed } from './matmul-operands.ts'
 import { inHalves, split, tileBody, tileCount, tileFor, tileHelpers } from './matmul-tiles.ts'
 import { type BufferSpec, NONE, type PassSpec, pass, WIDTH } from './wgsl.ts'
 
@@ -16,25 +17,27 @@ interface Way {
   readonly spec: Pick<PassSpec, 'key' | 'groups' | 'width' | 'f16' | 'helpers' | 'body'>
 }
 
-function directWay(p: Size, scaled: boolean): Way {
-  const { parts, length } = splitDirect(p)
+function directWay(p: Size, scaled: boolean, of: Operands): Way {
+  const { parts, length } = of.integer ? { parts: 1, length: p.k } : splitDirect(p)
   const groups = directGroups(p, parts)
   const spec = {
-    key: scaled ? 'direct scaled' : 'direct',
+    key: `${scaled ? 'direct scaled' : 'direct'}${of.key}`,
     groups,
     width: directWidth,
-    helpers: () => directHelpers,
-    body: () => directBody(scaled),
+    helpers: () => directHelpers(of),
+    body: () => directBody(scaled, of),
   }
   return { parts, length, spec }
 }
 
-function tiledWay(p: Size, bare: boolean, f16: boolean): Way {
-  const tile = f16 ? inHalves(tileFor(p, bare)) : tileFor(p, bare)
-  const { parts, length } = split(p, tile)
+function tiledWay(p: Size, bare: boolean, f16: boolean, of: Operands): Way {
+  // Sums of integers are not cut: parts of them would have to be kept as such.
+  const own = tileFor(of.integer ? { ...p, k: 0 } : p, bare)
+  const tile = f16 ? inHalves(own) : own
+  const { parts, length } = of.integer ? { parts: 1, length: p.k } : split(p, tile)
   const groups = tileCount(p, tile) * parts
-  const key = `${tile.rows}x${tile.columns}${f16 ? ' f16' : ''}`
-  const spec = { key, groups, width: WIDTH, f16, helpers: () => tileHelpers(tile), body: () => tileBody(tile) }
+  const key = `${tile.rows}x${tile.columns}${f16 ? ' f16' : ''}${of.key}`
+  const spec = { key, groups, width: WIDTH, f16, helpers: () => tileHelpers(tile, of), body: () => tileBody(tile, of) }
   return { parts, length, spec }
 }
 
@@ -51,35 +54,46 @@ function joined(p: Params<'matmul'>): Params<'matmul'> {
   return follows ? { ...p, batch: 1, m: p.batch * p.m } : p
 }
 
-export const matmul: GpuKernel<'matmul'> = (params, has, { maxWorkgroups, direct, f16 }) => {
-  const p = joined(params)
+/** A product's numbers as the uniform block has them: k in steps, elements from a row or a column of B to the next. */
+type Product = Omit<Params<'matmul'>, 'format' | 'block'> & { readonly bRow: number; readonly bColumn: number }
+
+function plan(p: Product, of: Operands, has: (buffer: string) => boolean, limits: GpuLimits): Plan {
   const { batch, m, n, k } = p
   const ending =
     [0, flag.gelu, flag.geluGrad][p.act]! |
     (p.accumulate === 1 && !has('residual') ? flag.accumulate : 0) |
     (['bias', 'slope', 'gate', 'colScale', 'residual'] as const).filter(has).reduce((all, name) => all | flag[name], 0)
+  const scale = of.integer ? 'aScale' : 'kScale'
   const operands =
-    (p.transA === 1 ? 0 : flag.aAlongK) | (p.transB === 1 ? flag.bAlongK : 0) | (has('kScale') ? flag.kScale : 0)
+    (p.transA === 1 ? 0 : flag.aAlongK) |
+    (p.transB === 1 ? flag.bAlongK : 0) |
+    (has('kScale') ? flag.kScale : 0) |
+    (of.integer && has('bScale') ? flag.bScale : 0)
   // A Linear's forward pass is the one with both along k; gradients may be too small for f16.
-  const halves = f16 && p.transA !== 1 && p.transB === 1
-  const { parts, length, spec } = direct ? directWay(p, has('kScale')) : tiledWay(p, ending === 0, halves)
+  const halves = limits.f16 && !of.integer && p.transA !== 1 && p.transB === 1
+  const way = limits.direct ? directWay(p, has('kScale'), of) : tiledWay(p, ending === 0, halves, of)
+  const { parts, length, spec } = way
   const count = batch * m * n
   const read = (name: string, as = name): BufferSpec => ({ name, access: 'read', as })
   const write = (name: string, as = name): BufferSpec => ({ name, access: 'read_write', as })
   /** The operands of `finish`; `other` is bound where one is not given. */
-  const extras = (other: string) => ['bias', 'colScale', 'residual'].map((name) => read(has(name) ? name : other, name))
+  const extras = (other: string, names = ['bias', 'colScale', 'residual']) =>
+    names.map((name) => read(has(name) ? name : other, name))
   const slope = write(has('slope') ? 'slope' : has('gate') ? 'gate' : NONE, 'slope')
+  // Scales of B take the residual's place, which goes to that of slope and gate where it can.
+  const displaced = of.b !== undefined && has('residual')
+  const twice = parts > 1 || (displaced && (slope.name !== NONE || has('alias:residual=a')))
+  const codes = of.b ? ('u32' as const) : 'f32'
   const product = (y: string, flags: number, alpha: number) =>
     pass(
       {
         ...spec,
         buffers: [
           write(y, 'y'),
-          y === 'y' ? slope : write(NONE, 'slope'),
-          read('a'),
-          read('b'),
-          ...extras('a'),
-          read(has('kScale') ? 'kScale' : 'a', 'kScale'),
+          y !== 'y' ? write(NONE, 'slope') : displaced ? write('residual', 'slope') : slope,
+          { ...read('a'), type: of.integer ? codes : 'f32' },
+          { ...read('b'), type: codes },
+          ...extras('a', ['bias', 'colScale', of.b ? 'bScale' : 'residual', scale]),
         ],
         fields: [
           ['batch', 'u32', batch],
@@ -90,17 +104,18 @@ export const matmul: GpuKernel<'matmul'> = (params, has, { maxWorkgroups, direct
           ['stride_b', 'u32', p.strideB],
           ['a_m', 'u32', p.transA === 1 ? 1 : k],
           ['a_k', 'u32', p.transA === 1 ? m : 1],
-          ['b_n', 'u32', p.transB === 1 ? k : 1],
-          ['b_k', 'u32', p.transB === 1 ? 1 : n],
+          ['b_n', 'u32', p.bColumn],
+          ['b_k', 'u32', p.bRow],
           ['parts', 'u32', parts],
           ['length', 'u32', length],
           ['flags', 'u32', flags],
           ['alpha', 'f32', alpha],
+          ...of.fields,
         ],
       },
-      maxWorkgroups,
+      limits.maxWorkgroups,
     )
-  if (parts === 1) return { passes: [product('y', ending | operands, p.alpha)] }
+  if (!twice) return { passes: [product('y', ending | operands, p.alpha)] }
   const sum = pass(
     {
       key: 'add',
@@ -114,10 +129,25 @@ export const matmul: GpuKernel<'matmul'> = (params, has, { maxWorkgroups, direct
       ],
       groups: Math.ceil(count / WIDTH),
       width: WIDTH,
-      helpers: () => epilogue,
+      helpers: () => epilogue(),
       body: () => addParts,
     },
-    maxWorkgroups,
+    limits.maxWorkgroups,
   )
   return { passes: [product('temp:parts', operands, 1), sum], temps: { parts: parts * count } }
+}
+
+export const matmul: GpuKernel<'matmul'> = (params, has, limits) => {
+  const { format, block, ...p } = joined(params)
+  const [bRow, bColumn] = p.transB === 1 ? [1, p.k] : [p.n, 1]
+  const of =
+    format === 0 ? numbers : packed(format, block, ...((p.transB === 1 ? [p.n, p.k] : [p.k, p.n]) as [number, number]))
+  return plan({ ...p, bRow, bColumn }, of, has, limits)
+}
+
+/** Four codes of A's rows, and of B's columns, are a step of k. */
+export const matmulI8: GpuKernel<'matmulI8'> = (p, has, limits) => {
+  const k = Math.ceil(p.k / 4)
+  const [bRow, bColumn] = p.transB === 1 ? [1, k] : [Math.ceil(p.n / 4), 1]
+  return plan({ ...p, batch: 1, k, transA: 0, strideA: 0, strideB: 0, bRow, bColumn }, codes(limits.dot), has, limits)
 }
