@@ -6,16 +6,20 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type Buf, kernels } from 'vitune/tensor'
+import { type Buf, createWasm, kernels } from 'vitune/tensor'
 import type { Call } from '../benchmarks/bench/counting-backend.ts'
 import { isThisNode, nodeProgram } from '../benchmarks/bench/engine.ts'
 import { parseFlags, sectionNames } from '../benchmarks/bench/flags.ts'
 import { processorDetails } from '../benchmarks/bench/machine.ts'
+import { flopsOfCall, loraStepBytes, loraStepMacs } from '../benchmarks/bench/operations.ts'
+import { ownSteps } from '../benchmarks/bench/own-model.ts'
 import { renderPage } from '../benchmarks/bench/page.ts'
 import { multiplyAddPeak, peakModule } from '../benchmarks/bench/peak.ts'
 import { matmulModel, vitModel } from '../benchmarks/bench/peers/onnx-model.mjs'
+import { RELATIVE } from '../benchmarks/bench/pictures.ts'
 import { type BenchResult, met, ratioOf, section, spreadOf } from '../benchmarks/bench/result.ts'
 import { callsOfStep, sumByKernel } from '../benchmarks/bench/sections/traffic.ts'
+import { smallVit } from '../benchmarks/bench/shapes.ts'
 import { digits, putBetweenMarkers, readmeMarkdown, sectionText } from '../benchmarks/bench/table.ts'
 import { sides, targets } from '../benchmarks/bench/targets.ts'
 import { leastTraffic, wasmTraffic, webgpuTraffic } from '../benchmarks/bench/traffic.ts'
@@ -179,6 +183,41 @@ test('a step moves no less than the least on any backend, and every kernel it ru
     }
     assert.is(counted, calls.length)
   }
+})
+
+test('the operations computed from a shape are those that a step dispatches', async () => {
+  const tiny = { name: 'tiny', image: 8, patch: 4, hidden: 16, layers: 2, heads: 2, classes: 3, layerScale: true }
+  for (const shape of [tiny, { ...tiny, layers: 3, image: 16, hidden: 32 }, { ...tiny, layers: 1, classes: 7 }]) {
+    const calls = await callsOfStep(shape, 1)
+    assert.is(calls.reduce((sum, call) => sum + flopsOfCall(call), 0) / 2, loraStepMacs(shape))
+  }
+})
+
+test('the bytes computed from a shape are what a step holds, within a tenth', async () => {
+  const shape = { ...smallVit, layerScale: true }
+  const backend = await createWasm({ threads: 1 })
+  for await (const event of ownSteps(backend, { shape, method: 'lora', batch: 1, steps: 2 })) {
+    if (event.kind === 'step' && event.step === 1) backend.resetPeak()
+  }
+  const share = backend.memory().peak / loraStepBytes(shape)
+  await backend.dispose()
+  assert.ok(share > 0.9 && share < 1.1, `${share} of what was computed`)
+})
+
+test('the page draws methods as bars and models as circles whose areas are bytes', async () => {
+  const row = (what: string, who: string, unit: string, median: number) => {
+    return { what, who, unit, more: false, spread: spreadOf([median]) }
+  }
+  const relative = ['vitune', 'vitune, 128-bit', 'vitune int8', 'vitune NF4'].map((who, i) =>
+    row('LoRA step', who, RELATIVE, 1 + i / 10),
+  )
+  const sizes = { ...section('sizes', 'Bytes'), rows: [row('a', 'f32', 'MB', 90), row('a', 'NF4', 'MB', 10)] }
+  const page = await renderPage({ ...result, sections: [{ ...steps, rows: [...steps.rows, ...relative] }, sizes] })
+  assert.is(page.match(/<svg/g)?.length, 6)
+  for (const name of ['QLoRA', 'LoRA over int8', '10.0 MB']) assert.match(page, name)
+  // The circle's path begins at its radius, to the right of its middle.
+  const radii = [...page.matchAll(/<path [^>]*d="M([\d.]+),0A/g)].map(([, r]) => Number(r))
+  assert.ok(Math.abs(radii[0]! / radii[1]! - 3) < 0.01, String(radii))
 })
 
 test('the peak kernels are valid and their sums are right', async () => {

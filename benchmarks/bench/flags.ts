@@ -27,8 +27,8 @@ export interface Flags extends Omit<ProfileOptions, 'shape'> {
   readonly threads: number
   /** What `--node` was given. */
   readonly node?: string
-  /** Measure only what has this text in its name or its contender's. */
-  readonly only?: string
+  /** Measure only what this matches in `contender, name`. */
+  readonly only?: RegExp
   readonly out: string
   readonly json?: string
   readonly html?: string
@@ -72,6 +72,14 @@ function oneOf<T extends string>(name: string, known: readonly T[]) {
   }
 }
 
+function pattern(text: string): RegExp {
+  try {
+    return new RegExp(text)
+  } catch {
+    throw new InputError(`--only: must be a regular expression, got ${text}`)
+  }
+}
+
 /** Reads the flags; `threads` is what the machine has. Throws InputError, or commander's error. */
 export function parseFlags(args: readonly string[], threads: number): Flags {
   const program = new Command('npm run bench --')
@@ -82,7 +90,7 @@ export function parseFlags(args: readonly string[], threads: number): Flags {
     .option('--threads <n>', 'threads of those that can have several', whole('--threads', 1, 64), threads)
     .option('--node <version>', 'run all of it under that Node: 20.12, 22, 24, 26 or a path')
     .option('--section <name>', 'a section, as by its name alone')
-    .option('--only <text>', 'measure only what is named so, itself or its contender: "LoRA step", vitune')
+    .option('--only <pattern>', 'measure only what matches in "contender, name": "^vitune, LoRA"', pattern)
     .option('--out <dir>', 'folder for results.json and report.html', 'runs/bench')
     .option('--json <file>', 'write the results there instead')
     .option('--html <file>', 'write the page there instead')
@@ -93,6 +101,7 @@ export function parseFlags(args: readonly string[], threads: number): Flags {
       'dinov2-small',
     )
     .option('--method <name>', `profile: ${methods.join(', ')}`, oneOf('--method', methods), 'lora')
+    .option('--quantize <how>', 'profile: nf4 or int8', oneOf('--quantize', ['nf4', 'int8']))
     .option('--batch <n>', 'profile: images a batch', whole('--batch', 1, 4096), 8)
     .option('--steps <n>', 'profile: steps', whole('--steps', 1, 1000), 3)
     .option('--shapes', 'profile: a row for each size', false)

@@ -13,8 +13,8 @@ export interface Bench {
   readonly missing: Partial<Record<Kind, string>>
   /** Every PyTorch that is here, torch.sh's first. */
   readonly torches: readonly Torch[]
-  /** Measure only what has this in its name or its contender's; all where it is absent. */
-  readonly only?: string
+  /** Measure only what this matches in `contender, name`; all where it is absent. */
+  readonly only?: RegExp
   readonly signal: AbortSignal
   readonly versions: Record<string, string>
   progress(text: string): void
@@ -65,7 +65,7 @@ export async function interleave(
     if (!to.notes.includes(text)) to.notes.push(text)
   }
   const keyOf = (lane: Lane) => `${lane.kind} ${lane.python ?? ''} ${JSON.stringify(lane.spec)}`
-  const chosen = lanes.filter(({ who, what }) => bench.only === undefined || `${who}, ${what}`.includes(bench.only))
+  const chosen = lanes.filter(({ who, what }) => bench.only === undefined || bench.only.test(`${who}, ${what}`))
   const laps: Lap[] = []
   async function turn(lane: Lane): Promise<Run | undefined> {
     const key = keyOf(lane)

@@ -8,6 +8,8 @@ import type { VitShape } from './shapes.ts'
 export interface OwnSteps {
   readonly shape: VitShape
   readonly method: Method
+  /** How frozen weights are packed; f32 without it. */
+  readonly quantize?: 'nf4' | 'int8'
   readonly batch: number
   readonly steps: number
   readonly checkpointing?: boolean

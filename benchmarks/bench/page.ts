@@ -4,6 +4,7 @@ import type { Spec } from 'vega'
 import { axis, barMark, draw, fit, LOOKS, texts, ticks } from '../../src/report/charts/chart.ts'
 import { escapeHtml, type Html, html, trusted } from '../../src/report/html.ts'
 import { style } from '../../src/report/style.ts'
+import { pictures, RELATIVE } from './pictures.ts'
 import { type BenchResult, met, type Row, type Section, type Table } from './result.ts'
 import { checkRange, checkText, digits } from './table.ts'
 
@@ -65,7 +66,10 @@ function bars(rows: readonly Row[], colors: Map<string, string>, width: number, 
 
 async function figures(section: Section): Promise<Html[]> {
   const made: Html[] = []
+  // Those have pictures of their own.
+  if (section.name === 'sizes') return []
   for (const unit of new Set(section.rows.map((row) => row.unit))) {
+    if (unit === RELATIVE) continue
     const rows = section.rows.filter((row) => row.unit === unit)
     // vitune in the accent colour, each peer in one of the others whatever its threads.
     const family = (who: string) => who.split(/[ ,]/)[0]!
@@ -134,6 +138,7 @@ export async function renderPage(result: BenchResult): Promise<string> {
 <header><h1>vitune beside its peers</h1>
 <p class="facts">${result.machine.processor ?? ''} · ${result.machine.runtime ?? ''} · medians of interleaved runs${result.quick ? ', few of them (--quick)' : ''}</p></header>
 ${short ? html`<section><h2>In short</h2><p class="lead">${short}</p></section>` : ''}
+${await pictures(result.sections)}
 ${sections}
 <section><h2>Conditions</h2><dl>${Object.entries(facts).map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl></section>
 </main>

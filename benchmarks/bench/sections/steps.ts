@@ -4,6 +4,7 @@
 import type { Spec } from '../contender.ts'
 import { openContender } from '../contender.ts'
 import { type Bench, interleave, type Lane, type Lap, lapOf, oldTorch, rowOf, torchLanes } from '../measure.ts'
+import { RELATIVE } from '../pictures.ts'
 import { ratioOf, ratiosOf, type Section, section, spreadOf } from '../result.ts'
 import { dinov2Small } from '../shapes.ts'
 
@@ -20,9 +21,6 @@ export const stepTitles = {
 } as const
 type Method = keyof typeof stepTitles
 const cachedTitle = 'linear step, frozen features cached'
-
-/** The unit of times that are relative to a LoRA step in f32, for the report's picture. */
-export const RELATIVE = 'x LoRA step'
 
 /** Ways of vitune. */
 const ways = {
