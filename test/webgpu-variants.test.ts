@@ -66,6 +66,32 @@ test('half precision compiles for every tile when asked for, in products A B^T a
     assert.is(modules.length, 13, 'six tiles of either kind, and the sum of parts')
   }))
 
+test('packed weights compile in half precision, and codes with and without products of four bytes', async () => {
+  for (const [options, dots] of [
+    [{ f16: true }, 1],
+    [{ f16: true, disable: ['dot'] }, 0],
+  ] as const) {
+    await withModules(32, options, async (backend, modules) => {
+      const [m, n, k] = [40, 40, 40]
+      const [y, a, bScale] = [m * n, m * k, 400].map((length) => backend.alloc(length, 'f32'))
+      const [b, codes] = [backend.alloc(n * k, 'i32'), backend.alloc(m * k, 'i32')]
+      const rest = { transA: 0, transB: 1, strideA: 0, strideB: 0, alpha: 1, act: 0, accumulate: 0, batch: 1, m, n, k }
+      for (const format of [1, 2, 3, 4]) {
+        backend.dispatch('matmul', { y: y!, a: a!, b, bScale: bScale! }, { ...rest, format, block: 64 })
+      }
+      assert.is(inHalves(modules), 4)
+      backend.dispatch(
+        'matmulI8',
+        { y: y!, a: codes, aScale: a!, b },
+        { m, n, k, transB: 1, alpha: 1, act: 0, accumulate: 0 },
+      )
+      await backend.sync()
+      assert.is(inHalves(modules), 4)
+      assert.is(modules.filter((code) => code.includes('dot4I8Packed')).length, dots)
+    })
+  }
+})
+
 test('half precision is off by default and when switched off by name, which is said', async () => {
   for (const [options, note] of [
     [{}, 'shader-f16 was not asked for (option f16)'],

@@ -1,8 +1,7 @@
 // matmul for adapters in software: a block of results in each invocation's registers, operands straight from memory.
 // A CPU's caches hold what a GPU wants in workgroup memory, and each barrier there is a switch of stacks, so on SwiftShader
 // this is several times as fast as any tile.
-import { keepText, lines, results, type Size, sumsOf, timesText } from './matmul-epilogue.ts'
-import type { Operands } from './matmul-operands.ts'
+import { keepText, lines, type Operands, results, type Size, sumsOf, timesText } from './matmul-epilogue.ts'
 
 /**
  * Rows and columns of an invocation: 16 loads for 64 products, since a load is dear on SwiftShader, whether neighbouring

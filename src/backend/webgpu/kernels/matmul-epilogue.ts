@@ -1,7 +1,7 @@
 // What matmul's variants share: the uniform block, the epilogue, and `keep`, which puts a finished sum in its place. Text.
 import type { Params } from '../../kernels.ts'
 import { expText, geluText } from './math.ts'
-import type { Operands } from './matmul-operands.ts'
+import type { Field } from './wgsl.ts'
 
 /** Lines of WGSL for 0 .. n - 1. */
 export const lines = (n: number, line: (i: number) => string) =>
@@ -9,6 +9,20 @@ export const lines = (n: number, line: (i: number) => string) =>
 
 /** The sizes of a product. */
 export type Size = Pick<Params<'matmul'>, 'batch' | 'm' | 'n' | 'k'>
+
+/** What a product is made of (matmul-operands.ts). */
+export interface Operands {
+  /** Their part of the pipeline's key. */
+  readonly key: string
+  /** Whether both are codes, four to a word along k; sums are i32 then. */
+  readonly integer: boolean
+  /** Functions; of matmul's tile or block, whose vectors have `size` columns. */
+  readonly helpers: (size: number) => string
+  /** B at a column and a step of k; none where the strides of the uniform block say all. */
+  readonly b?: (column: string, step: string) => string
+  /** What they need in the uniform block. */
+  readonly fields: readonly Field[]
+}
 
 /** Bits of `u.flags`: what a finished sum goes through, along which side of an operand neighbours lie, whether A is scaled. */
 export const flag = {

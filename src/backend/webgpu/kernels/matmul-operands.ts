@@ -1,20 +1,7 @@
 // What the operands of a product are: f32, a packed weight whose numbers are made as tiles are loaded, or codes of 8 bits. Text.
 import { packedFormats } from '../../kernels.ts'
-import { flag } from './matmul-epilogue.ts'
+import { flag, type Operands } from './matmul-epilogue.ts'
 import type { Field } from './wgsl.ts'
-
-export interface Operands {
-  /** Their part of the pipeline's key. */
-  readonly key: string
-  /** Whether both are codes, four to a word along k; sums are i32 then. */
-  readonly integer: boolean
-  /** Functions; of matmul's tile or block, whose vectors have `size` columns. */
-  readonly helpers: (size: number) => string
-  /** B at a column and a step of k; none where the strides of the uniform block say all. */
-  readonly b?: (column: string, step: string) => string
-  /** What they need in the uniform block. */
-  readonly fields: readonly Field[]
-}
 
 export const numbers: Operands = { key: '', integer: false, helpers: () => '', fields: [] }
 

@@ -1,7 +1,6 @@
 // matmul for GPUs: tiles of A and B in workgroup memory, a block of results in each invocation's registers. Which tile for
 // which shape, and its WGSL.
-import { flag, keepText, lines, results, type Size, sumsOf, timesText } from './matmul-epilogue.ts'
-import type { Operands } from './matmul-operands.ts'
+import { flag, keepText, lines, type Operands, results, type Size, sumsOf, timesText } from './matmul-epilogue.ts'
 import { WIDTH } from './wgsl.ts'
 
 export interface Tile {

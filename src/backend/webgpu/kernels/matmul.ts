@@ -5,8 +5,8 @@
 import type { Params } from '../../kernels.ts'
 import type { GpuKernel, GpuLimits, Plan } from '../kernel.ts'
 import { directBody, directGroups, directHelpers, directWidth, splitDirect } from './matmul-direct.ts'
-import { epilogue, flag, type Size } from './matmul-epilogue.ts'
-import { codes, numbers, type Operands, packed } from './matmul-operands.ts'
+import { epilogue, flag, type Operands, type Size } from './matmul-epilogue.ts'
+import { codes, numbers, packed } from './matmul-operands.ts'
 import { inHalves, split, tileBody, tileCount, tileFor, tileHelpers } from './matmul-tiles.ts'
 import { type BufferSpec, NONE, type PassSpec, pass, WIDTH } from './wgsl.ts'
 
