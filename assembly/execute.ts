@@ -7,6 +7,8 @@ import { gather, scatterAdd } from './gather'
 import { layerNorm, layerNormGrad } from './layer-norm'
 import { crossEntropy, crossEntropyGrad } from './loss'
 import { matmul } from './matmul'
+import { matmulI8 } from './matmul-i8'
+import { quantizeRows } from './quantize'
 import { dropout } from './random'
 import { int } from './record'
 import { reduce } from './reduce'
@@ -58,6 +60,10 @@ export function execute(record: usize, thread: i32, threads: i32): void {
       return sgd(record, thread, threads)
     case 20:
       return clipNorm(record, thread, threads)
+    case 21:
+      return quantizeRows(record, thread, threads)
+    case 22:
+      return matmulI8(record, thread, threads)
     case 23:
       return unpack(record, thread, threads)
     default:

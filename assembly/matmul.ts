@@ -5,17 +5,11 @@ import { beginEpilogue, epilogue } from './epilogue'
 import { at, ceilDiv } from './math'
 import { addPanels, HEIGHT, packA, packB } from './panels'
 import { float, int, own, PHASE, pointer, SHARED, take } from './record'
+import { c0, c1, cutUnits, openUnit, p0, p1, product, ROWS } from './units'
 import { openPacked, packWords } from './unpack'
 
 /** Longest inner block: a panel of A is then at most 12 KiB and stays in the first-level cache. */
 const DEPTH = 512
-/** Panels of HEIGHT rows of A packed at a time. */
-const ROWS = 16
-/** Steps of the inner size, by panels of HEIGHT rows and 8 columns, that take some 50 us: shorter units are not worth taking. */
-const LONG: i64 = 20000
-/** Panels of 8 columns for which partial sums are held. */
-const COLUMNS = 256
-
 /**
  * Panels of 8 columns that a panel of rows meets before the next one's turn, for inner blocks of `depth`: 128 KiB of B at most,
  * which stay in the second-level cache. What is read and written beside the product (y, gate, residual) then lies some hundred
@@ -101,23 +95,7 @@ function multiply(r: usize, thread: i32, threads: i32): void {
   const depth = blockDepth(k)
   const group = panelsAcross(depth)
 
-  // Blocks of rows, whole at first. The last ones, as many as threads, are cut by columns too, so that the threads end
-  // together; not all are, since every cut packs the block's rows of A once more.
-  let tall = ROWS
-  while (threads > 1 && tall > 8 && products * ceilDiv(rowPanels, tall) < 8 * threads) tall >>= 1
-  const down = ceilDiv(rowPanels, tall)
-  const blocks = products * down
-  const wide = min(COLUMNS, panels)
-  const late = threads > 1 ? min(blocks, threads) : 0
-  let narrow = wide
-  while (narrow > 16 && late * ceilDiv(panels, narrow) < 4 * threads && <i64>min(tall, rowPanels) * narrow * k > LONG) {
-    narrow = ceilDiv(narrow, 2)
-  }
-  const across = ceilDiv(panels, wide)
-  const parts = ceilDiv(panels, narrow)
-  const early = (blocks - late) * across
-  const units = early + late * parts
-
+  const units = cutUnits(products, rowPanels, panels, k, threads)
   const packed = pointer(r, SHARED)
   const mine = own(r, thread)
   const spare = mine + at(ROWS * HEIGHT * depth)
@@ -139,17 +117,11 @@ function multiply(r: usize, thread: i32, threads: i32): void {
     spare,
   )
   for (let u = take(r); u < units; u = take(r)) {
-    const cut = u - early
-    const block = cut < 0 ? u / across : blocks - late + cut / parts
-    const batch = block / down
-    const p0 = (block % down) * tall
-    const p1 = min(rowPanels, p0 + tall)
-    const c0 = cut < 0 ? (u % across) * wide : (cut % parts) * narrow
-    const c1 = min(panels, c0 + (cut < 0 ? wide : narrow))
+    openUnit(u)
     const row = p0 * HEIGHT
     const height = min(rows, p1 * HEIGHT) - row
-    const source = a + at(batch * strideA)
-    const base = packed + (strideB == 0 ? 0 : at(batch * k * panels * 8))
+    const source = a + at(product * strideA)
+    const base = packed + (strideB == 0 ? 0 : at(product * k * panels * 8))
     let k0 = 0
     do {
       const kc = min(depth, k - k0)
@@ -164,7 +136,7 @@ function multiply(r: usize, thread: i32, threads: i32): void {
           let q = b
           for (let j = c; j < stop; j++, q += at(8 * kc), tile += tileStep) {
             addPanels(p, q, kc, tile, k0 == 0, spare)
-            if (last) epilogue(tile, batch, i * HEIGHT, j * 8, HEIGHT)
+            if (last) epilogue(tile, product, i * HEIGHT, j * 8, HEIGHT)
           }
         }
       }

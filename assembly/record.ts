@@ -1,6 +1,8 @@
 // How a kernel reads its command: 32 words of 4 bytes: [kernel, buffers (outputs first), params, ...,
 // the words below]. Word NEXT counts the units that threads have taken. The writer is src/backend/wasm/wasm.ts.
 
+/** Word of a product of codes: the kind of its panels (codes.ts). */
+export const KIND = 24
 /** Words at the end of every record: the step of a two-step kernel, scratch of each thread, scratch of all. */
 export const OWN = 25
 export const OWN_STRIDE = 26

@@ -7,6 +7,8 @@ export interface Caps {
   /** Fused relaxed multiply-add in use (results differ from plain SIMD in the last bits). */
   readonly relaxedSimd: boolean
   readonly shared: boolean
+  /** WASM: what multiplies codes of 8 bits, four at a time, two at a time or as f32; chosen when first asked for, in some 10 ms. */
+  readonly integer?: 'dot' | 'dot16' | 'f32'
   /** Why a faster variant is not in use, one sentence each. */
   readonly notes: readonly string[]
   /** Most bytes of all buffers together, where that is known. */

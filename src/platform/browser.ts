@@ -46,6 +46,7 @@ export const platform: Platform = {
   name: 'browser',
   cores: navigator.hardwareConcurrency ?? 1,
   sharedMemory: sharedMemory(),
+  v8: undefined,
   describe: () => ({ runtime: 'browser', version: navigator.userAgent }),
   // Engines that have it need no flag.
   enableRelaxedSimd: () => {},

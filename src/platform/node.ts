@@ -73,6 +73,7 @@ export const platform: Platform = {
   name: 'node',
   cores: availableParallelism(),
   sharedMemory: true,
+  v8: process.versions.v8,
   describe: () => ({
     runtime: 'node',
     version: process.versions.node,

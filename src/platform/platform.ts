@@ -148,6 +148,8 @@ export interface Platform {
   readonly sharedMemory: true | string
   /** For run.json: runtime, version, os, cpu. */
   describe(): Record<string, string>
+  /** V8's version, where the platform tells it. */
+  readonly v8: string | undefined
   /** Switches relaxed SIMD on where it hides behind a flag (Node 20); call before the first WebAssembly compile. */
   enableRelaxedSimd(): void
   /** Starts a worker from source text. In it `self.onmessage = e => e.data` and `postMessage` exist on both platforms. */

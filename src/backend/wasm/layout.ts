@@ -21,6 +21,7 @@ export const WORDS = 32
 export const HEAP = RING + RECORDS * WORDS * 4
 
 /** Words at the end of a record. */
+export const KIND = 24
 export const OWN = 25
 export const OWN_STRIDE = 26
 export const PHASE = 27

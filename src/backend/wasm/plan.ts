@@ -62,6 +62,22 @@ function matmulPlan({ batch = 0, m = 0, n = 0, k = 0, strideB = 0, format = 0 }:
   }
 }
 
+/** `kind` is the log2 of the codes of a step of 4 bytes (assembly/codes.ts). */
+function matmulI8Plan({ m = 0, n = 0, k = 0, kind = 0 }: Numbers): Plan {
+  const words = up(k, 4)
+  const shift = 2 - kind
+  const panels = up(n, 8)
+  const depth = Math.max(1, up(words, Math.max(1, up(words, DEPTH >> shift))))
+  const packed = panels * 8 * (words << shift)
+  const tiles = depth < words ? ROWS * Math.min(COLUMNS, panels) : 1
+  return {
+    serial: [packed < SMALL_WORK * 2, 2 * m * n * k < SMALL_FLOPS * (1 << kind)],
+    shared: packed * 4,
+    own: (256 + (ROWS + 1) * HEIGHT * (depth << shift) + tiles * 8 * HEIGHT) * 4,
+    chunks: 1,
+  }
+}
+
 const FORWARD_PANELS = 4
 /** Most panels of 8 query rows that the gradient takes at a time: as many as keep a block of scores in the second-level cache. */
 const backwardPanels = (keys: number) => Math.min(16, Math.max(8, Math.floor(4096 / keys)))
@@ -126,8 +142,8 @@ const planners = {
   adamw: byList,
   sgd: byList,
   clipNorm: byList,
-  quantizeRows: ({ m = 0, k = 0 }) => simple(m * k * 2),
-  matmulI8: matmulPlan,
+  quantizeRows: ({ m = 0, k = 0 }, given) => ({ ...simple(m * k * 2), own: given('kScale') ? k * 4 : 0 }),
+  matmulI8: matmulI8Plan,
   unpack: ({ rows = 0, k = 0 }) => ({ ...simple(rows * k * 2), own: UNPACKED }),
 } as const satisfies Record<KernelName, Planner>
 

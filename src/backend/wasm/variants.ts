@@ -12,7 +12,7 @@ export interface Variant {
 }
 
 /** What can be switched off by name. */
-export type Feature = 'relaxed-simd' | 'threads'
+export type Feature = 'relaxed-simd' | 'threads' | 'dot' | 'dot16'
 
 /** The kernels as text, for a worker whose code comes without them. */
 export const compiled = kernels

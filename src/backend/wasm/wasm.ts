@@ -4,7 +4,8 @@ import { platform } from '#platform'
 import type { Backend, HostArray, Program } from '../backend.ts'
 import { type Buf, type BufferSlot, type Dtype, type KernelName, kernels, slotsOf } from '../kernels.ts'
 import { createHeap } from './heap.ts'
-import { CHUNKS, HEAP, OWN, OWN_STRIDE, PHASE, SERIAL, SHARED, WORDS } from './layout.ts'
+import { chooseInteger, integers } from './integer.ts'
+import { CHUNKS, HEAP, KIND, OWN, OWN_STRIDE, PHASE, SERIAL, SHARED, WORDS } from './layout.ts'
 import { joinProducts, listPlan, type Numbers, planOf } from './plan.ts'
 import { createDirectQueue, createThreadedQueue, type Execute } from './queue.ts'
 import { createRecording, type PendingRead, type Recording, WasmBuf } from './recording.ts'
@@ -113,6 +114,9 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
     const values = view(dtype).subarray(from, from + length)
     return dtype === 'f32' ? new Float32Array(values) : new Int32Array(values)
   }
+
+  /** Chosen when it is first asked for. */
+  const integer = () => chooseInteger(module, variant, options.disable ?? [])
 
   const record = new Int32Array(WORDS)
   const floats = new Float32Array(record.buffer)
@@ -264,6 +268,9 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
       shared: variant.shared,
       notes: Object.freeze([...(options.notes ?? []), ...variant.notes]),
       maxBytes: pages * PAGE - HEAP,
+      get integer() {
+        return integer()
+      },
     }),
 
     alloc(length, dtype) {
@@ -345,7 +352,8 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
         for (const name of layout.outputs) for (const buf of [byName[name] ?? []].flat()) copyReads(own(buf, kernel))
       }
       if (layout.lists.length > 0) return dispatchLists(kernel, layout, byName, params)
-      const numbers = kernel === 'matmul' ? joinProducts(params) : (params as Numbers)
+      const kind = kernel === 'matmulI8' ? integers.indexOf(integer()) : 0
+      const numbers = kernel === 'matmul' ? joinProducts(params) : ({ ...params, kind } as Numbers)
       const plan = planOf(kernel, numbers, (name) => byName[name] !== undefined)
       const ownBytes = Math.ceil(plan.own / 64) * 64
       const steps = plan.serial.length
@@ -356,6 +364,7 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
         record[OWN] = scratch + Math.ceil(plan.shared / 64) * 64
         record[OWN_STRIDE] = ownBytes
         record[CHUNKS] = plan.chunks
+        record[KIND] = kind
         plan.serial.forEach((serial, step) => {
           push(planned, step, serial)
         })
