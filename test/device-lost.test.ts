@@ -28,6 +28,17 @@ async function plain(): Promise<Map<number, number>> {
 }
 const expected = await plain()
 
+test('features that were kept are computed anew on the new device, with the same numbers', async () => {
+  const linear: TrainOptions = { ...common, peft: 'linear', augment: false, epochs: 3 }
+  const losses = new Map<number, number>()
+  for await (const event of train(linear)) if (event.kind === 'step') losses.set(event.step, event.loss)
+  const seen = await lossy(linear, start, [5], fail)
+  assert.is(seen.started.length, 2)
+  assert.equal([...seen.losses.keys()], [...losses.keys()])
+  for (const [step, repeated] of seen.losses) for (const loss of repeated) assert.is(loss, losses.get(step))
+  for (const backend of seen.started) assert.is(backend.memory().buffers, 0)
+})
+
 const kinds = (events: readonly TrainEvent[], kind: TrainEvent['kind']) => events.filter((e) => e.kind === kind)
 
 test('a run goes on from its last checkpoint on a new device, with the numbers of a run that lost nothing', async () => {

@@ -1,12 +1,13 @@
 // What estimate() says a training step needs, against what the same step has needed on the wasm device.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type EstimateOptions, estimate, InputError } from 'vitune'
+import { type EstimateOptions, estimate, InputError, memoryDataset } from 'vitune'
 import { methods } from 'vitune/adapters'
+import { evalTransform } from 'vitune/data'
 import { Vit, type VitConfig } from 'vitune/models'
 import { disposeModule, truncatedNormal } from 'vitune/nn'
 import { createWasm, Rng } from 'vitune/tensor'
-import { fit, multiclass, prepare } from 'vitune/train'
+import { type BatchSource, featureSource, fit, multiclass, prepare } from 'vitune/train'
 import { batchOf } from './batch-of.ts'
 
 /** ViT-S's width and heads, with two blocks and few tokens. */
@@ -44,17 +45,32 @@ async function measured(o: EstimateOptions): Promise<number> {
   const [height, width] = o.config.imageSize
   const pixels = new Float32Array(o.batchSize * 3 * height * width).fill(0.1)
   const batch = batchOf(pixels, [o.batchSize, 3, height, width], new Int32Array(o.batchSize))
-  const source = (batches: number) => ({
-    batches,
-    async *epoch() {
-      for (let i = 0; i < batches; i++) yield batch
-    },
-  })
+  const task = multiclass(names)
+  /** Batches of the same image again and again; of its features where they are kept. */
+  const source = (batches: number): BatchSource => {
+    if (!o.keeps) {
+      return {
+        batches,
+        async *epoch() {
+          for (let i = 0; i < batches; i++) yield batch
+        },
+      }
+    }
+    const labels = new Int32Array(o.batchSize * batches)
+    const image = { width, height, data: new Uint8Array(3 * height * width) }
+    const dataset = memoryDataset({ images: Array.from(labels, () => image), labels, classes: names })
+    const transform = evalTransform({
+      ...{ resize: null, filter: 'bilinear', crop: { height, width }, scale: 1 / 255 },
+      ...{ mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25] },
+    })
+    const { batchSize, microBatch } = o
+    return featureSource(model, dataset, { transform, targets: task.targets, batchSize, microBatch })
+  }
   backend.resetPeak()
   const { checkpointing = false, accumulate = 1, optimizer = 'adamw', clip, microBatch, ema = 0 } = o
   const options = {
     model,
-    task: multiclass(names),
+    task,
     epochs: 1,
     lr: 1e-4,
     checkpointing,
@@ -82,6 +98,8 @@ const cases: [string, Omit<EstimateOptions, 'config' | 'classes'>][] = [
     { method: 'full', batchSize: 2, optimizer: 'sgd', accumulate: 2, clip: 1 },
   ],
   ['linear, batch 8', { method: 'linear', batchSize: 8 }],
+  ['linear, batch 8, features kept', { method: 'linear', batchSize: 8, keeps: { train: 16, val: 8 } }],
+  ['linear, batch 70, features kept', { method: 'linear', batchSize: 70, keeps: { train: 140, val: 70 } }],
   ['lora, batch 1', { method: 'lora', batchSize: 1 }],
   ['lora, batch 16', { method: 'lora', batchSize: 16 }],
   ['lora, batch 16, checkpointing', { method: 'lora', batchSize: 16, checkpointing: true }],
@@ -92,13 +110,15 @@ const cases: [string, Omit<EstimateOptions, 'config' | 'classes'>][] = [
 for (const [name, options] of cases) {
   test(`the estimate is what a step takes, within 5 %: ${name}`, async () => {
     const wanted: EstimateOptions = { config, classes: 3, threads: 2, ...options }
-    const { total, ...parts } = await estimate(wanted)
+    const { total, features, ...parts } = await estimate(wanted)
     const real = await measured(wanted)
     assert.ok(Math.abs(total / real - 1) < 0.05, `${total} estimated, ${real} measured`)
     const { weights, gradients, optimizer, workspace, activations } = parts
     assert.is(weights + gradients + optimizer + workspace + activations, total)
     for (const [part, bytes] of Object.entries(parts)) assert.ok(bytes >= 0, `${part} ${bytes}`)
     assert.ok(parts.reserved >= total)
+    const { train = 0, val = 0 } = wanted.keeps ?? {}
+    assert.is(features, 4 * config.hidden * (train + val))
   })
 }
 

@@ -16,12 +16,10 @@ import {
   multilabelLabels,
   openModel,
 } from 'vitune'
-import { batchSource, evalTransform } from 'vitune/data'
 import { saveVit } from 'vitune/models'
 import { disposeModule } from 'vitune/nn'
 import { renderReport } from 'vitune/report'
 import { createWasm, Rng } from 'vitune/tensor'
-import { fit, frozenFeatures, multiclass, prepare } from 'vitune/train'
 import { smallVit } from './small-vit.ts'
 
 const backend = await createWasm({ threads: 2 })
@@ -181,31 +179,6 @@ test('images are not augmented unless that is asked for: of a frozen backbone ea
   assert.is(asked, train.length)
   await finish({ ...options, augment: true })
   assert.is(asked, 4 * train.length)
-})
-
-test('features of a frozen backbone, computed once, give the losses of training on the images', async () => {
-  const train = images(7, 0)
-  const losses = async (cached: boolean) => {
-    const opened = await openModel(backend, model)
-    prepare(opened.model, classes, 'linear', { seed: 0 })
-    const transform = evalTransform(opened.preprocess)
-    const task = multiclass(classes)
-    const plan = { transform, targets: task.targets, batchSize: 8, seed: 5 }
-    const inputs = cached
-      ? (await frozenFeatures(opened.model, train, plan))!
-      : { model: opened.model, train: batchSource(train, { ...plan, order: 'shuffle' }) }
-    const seen: number[] = []
-    for await (const event of fit({ ...inputs, task, epochs: 3, lr: 0.02 })) {
-      if (event.kind === 'step') seen.push(event.loss)
-    }
-    disposeModule(opened.model)
-    return seen
-  }
-  const before = backend.memory().buffers
-  const [direct, cached] = [await losses(false), await losses(true)]
-  assert.is(cached.length, 9)
-  for (const [i, loss] of cached.entries()) assert.ok(Math.abs(loss - direct[i]!) < 1e-5, `${loss} ${direct[i]}`)
-  assert.is(backend.memory().buffers, before)
 })
 
 test('a data set brings its task: several labels an image beside one class, each with its own metrics', async () => {

@@ -260,7 +260,7 @@ test("a teacher's time is the step's, not waiting for images", async () => {
       for (let b = 0; b < 2; b++) {
         const asked = performance.now()
         await pause(60)
-        yield { ...batch, teacherSeconds: (performance.now() - asked) / 1000 }
+        yield { ...batch, computeSeconds: (performance.now() - asked) / 1000 }
       }
     },
   }

@@ -4,7 +4,7 @@ import { type Dataset, evaluate, openModel } from 'vitune'
 import { batchSource, evalTransform, type TrainTransformOptions, trainTransform } from 'vitune/data'
 import { disposeModule } from 'vitune/nn'
 import type { Backend } from 'vitune/tensor'
-import { createTask, fit, frozenFeatures, prepare } from 'vitune/train'
+import { type BatchSource, createTask, featureSource, fit, prepare } from 'vitune/train'
 import { recipes } from '../../src/settings/recipes.ts'
 import type { RecipeName } from '../../src/settings/settings.ts'
 import type { TrialSet } from './sets.ts'
@@ -116,23 +116,22 @@ export async function runTrial(backend: Backend, trial: Trial, set: TrialSet): P
     prepare(opened.model, labelSpace.names, method, { seed, lora: { ...lora, ...adapted } })
     const change = augmentations[augment]
     const plain = evalTransform(opened.preprocess)
-    const source = (dataset: Dataset, training: boolean) =>
-      batchSource(dataset, {
+    const source = (dataset: Dataset, training: boolean): BatchSource => {
+      const options = {
         transform: training && change ? trainTransform(opened.preprocess, change) : plain,
         targets: task.targets,
-        order: training ? 'shuffle' : 'sequential',
+        order: training ? ('shuffle' as const) : ('sequential' as const),
         batchSize: training ? batch : 100,
         seed,
-      })
-    const frozen =
-      method === 'linear' && !change
-        ? await frozenFeatures(opened.model, train, { transform: plain, targets: task.targets, batchSize: batch, seed })
-        : undefined
-    const batches = frozen?.train ?? source(train, true)
+      }
+      const repeats = method === 'linear' && !(training && change)
+      return repeats ? featureSource(opened.model, dataset, options) : batchSource(dataset, options)
+    }
+    const batches = source(train, true)
     const [val, test] = [source(set.val, false), source(set.test, false)]
     const metric = metrics[labelSpace.task]
     const loop = fit({
-      model: frozen?.model ?? opened.model,
+      model: opened.model,
       task,
       train: batches,
       epochs,

@@ -163,12 +163,28 @@ export interface LoadBatchesOptions extends BatchOptions {
  * Batches over `order`, the next one loading while the last is in use. One with only broken images comes out empty, so
  * that batches count the same in every run. Throws an InputError when not one image could be read.
  */
-export async function* loadBatches(
+export function loadBatches(
   dataset: Dataset,
   order: readonly number[],
   options: LoadBatchesOptions,
 ): AsyncGenerator<ImageBatch, void, undefined> {
-  const batches = toBatches(order, options.batchSize, options.dropLast).slice(options.start ?? 0)
+  const { batchSize, dropLast, start = 0 } = options
+  // After a start in the middle, the images before it have been read.
+  return loadLists(dataset, toBatches(order, batchSize, dropLast).slice(start), { ...options, some: start > 0 })
+}
+
+/** How batches are loaded that are cut already. */
+export interface LoadListsOptions extends BatchOptions, Pick<LoadBatchesOptions, 'workers'> {
+  /** Whether some of the images were read before, so that it is no error where none of these can be. */
+  readonly some?: boolean
+}
+
+/** Batches of these indices into the dataset, as `loadBatches` makes them. */
+export async function* loadLists(
+  dataset: Dataset,
+  batches: readonly (readonly number[])[],
+  options: LoadListsOptions,
+): AsyncGenerator<ImageBatch, void, undefined> {
   const wanted = options.workers !== false && options.transform.recipe !== undefined && dataset.stored !== undefined
   const large = options.transform.height * options.transform.width >= LARGE
   const makers: Makers = { workers: wanted && large ? imageWorkers() : undefined, wanted, stopped: false }
@@ -199,8 +215,7 @@ export async function* loadBatches(
     makers.wanted = false
     makers.workers?.release()
   }
-  // After a start in the middle, the images before it have been read.
-  if (batches.length > 0 && seen === 0 && !options.start) {
+  if (batches.length > 0 && seen === 0 && !options.some) {
     throw new InputError(`images: not one of ${batches.flat().length} could be decoded, ${first}`)
   }
 }
@@ -213,18 +228,24 @@ export interface BatchSourceOptions extends Omit<BatchOptions, 'epoch'> {
   readonly dropLast?: boolean
 }
 
+/** Indices into the dataset, batch by batch, of the epoch that is asked for. */
+export function batchLists(dataset: Dataset, options: BatchSourceOptions): (epoch: number) => number[][] {
+  const { order: mode = 'sequential', seed = 0, batchSize, dropLast } = options
+  const { length, labelSpace } = dataset
+  const labels = () => Array.from({ length }, (_, i) => dataset.labels(i))
+  const keys = isBalanced(mode) ? balanceKeys(labelSpace, labels()) : new Int32Array(length)
+  return (epoch) => toBatches(epochOrder(keys, { mode, seed, epoch }), batchSize, dropLast)
+}
+
 /** Batches of a dataset, epoch by epoch; the same epoch number gives the same batches, bit for bit. */
 export function batchSource(
   dataset: Dataset,
   options: BatchSourceOptions,
 ): { readonly batches: number; epoch(epoch: number, firstBatch: number): AsyncIterable<ImageBatch> } {
-  const { order: mode = 'sequential', seed = 0, batchSize, dropLast } = options
-  const { length, labelSpace } = dataset
-  const labels = () => Array.from({ length }, (_, i) => dataset.labels(i))
-  const keys = isBalanced(mode) ? balanceKeys(labelSpace, labels()) : new Int32Array(length)
-  const order = (epoch: number) => epochOrder(keys, { mode, seed, epoch })
+  const lists = batchLists(dataset, options)
   return {
-    batches: toBatches(order(0), batchSize, dropLast).length,
-    epoch: (epoch, firstBatch) => loadBatches(dataset, order(epoch), { ...options, epoch, start: firstBatch }),
+    batches: lists(0).length,
+    epoch: (epoch, firstBatch) =>
+      loadLists(dataset, lists(epoch).slice(firstBatch), { ...options, epoch, some: firstBatch > 0 }),
   }
 }

@@ -26,6 +26,8 @@ export interface Classifier extends Model {
   readonly config: ClassifierConfig
   /** Number of features that the classifier reads. */
   readonly features: number
+  /** Shape of what the classifier reads of one image; `outputs` takes as well what was pooled before, as `features` (B, ...pooled). */
+  readonly pooled: readonly number[]
   readonly head: Linear | undefined
   /** The layers that make logits: the head, and what is averaged with it. */
   readonly heads: readonly Linear[]

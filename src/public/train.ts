@@ -25,5 +25,6 @@ export type { MixingOptions } from '../data/mixing.ts'
 // run
 export { readCheckpoint, writeCheckpoint } from '../run/checkpoint-file.ts'
 export { mixedBatches } from '../run/mixed-batches.ts'
-export { type FrozenFeaturesOptions, frozenFeatures } from '../run/frozen-features.ts'
+export { type FeatureSourceOptions, featureSource } from '../run/frozen-features.ts'
+export { type FeatureRoom, featureRoom } from '../run/feature-room.ts'
 export { type Prepared, prepare } from '../run/prepare.ts'

@@ -5,7 +5,7 @@ import { type Method, methods } from '../adapters/methods.ts'
 import type { Backend } from '../backend/backend.ts'
 import { createPlanner } from '../backend/wasm/planner.ts'
 import { type LabelSpace, multiclassLabels } from '../labels/labels.ts'
-import { type AnyConfig, buildModel } from '../models/registry.ts'
+import { type AnyConfig, type AnyModel, buildModel } from '../models/registry.ts'
 import { zeros } from '../nn/layers.ts'
 import { disposeModule, trainableParameters } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
@@ -14,9 +14,10 @@ import { packingOf, type Quantize } from '../settings/quantize.ts'
 import { defaults, settingRules } from '../settings/schema.ts'
 import { checkAdapter, checkQuantize } from '../settings/setting-rules.ts'
 import { pick } from '../settings/settings.ts'
-import { type Batch, type BatchSource, defaultMicroBatch } from '../train/batch.ts'
+import { type Batch, type BatchSource, defaultMicroBatch, partsOf } from '../train/batch.ts'
 import { fit } from '../train/fit.ts'
 import type { FitOptions } from '../train/fit-options.ts'
+import { featuresOf } from './frozen-features.ts'
 import { plan } from './plan.ts'
 import { shareFrozen, type Teacher } from './teacher.ts'
 
@@ -44,6 +45,11 @@ export interface EstimateOptions
   validates?: boolean
   /** An old model of the same kind whose outputs are kept (`distill`), and whether it shares what is frozen. Default none. */
   teacher?: { labels: LabelSpace; shared?: boolean } | undefined
+  /**
+   * Images whose features are computed once and kept, where the backbone is frozen: those to train on if nothing changes them at
+   * random, and those to validate on. Default none.
+   */
+  keeps?: { train?: number; val?: number } | undefined
   /** Whose default of `microBatch` holds; default 'wasm'. */
   device?: Backend['name']
   /** WASM threads, each of which takes scratch of its own; default 1. */
@@ -67,6 +73,8 @@ export interface MemoryEstimate {
   reserved: number
   /** The largest single buffer, which WebGPU limits. */
   largestBuffer: number
+  /** Of the host beside all these: the features of the images that `keeps` names, as far as there is room for them. */
+  features: number
   /** Parameters that train. */
   trainable: number
 }
@@ -83,6 +91,7 @@ const rules: RulesOf<EstimateOptions> = {
   optimizer: s.optimizer,
   validates: flag,
   teacher: object,
+  keeps: object,
   device: choice(['webgpu', 'wasm', 'reference']),
   threads: s.threads,
   accumulate: s.accumulate,
@@ -107,6 +116,14 @@ function labelsOf({ labels, classes }: EstimateOptions): LabelSpace {
   return multiclassLabels(
     typeof classes === 'number' ? Array.from({ length: classes }, (_, i) => `${i}`) : [...classes],
   )
+}
+
+/** A batch as a frozen backbone hands it on. */
+async function ofFeatures(model: AnyModel, batch: Batch, most: number): Promise<Batch> {
+  for (const { inputs } of partsOf(batch, most)) await featuresOf(model, inputs.images!)
+  const size = model.pooled.reduce((a, b) => a * b, 1)
+  const features = { data: new Float32Array(batch.count * size), shape: [batch.count, ...model.pooled] }
+  return { ...batch, inputs: { features } }
 }
 
 /** How many images have parts of the sizes that a batch has, so need its memory: what is computed in parts is like two. */
@@ -155,9 +172,11 @@ export async function estimate(options: EstimateOptions): Promise<MemoryEstimate
     const lora = { ...options.lora, initLoraWeights: true as const }
     const given = pick(options, 'checkpointing', 'clip', 'nesterov', 'patchKeep', 'ema')
     const more = ratio > 0 ? { unlabelled: '', unlabelledRatio: ratio } : {}
+    const { train: trained = 0, val: validated = 0 } = options.keeps ?? {}
     const settings = {
       ...given,
       ...more,
+      augment: trained === 0,
       peft: method,
       lora,
       optimizer,
@@ -197,13 +216,14 @@ export async function estimate(options: EstimateOptions): Promise<MemoryEstimate
       count: images,
       names: [],
     }
-    const source = (batches: number): BatchSource => ({
+    const source = (batches: number, kept: number): BatchSource => ({
       batches,
       async *epoch() {
-        for (let i = 0; i < batches; i++) yield batch
+        for (let i = 0; i < batches; i++) yield kept > 0 ? await ofFeatures(model, batch, microBatch) : batch
       },
     })
-    const loop = fit(planned.fit(source(accumulate), validates ? source(1) : undefined))
+    const counts = { train: planned.repeats.train ? trained : 0, val: planned.repeats.val ? validated : 0 }
+    const loop = fit(planned.fit(source(accumulate, counts.train), validates ? source(1, counts.val) : undefined))
     planner.resetPeak()
     for await (const _ of loop) {
     }
@@ -224,6 +244,7 @@ export async function estimate(options: EstimateOptions): Promise<MemoryEstimate
       total,
       reserved: planner.reserved(),
       largestBuffer: largest.buffer,
+      features: 4 * (counts.train + counts.val) * model.pooled.reduce((a, b) => a * b, 1),
       trainable,
     }
   } finally {

@@ -6,7 +6,6 @@ import { comparedAs } from '../adapters/methods.ts'
 import type { Backend } from '../backend/backend.ts'
 import { createBackend } from '../backend/create.ts'
 import { augmentationPresets, augmentationsInWords } from '../data/augmentations.ts'
-import { evalTransform } from '../data/transforms.ts'
 import { buildModel } from '../models/registry.ts'
 import { truncatedNormal } from '../nn/layers.ts'
 import { countParameters, disposeModule } from '../nn/module.ts'
@@ -32,7 +31,7 @@ import {
   type RunSettings,
   runDefaults,
 } from './experiment-options.ts'
-import { frozenFeatures } from './frozen-features.ts'
+import { featureRoom, roomBeside } from './feature-room.ts'
 import { plan } from './plan.ts'
 
 /** Random numbers of fresh weights; prepare.ts uses 900 for the head. */
@@ -104,15 +103,9 @@ async function* trainOnce(
 
     backend.resetPeak()
     const started = performance.now()
-    const plain = evalTransform(preprocess)
-    const random = (augment !== undefined && augment !== false) || model.config.dropout > 0 || model.config.dropPath > 0
-    const inputs =
-      kind.trains === 'classifier' && !random
-        ? await frozenFeatures(model, training, { transform: plain, targets: task.targets, batchSize, seed, signal })
-        : { model, train: planned.source(training, true) }
-    if (!inputs) return undefined
+    const train = planned.source(training, true, { room: featureRoom(roomBeside(0)) })
     const curve: NonNullable<ExperimentRun['curve']> = []
-    const loop = fit({ ...planned.fit(inputs.train), model: inputs.model, signal })
+    const loop = fit({ ...planned.fit(train), signal })
     for await (const event of loop) {
       if (event.kind === 'epoch') {
         curve.push({ epoch: event.epoch, loss: event.trainLoss, accuracy: event.trainAccuracy })

@@ -52,12 +52,18 @@ export async function largestBatch(wanted: EstimateOptions, { name, caps }: { na
   return batchSize
 }
 
-/** Throws InputError where the run needs more memory than there is, naming each single change with which it would fit. */
-export async function checkFits(wanted: EstimateOptions, backend: { name: DeviceName; caps: Caps }): Promise<void> {
+/**
+ * What the run needs; throws InputError where that is more memory than there is, naming each single change with which it would fit.
+ * Features that are kept do not count: fewer are kept where there is less room.
+ */
+export async function checkFits(
+  wanted: EstimateOptions,
+  backend: { name: DeviceName; caps: Caps },
+): Promise<MemoryEstimate> {
   const { name, caps } = backend
   const options = { ...wanted, device: name, threads: caps.threads }
   const need = await estimate(options)
-  if (fitsIn(need, name, caps)) return
+  if (fitsIn(need, name, caps)) return need
   const fitting = new Map<string, string>()
   for (const [what, changed] of remedies(options)) {
     if (fitting.has(what)) continue

@@ -4,7 +4,7 @@ import type { LoraConfig } from '../adapters/lora-config.ts'
 import { type Method, methodFor, methodOf } from '../adapters/methods.ts'
 import { augmentationPresets, type TrainTransformOptions } from '../data/augmentations.ts'
 import type { Dataset } from '../data/dataset.ts'
-import { batchSource } from '../data/loader.ts'
+import { type BatchSourceOptions, batchSource } from '../data/loader.ts'
 import type { Preprocess } from '../data/preprocess.ts'
 import { evalTransform, trainTransform } from '../data/transforms.ts'
 import { viewSource } from '../data/view-source.ts'
@@ -21,11 +21,14 @@ import { mixedTask } from '../tasks/mixed.ts'
 import { checkTaskOptions, checkThresholds, createTask, tasks } from '../tasks/registry.ts'
 import { type SelfTrainingTask, selfTraining } from '../tasks/self-training.ts'
 import { monitorOf, type Task } from '../tasks/task.ts'
-import type { BatchSource } from '../train/batch.ts'
+import { type BatchSource, defaultMicroBatch } from '../train/batch.ts'
 import type { FitOptions } from '../train/fit-options.ts'
+import type { FeatureRoom } from './feature-room.ts'
+import { featureSource } from './frozen-features.ts'
 import { labelWeights } from './label-weights.ts'
 import { mixedBatches } from './mixed-batches.ts'
 import { type Prepared, prepare } from './prepare.ts'
+import { repeating } from './repeats.ts'
 import { selfTrainingSource, weakAndStrong } from './self-training.ts'
 import { type Teacher, taught } from './teacher.ts'
 
@@ -69,6 +72,8 @@ export interface Plan {
   /** Where a range test is to find it, the rate that it begins from. */
   readonly lr: number
   readonly counts: { readonly trainable: number; readonly total: number }
+  /** Whether batches, to train or to validate on, may be of features that a frozen backbone made once of each image. */
+  readonly repeats: { readonly train: boolean; readonly val: boolean }
   /** Batches of images: changed at random and in random order to train on, else as they are. */
   source(dataset: Dataset, training: boolean, more?: SourceHooks): BatchSource
   /** What `fit` is given for these batches. */
@@ -79,6 +84,8 @@ export interface SourceHooks {
   /** Told of every image that has to be left out. */
   onBroken?: (file: string, reason: string) => void
   batchSize?: number
+  /** Where features are kept: then batches are of features where `repeats` says so. */
+  room?: FeatureRoom
 }
 
 /** Labels, by place, that no image has. */
@@ -152,6 +159,9 @@ export function plan(settings: PlanSettings, input: PlanInput): Plan {
   const learnt = mixes ? mixedTask(task) : (learner ?? task)
   const kept = teacher && distilled(learnt, teacher.labels, distillationOf(settings, labels, train))
   const sampler = settings.sampler ?? (settings.shuffle === false ? 'sequential' : 'shuffle')
+  const changes = augment === true ? augmentationPresets.otx : augment
+  const more = mixes || learner !== undefined || teacher !== undefined
+  const repeats = repeating({ method, model, changes, more })
   return {
     model,
     task,
@@ -160,19 +170,24 @@ export function plan(settings: PlanSettings, input: PlanInput): Plan {
     prepared,
     lr,
     counts: countParameters(model),
-    source(dataset, training, more = {}) {
+    repeats,
+    source(dataset, training, { room, ...more } = {}) {
       if (!preprocess) throw new Error('plan: batches of images need to know how the model takes them')
-      const changes = training && (augment === true ? augmentationPresets.otx : augment)
       const { strict = false } = settings
-      const batches = batchSource(dataset, {
-        transform: changes ? trainTransform(preprocess, changes) : evalTransform(preprocess),
+      const options: BatchSourceOptions = {
+        transform: training && changes ? trainTransform(preprocess, changes) : evalTransform(preprocess),
         targets: task.targets,
         order: training ? sampler : 'sequential',
         batchSize,
         seed,
         strict,
         ...more,
-      })
+      }
+      if (room && (training ? repeats.train : repeats.val)) {
+        const { microBatch = defaultMicroBatch(model, settings.checkpointing) } = settings
+        return featureSource(model, dataset, { ...options, microBatch, room, inParts: !training })
+      }
+      const batches = batchSource(dataset, options)
       if (training && mixes) return mixedBatches(batches, { mixup, cutmix }, seed)
       if (!training || !learner || !unlabelled) return batches
       const ratio = settings.unlabelledRatio ?? defaults.unlabelledRatio

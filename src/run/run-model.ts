@@ -9,6 +9,7 @@ import { modelChanges } from '../use/fingerprint.ts'
 import type { Change } from '../use/image-changes.ts'
 import { type OpenModel, openModel } from '../use/open-model.ts'
 import { decide, sizeOf } from './decide.ts'
+import { roomBeside } from './feature-room.ts'
 import { checkFits } from './fits.ts'
 import { openFrom } from './from-run.ts'
 import { type Plan, plan } from './plan.ts'
@@ -23,6 +24,8 @@ export interface RunModel {
   readonly plan: Plan
   /** What of images and model is not as it was when the run began, and is accepted. */
   readonly changes: readonly Change[]
+  /** Most bytes of the host to keep features of images in. */
+  readonly featureBytes: number
   /** Frees the model, and the old one whose outputs are kept. */
   dispose(): void
 }
@@ -110,11 +113,16 @@ export async function openRunModel(
     if (teacher && !merged) shareFrozen(teacher.model, model)
     const { prepared } = planned
     const adapted = prepared.lora && { ...prepared.lora, targetModules: adaptedLayers(model).map(({ name }) => name) }
-    await checkFits(
-      { ...sizeOf(settings, opened, run, { lora: adapted, teacher: old }), method: planned.method },
+    const keeps = {
+      train: planned.repeats.train ? folder.train.length : 0,
+      val: planned.repeats.val ? (folder.val?.length ?? 0) : 0,
+    }
+    const need = await checkFits(
+      { ...sizeOf(settings, opened, run, { lora: adapted, teacher: old }), method: planned.method, keeps },
       backend,
     )
-    return { opened, plan: planned, changes, dispose }
+    const featureBytes = Math.min(need.features, roomBeside(need.reserved))
+    return { opened, plan: planned, changes, featureBytes, dispose }
   } catch (error) {
     dispose()
     throw error

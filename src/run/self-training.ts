@@ -65,13 +65,13 @@ export function selfTrainingSource(options: SelfTrainingSource): BatchSource {
           const seen = { inputs: weak, targets: {}, count: next.count, names: next.names }
           const asked = performance.now()
           const outputs = await asKept(() => outputsOf(model, seen, microBatch, task.outputs))
-          const teacherSeconds = (performance.now() - asked) / 1000
+          const computeSeconds = (performance.now() - asked) / 1000
           yield {
             inputs: joinInputs(inputs, strong),
             targets: task.withTeacher(targets, count, outputs),
             count: count + next.count,
             names: [...names, ...next.names],
-            teacherSeconds,
+            computeSeconds,
           }
         }
       } finally {

@@ -54,7 +54,7 @@ export function taught(
           at += some.length
         }
         const targets = { ...batch.targets, ...task.oldTargets(outputs, batch.count) }
-        yield { ...batch, targets, teacherSeconds: (performance.now() - asked) / 1000 }
+        yield { ...batch, targets, computeSeconds: (performance.now() - asked) / 1000 }
       }
     },
   }

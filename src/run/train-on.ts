@@ -17,6 +17,7 @@ import { describeChanges } from '../use/image-changes.ts'
 import { findDigests, wholeOf } from '../use/image-list.ts'
 import { preprocessorJson } from '../use/model-images.ts'
 import type { SavedState } from './checkpoints.ts'
+import { featureRoom } from './feature-room.ts'
 import { trainingNotes } from './prepare.ts'
 import { duplicates, knownLabels, noteBroken, type Run } from './run.ts'
 import { checkUnused, lostBest, type Metrics, openMetrics, runFolder } from './run-folder.ts'
@@ -100,8 +101,9 @@ export async function* trainOn(
     const whole = wholeOf(folder)
     const saveLists = () => Promise.all([list.save(), unlabelled?.list.save()])
     const hooks = { onBroken: (file: string, reason: string) => noteBroken(run, file, reason) }
-    const train = ready.plan.source(folder.train, true, hooks)
-    const val = folder.val && ready.plan.source(folder.val, false, hooks)
+    const room = featureRoom(ready.featureBytes)
+    const train = ready.plan.source(folder.train, true, { ...hooks, room })
+    const val = folder.val && ready.plan.source(folder.val, false, { ...hooks, room })
 
     const record = runRecord(run, ready, backend)
     const known = [
@@ -111,6 +113,7 @@ export async function* trainOn(
       // What a continued run trains is in its checkpoint.
       ...(state ? [] : trainingNotes(opened, ready.plan)),
       ...images.notes,
+      ...room.notes,
     ]
     keepNotes(past, known)
     let metrics: Metrics | undefined

@@ -12,8 +12,8 @@ export interface Batch {
   readonly count: number
   /** What each sample is called, for messages. */
   readonly names: readonly string[]
-  /** Seconds that a teacher computed for it, which the loop counts as computing, not as waiting for data. */
-  readonly teacherSeconds?: number | undefined
+  /** Seconds that a teacher or a frozen backbone computed for it, which the loop counts as computing, not as waiting for data. */
+  readonly computeSeconds?: number | undefined
 }
 
 /** Runs what reads the model that is trained with the averages of its weights, where training keeps some. */

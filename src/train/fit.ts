@@ -133,13 +133,13 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
       let asked = started
       let waited = 0 // for the batches of the step to come
       let waitedInAll = 0
-      let teaching = 0 // what teachers took for them
+      let ahead = 0 // what was computed for them before
       for await (const batch of train.epoch(now.epoch, now.batch, asKept)) {
         position++
         const begun = performance.now()
-        const { teacherSeconds = 0 } = batch
-        waited += (begun - asked) / 1000 - teacherSeconds
-        teaching += teacherSeconds
+        const { computeSeconds = 0 } = batch
+        waited += (begun - asked) / 1000 - computeSeconds
+        ahead += computeSeconds
         asked = begun
         if (batch.count > 0) pending.push(batch)
         if (pending.length === 0 || (pending.length < accumulate && position < train.batches)) continue
@@ -155,10 +155,10 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitRes
         now.right += done.right
         now.of += done.of
         const dataSeconds = waited
-        const seconds = teaching + (performance.now() - begun) / 1000
+        const seconds = ahead + (performance.now() - begun) / 1000
         waitedInAll += waited
         waited = 0
-        teaching = 0
+        ahead = 0
         away = true
         yield {
           kind: 'step',

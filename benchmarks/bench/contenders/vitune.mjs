@@ -2,7 +2,7 @@
 import { memoryDataset } from 'vitune'
 import { evalTransform } from 'vitune/data'
 import { createWasm, createWebgpu } from 'vitune/tensor'
-import { fit, frozenFeatures, logitsOf, multiclass } from 'vitune/train'
+import { featureSource, fit, logitsOf, multiclass } from 'vitune/train'
 import { noise } from './noise.mjs'
 import { makeBatch, makeModel, repeated } from './vit.mjs'
 
@@ -33,7 +33,7 @@ function products(backend, { products, read }) {
 }
 
 /** The classifier on features made once, as `train` does for the method linear without augmentation. */
-async function onFeatures(model, { classes, targets }, { shape, batch }) {
+function onFeatures(model, { classes, targets }, { shape, batch }) {
   const side = shape.image
   const images = Array.from({ length: batch }, (_, i) => ({
     width: side,
@@ -50,7 +50,7 @@ async function onFeatures(model, { classes, targets }, { shape, batch }) {
     std: [0.5, 0.5, 0.5],
   }
   const dataset = memoryDataset({ images, labels, classes })
-  return frozenFeatures(model, dataset, { transform: evalTransform(preprocess), targets, batchSize: batch, seed: 1 })
+  return featureSource(model, dataset, { transform: evalTransform(preprocess), targets, batchSize: batch })
 }
 
 async function steps(backend, spec, { model, classes }) {
@@ -58,9 +58,10 @@ async function steps(backend, spec, { model, classes }) {
   if (spec.method === 'forward') return async () => (await logitsOf(model, batch)).at(-1)
   const many = 1_000_000
   const task = multiclass(classes)
-  const from = spec.cached ? await onFeatures(model, task, spec) : { model, train: repeated(batch, many) }
+  const train = spec.cached ? onFeatures(model, task, spec) : repeated(batch, many)
   const events = fit({
-    ...from,
+    model,
+    train,
     task,
     epochs: many,
     lr: 1e-4,

@@ -208,6 +208,10 @@ export class Vit extends Module implements Classifier {
   get features(): number {
     return this.config.pooling === 'cls+mean' ? 2 * this.config.hidden : this.config.hidden
   }
+  /** Shape of what the classifier reads of one image. */
+  get pooled(): readonly number[] {
+    return this.config.pooling === 'distilled' ? [2, this.features] : [this.features]
+  }
 
   /** The layers that make logits. */
   get heads(): Linear[] {
@@ -331,7 +335,13 @@ export class Vit extends Module implements Classifier {
     return scope(() => this.classify(this.pool(this.encode(images, ctx, options)), ctx))
   }
 
-  outputs({ images, keep }: Readonly<Record<string, Tensor>>, ctx: Context, options: ForwardOptions = {}): Tensor {
+  /** Logits (B, K) of `images`, or of `features` (B, ...pooled) that were made of them before. */
+  outputs(
+    { images, features, keep }: Readonly<Record<string, Tensor>>,
+    ctx: Context,
+    options: ForwardOptions = {},
+  ): Tensor {
+    if (features) return scope(() => this.classify(features, ctx))
     return this.forward(images!, ctx, keep ? { ...options, keep } : options)
   }
 
