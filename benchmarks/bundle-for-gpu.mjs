@@ -110,7 +110,7 @@ try {
   const tar = spawn('tar', ['-cf', '-', '--owner=0', '--group=0', '-C', folder, '.'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  await pipeline(tar.stdout, createGzip({ level: 9 }), createWriteStream(file, { flags: 'a' }))
+  await pipeline(tar.stdout, createGzip({ level: 6 }), createWriteStream(file, { flags: 'a' }))
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }

@@ -17,48 +17,58 @@ const driver = Object.fromEntries(
 )
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
+interface Row {
+  readonly who: string
+  readonly spread: { readonly median: number }
+}
+
 if (process.env.VITUNE_TEST_WEBGPU) {
-  test('the bundle has at most 60 MB, runs every suite and the timed steps by itself, and leaves its results and nothing else', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'vitune-gpu-bundle-'))
-    const file = join(folder, 'vitune-gpu.sh')
+  const folder = mkdtempSync(join(tmpdir(), 'vitune-gpu-bundle-'))
+  const run = (env: Record<string, string>, ...args: string[]) =>
+    spawnSync('sh', ['gpu.sh', '--out', 'out', ...args], {
+      cwd: folder,
+      env: { PATH: '/usr/bin:/bin', TMPDIR: folder, ...env },
+      encoding: 'utf8',
+    })
+  const results = () => JSON.parse(readFileSync(join(folder, 'out/results.json'), 'utf8'))
+
+  test('the bundle has at most 60 MB', () => {
+    const file = join(folder, 'gpu.sh')
     const made = spawnSync(process.execPath, [join(root, 'benchmarks/bundle-for-gpu.mjs'), file], { encoding: 'utf8' })
     assert.is(made.status, 0, made.stderr)
     assert.ok(statSync(file).size <= 60e6, made.stdout)
-    const env = { PATH: '/usr/bin:/bin', TMPDIR: folder, ...driver }
-    const run = spawnSync('sh', [file, '--out', 'out', '--small', '--software'], { cwd: folder, env, encoding: 'utf8' })
-    assert.is(run.status, 0, `${run.stdout}\n${run.stderr}`)
-    const { machine, adapter, created, suites, sections } = JSON.parse(
-      readFileSync(join(folder, 'out/results.json'), 'utf8'),
-    )
-    assert.match(adapter.description, 'SwiftShader')
+  })
+
+  test('where no adapter is found it says so, with what the machine has, and ends with code 1', () => {
+    const none = join(folder, 'no-such-driver.json')
+    const { status, stdout } = run({ VK_ICD_FILENAMES: none, VK_DRIVER_FILES: none })
+    assert.is(status, 1)
+    assert.match(stdout, 'No adapter was found.')
+    const { adapter, machine } = results()
+    assert.is(adapter, null)
     assert.match(machine.node, /^24\./)
+  })
+
+  test('by itself it runs both suites and the timed steps, and leaves its results and nothing else', () => {
+    const { status, stdout, stderr } = run(driver, '--small', '--software')
+    assert.is(status, 0, `${stdout}\n${stderr}`)
+    const { adapter, created, suites, sections } = results()
+    assert.match(adapter.description, 'SwiftShader')
     assert.ok(Date.now() - Date.parse(created) < 600_000)
     assert.equal([suites.kernels.failed, suites.losses.failed], [0, 0])
     assert.ok(suites.kernels.passed > 20 && suites.losses.passed === 5)
-    const rows = sections[0].rows.map(({ who, spread }: { who: string; spread: { median: number } }) => {
-      assert.ok(spread.median > 0)
-      return who
-    })
-    assert.equal(rows, ['vitune f32', 'vitune int8', 'vitune NF4'])
+    const rows: Row[] = sections[0].rows
+    assert.equal(
+      rows.map(({ who }) => who),
+      ['vitune f32', 'vitune int8', 'vitune NF4'],
+    )
+    assert.ok(rows.every(({ spread }) => spread.median > 0))
     const text = readFileSync(join(folder, 'out/results.txt'), 'utf8')
-    assert.match(text, 'description: SwiftShader')
-    assert.match(text, 'LoRA step of tiny ViT')
-    assert.equal(readdirSync(folder).sort(), ['out', 'vitune-gpu.sh'])
-    rmSync(folder, { recursive: true })
+    for (const part of ['description: SwiftShader', 'LoRA step of tiny ViT']) assert.match(text, part)
+    assert.equal(readdirSync(folder).sort(), ['gpu.sh', 'out'])
   })
 
-  test('where no adapter is found it says so, with what the machine has, and ends with code 1', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'vitune-gpu-bundle-'))
-    const program = join(root, 'benchmarks/bundle-for-gpu.mjs')
-    assert.is(spawnSync(process.execPath, [program, join(folder, 'gpu.sh')], { encoding: 'utf8' }).status, 0)
-    const driver = join(folder, 'no-such-driver.json')
-    const env = { PATH: '/usr/bin:/bin', TMPDIR: folder, VK_ICD_FILENAMES: driver, VK_DRIVER_FILES: driver }
-    const run = spawnSync('sh', ['gpu.sh', '--out', 'out'], { cwd: folder, env, encoding: 'utf8' })
-    assert.is(run.status, 1)
-    assert.match(run.stdout, 'No adapter was found.')
-    assert.is(JSON.parse(readFileSync(join(folder, 'out/results.json'), 'utf8')).adapter, null)
-    rmSync(folder, { recursive: true })
-  })
+  test.after(() => rmSync(folder, { recursive: true }))
 }
 
 test.run()

@@ -3,6 +3,7 @@
 // themselves show which.
 import type { Run, Spec } from '../contender.ts'
 import { openContender } from '../contender.ts'
+import type { Call } from '../counting-backend.ts'
 import { kernelTimes } from '../kernel-times.ts'
 import { type Bench, interleave, type Lane, type Lap, lapOf, rowOf } from '../measure.ts'
 import { loraStepBytes, loraStepMacs } from '../operations.ts'
@@ -85,9 +86,25 @@ const stepOf = (shape: VitShape) => `LoRA step, ${shape.name}`
 const repeatOf = (shape: VitShape) => Math.max(1, Math.round(loraStepMacs(vitBase) / loraStepMacs(shape)))
 const signed = (value: number) => `${value >= 0 ? '+' : '-'}${Math.abs(100 * value).toFixed(1)} %`
 
+/**
+ * Products by what they do for each element of their result: gelu and its slope, or eight multiply-adds as LoRA's have, cost as much
+ * whatever the width of the model is.
+ */
+function kindOf({ kernel, params: p }: Call): string {
+  if (kernel !== 'matmul') return kernel
+  if (p.act) return 'matmul with gelu'
+  return Math.min(p.m!, p.n!, p.k!) <= 8 ? 'matmul of rank 8' : kernel
+}
+
 /** Milliseconds by kernel of one step on one thread, for 10^9 multiply-adds of the whole step. */
 async function perOperation(bench: Bench, shape: VitShape): Promise<Map<string, number>> {
-  const { rows, times } = await kernelTimes(bench, 'growth', { shape, method: 'lora', batch: 1, steps: 1 })
+  const { rows, times } = await kernelTimes(bench, 'growth', {
+    shape,
+    method: 'lora',
+    batch: 1,
+    steps: 1,
+    nameOf: kindOf,
+  })
   const billions = loraStepMacs(shape) / 1e9
   const made = new Map(rows.map(({ name, ms }) => [name, ms / billions]))
   const all = times[0]! / billions
