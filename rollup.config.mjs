@@ -23,11 +23,20 @@ const cache = join(root, 'node_modules/.cache/vitune')
 const flags = '-O3 --noAssert --runtime stub --importMemory --noExportMemory --use abort= --enable simd'.split(' ')
 const relaxed = ['--enable', 'relaxed-simd']
 const threads = ['--enable', 'threads', '--sharedMemory', '--maximumMemory', '65536']
-const variants = {
-  simd: [],
-  relaxed,
-  'simd-threads': threads,
-  'relaxed-threads': [...relaxed, ...threads],
+const narrow = ['--use', 'WIDE=0']
+/** Tiles twice as wide, for Node's engine where it joins neighbouring vectors; a page cannot ask for that. */
+const wide = ['--use', 'WIDE=1', ...relaxed]
+const kernels = {
+  simd: narrow,
+  relaxed: [...narrow, ...relaxed],
+  'simd-threads': [...narrow, ...threads],
+  'relaxed-threads': [...narrow, ...relaxed, ...threads],
+}
+const wideKernels = {
+  wide,
+  'wide-threads': [...wide, ...threads],
+  'narrow-probe': [...narrow, ...relaxed],
+  'wide-probe': wide,
 }
 
 const assemblyFiles = () =>
@@ -43,12 +52,13 @@ function keyOf(args) {
 }
 
 /** One variant, from the cache where nothing has changed. */
-async function compile(variant) {
-  const args = [...flags, ...variants[variant]]
+async function compile(variant, own) {
+  const entry = `assembly/${variant.endsWith('probe') ? 'probe' : 'index'}.ts`
+  const args = [entry, ...flags, ...own]
   const file = join(cache, variant, `${keyOf(args)}.wasm`)
   if (existsSync(file)) return readFileSync(file)
   let wasm
-  const { error, stderr } = await asc.main(['assembly/index.ts', ...args, '--baseDir', root, '--outFile', 'out.wasm'], {
+  const { error, stderr } = await asc.main([...args, '--baseDir', root, '--outFile', 'out.wasm'], {
     writeFile: (_, contents) => {
       wasm = contents
     },
@@ -62,24 +72,24 @@ async function compile(variant) {
 }
 
 const parts = 8
-/** All variants: deflated before base64, in which gzip finds little, and in turns, so that what they share lies close enough. */
-async function kernels() {
+/** All of a set: deflated before base64, in which gzip finds little, and in turns, so that what they share lies close enough. */
+async function packed(set) {
   const all = []
-  for (const variant of Object.keys(variants)) all.push(await compile(variant))
+  for (const [variant, own] of Object.entries(set)) all.push(await compile(variant, own))
   const cut = (bytes, part) =>
     bytes.subarray(Math.floor((bytes.length * part) / parts), Math.floor((bytes.length * (part + 1)) / parts))
   const turns = Array.from({ length: parts }, (_, part) => all.map((bytes) => cut(bytes, part))).flat()
-  const packed = deflateRawSync(Buffer.concat(turns), { level: 9 }).toString('base64')
-  return { packed, parts, sizes: all.map((bytes) => bytes.length) }
+  const text = deflateRawSync(Buffer.concat(turns), { level: 9 }).toString('base64')
+  return { packed: text, parts, sizes: all.map((bytes) => bytes.length) }
 }
 
 const wasm = {
   name: 'wasm',
-  resolveId: (id) => (id === 'wasm:kernels' ? `\0${id}` : undefined),
+  resolveId: (id) => (/^wasm:/.test(id) ? `\0${id}` : undefined),
   async load(id) {
-    if (id !== '\0wasm:kernels') return undefined
+    if (!/^\0wasm:/.test(id)) return undefined
     for (const name of assemblyFiles()) this.addWatchFile(join(root, 'assembly', name))
-    return `export default ${JSON.stringify(await kernels())}`
+    return `export default ${JSON.stringify(await packed(id === '\0wasm:wide' ? wideKernels : kernels))}`
   },
 }
 
@@ -97,10 +107,9 @@ const platform = (name) => ({
   name: 'platform',
   resolveId(id) {
     if (id === '#platform') return join(root, `src/platform/${name}.ts`)
-    // Layouts of published sets are of no use in a page.
-    return name === 'browser' && id === './formats/registry.ts'
-      ? join(root, 'src/data/sources/formats/none.ts')
-      : undefined
+    // Layouts of published sets are of no use in a page, nor are kernels that it cannot have compiled.
+    if (name === 'browser' && id === './formats/registry.ts') return join(root, 'src/data/sources/formats/none.ts')
+    return name === 'browser' && id === './wide.ts' ? join(root, 'src/backend/wasm/wide-none.ts') : undefined
   },
 })
 

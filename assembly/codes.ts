@@ -1,7 +1,7 @@
 // Panels of codes, and the micro-kernels that multiply two of them to a tile of exact integers. Used by matmul-i8.ts.
 // A step of a panel is 4 bytes a row or column: 4 codes, 2 of 16 bits or 1 as f32. The kind of panel is the log2 of that number.
 import { at } from './math'
-import { HEIGHT, multiplyPanels } from './panels'
+import { HEIGHT, multiplyEight } from './panels'
 
 /** Kinds of panel; src/backend/wasm/integer.ts has the same numbers. */
 export const AS_F32: i32 = 0
@@ -97,7 +97,7 @@ function dot(a: v128, b: v128, c: v128): v128 {
   return i32x4.relaxed_dot_i8x16_i7x16_add_s(a, b, c)
 }
 
-/** Tile (6, 8) = `less` by row + A panel times B panel, as `multiplyPanels`: in this order V8 keeps all of it in registers. */
+/** Tile (6, 8) = `less` by row + A panel times B panel, as `multiplyEight`: in this order V8 keeps all of it in registers. */
 function multiplyDot(a: usize, b: usize, steps: i32, tile: usize, less: usize): void {
   const end = a + at(6 * steps)
   let c00 = v128.load_splat<i32>(less)
@@ -216,7 +216,7 @@ function multiplyDot16(a: usize, b: usize, steps: i32, tile: usize): void {
 
 /** Sums of up to 512 products as f32, exact since below 2^24, made integers. */
 function multiplyF32(a: usize, b: usize, steps: i32, tile: usize): void {
-  multiplyPanels(a, b, steps, tile)
+  multiplyEight(a, b, steps, tile)
   for (const end = tile + 32 * HEIGHT; tile < end; tile += 16) {
     v128.store(tile, i32x4.trunc_sat_f32x4_s(v128.load(tile)))
   }

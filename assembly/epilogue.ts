@@ -1,5 +1,5 @@
 // How a product's sums become y: y = residual + colScale gate act(alpha sum + bias), slope beside it. Shared by the products of
-// f32 numbers (matmul.ts) and of codes (matmul-i8.ts), whose sums lie in tiles of rows of 8.
+// f32 numbers (matmul.ts) and of codes (matmul-i8.ts), of whose tiles it takes 8 columns at a time.
 import { at, gelu16, gelu4, geluGrad16, geluGrad4, loadPart, splat, storePart } from './math'
 
 // How y is finished; set at the start of a call. Each thread has its own instance, so these are private to it.
@@ -77,7 +77,7 @@ function finish(sum: v128, index: i32, column: i32, count: i32): void {
 }
 
 /** `height` whole rows: as `finish`, row by row, with act taken four vectors at a time; they may end within the last four. */
-function finishRows(tile: usize, index: i32, column: i32, height: i32): void {
+function finishRows(tile: usize, step: usize, index: i32, column: i32, height: i32): void {
   const factor = splat(alpha)
   const b0 = bias != 0 ? v128.load(bias + at(column)) : splat(0)
   const b1 = bias != 0 ? v128.load(bias + at(column), 16) : splat(0)
@@ -85,7 +85,7 @@ function finishRows(tile: usize, index: i32, column: i32, height: i32): void {
   if (act != 0) {
     const values = spare + 128
     const end = values + 32 * height
-    for (p = values; p < end; p += 32, tile += 32) {
+    for (p = values; p < end; p += 32, tile += step) {
       v128.store(p, f32x4.add(f32x4.mul(v128.load(tile), factor), b0))
       v128.store(p, f32x4.add(f32x4.mul(v128.load(tile, 16), factor), b1), 16)
     }
@@ -95,9 +95,10 @@ function finishRows(tile: usize, index: i32, column: i32, height: i32): void {
       else gelu16(p, spare)
     }
     p = values
+    step = 32
   }
   let place = at(index)
-  for (const end = p + 32 * height; p < end; p += 32, place += at(width)) {
+  for (const end = p + step * height; p < end; p += step, place += at(width)) {
     let v = v128.load(p)
     let w = v128.load(p, 16)
     if (act == 0) {
@@ -129,13 +130,16 @@ function finishRows(tile: usize, index: i32, column: i32, height: i32): void {
   }
 }
 
-/** Finishes the tile of `most` rows (HEIGHT at most) and 8 columns whose first element is (row, column) of product `batch`. */
-export function epilogue(tile: usize, batch: i32, row: i32, column: i32, most: i32): void {
+/**
+ * Finishes 8 columns of a tile of `most` rows (HEIGHT at most), `step` bytes from one to the next, whose first element is
+ * (row, column) of product `batch`.
+ */
+export function epilogue(tile: usize, step: usize, batch: i32, row: i32, column: i32, most: i32): void {
   const height = min(most, rows - row)
   let index = (batch * rows + row) * width + column
   const left = width - column
-  if (left >= 8 && height == most) return finishRows(tile, index, column, height)
-  for (let i = 0; i < height; i++, index += width, tile += 32) {
+  if (left >= 8 && height == most) return finishRows(tile, step, index, column, height)
+  for (let i = 0; i < height; i++, index += width, tile += step) {
     finish(v128.load(tile), index, column, min(4, left))
     if (left > 4) finish(v128.load(tile, 16), index + 4, column + 4, min(4, left - 4))
   }

@@ -3,7 +3,7 @@
 import { addCodes, DOT, lessOffset, turnCodes, widenPanel, widenRow } from './codes'
 import { beginEpilogue, epilogue } from './epilogue'
 import { at, ceilDiv, loadPart, splat } from './math'
-import { HEIGHT, packA, packB } from './panels'
+import { HEIGHT, packA, packEight } from './panels'
 import { float, int, KIND, own, PHASE, pointer, SHARED, take } from './record'
 import { c0, c1, cutUnits, openUnit, p0, p1, ROWS } from './units'
 
@@ -48,7 +48,7 @@ function pack(r: usize, thread: i32, threads: i32): void {
       const count = min(depth, words - w0)
       if (transposed) {
         const first = source + at(j * 8 * words + w0)
-        packB(first, words, count, min(8, n - j * 8), true, mine + 32, 0, 1)
+        packEight(first, words, count, min(8, n - j * 8), mine + 32)
       } else {
         const from = source + 4 * w0 * row + 8 * j
         turnCodes(from, row, min(4 * count, k - 4 * w0), min(8, <i32>row - 8 * j), mine + 32, mine)
@@ -125,7 +125,7 @@ function multiply(r: usize, thread: i32, threads: i32): void {
     int(r, 17) != 0,
     spare,
   )
-  const units = cutUnits(1, ceilDiv(m, HEIGHT), panels, words << shift, threads)
+  const units = cutUnits(1, ceilDiv(m, HEIGHT), panels, 8, words << shift, threads)
   for (let u = take(r); u < units; u = take(r)) {
     openUnit(u)
     const row = p0 * HEIGHT
@@ -155,7 +155,7 @@ function multiply(r: usize, thread: i32, threads: i32): void {
               scales(bScale, j * 8, left),
               scales(bScale, j * 8 + 4, left - 4),
             )
-            epilogue(tile, 0, first, j * 8, HEIGHT)
+            epilogue(tile, 32, 0, first, j * 8, HEIGHT)
           }
         }
       }

@@ -3,7 +3,7 @@
 // The inner size is cut into blocks that depend on it alone, so a result never depends on how threads share the work.
 import { beginEpilogue, epilogue } from './epilogue'
 import { at, ceilDiv } from './math'
-import { addPanels, HEIGHT, packA, packB } from './panels'
+import { addPanels, HEIGHT, packA, packB, TILE, WIDTH } from './panels'
 import { float, int, own, PHASE, pointer, SHARED, take } from './record'
 import { c0, c1, cutUnits, openUnit, p0, p1, product, ROWS } from './units'
 import { openPacked, packWords } from './unpack'
@@ -11,7 +11,7 @@ import { openPacked, packWords } from './unpack'
 /** Longest inner block: a panel of A is then at most 12 KiB and stays in the first-level cache. */
 const DEPTH = 512
 /**
- * Panels of 8 columns that a panel of rows meets before the next one's turn, for inner blocks of `depth`: 128 KiB of B at most,
+ * Panels of columns that a panel of rows meets before the next one's turn, for inner blocks of `depth`: 128 KiB of B at most,
  * which stay in the second-level cache. What is read and written beside the product (y, gate, residual) then lies some hundred
  * bytes in a row, which processors fetch ahead; 32 they do not. One for all blocks of a product, the shorter last one too:
  * partial sums are found again by the order of the tiles.
@@ -19,7 +19,7 @@ const DEPTH = 512
 // @ts-ignore: decorator
 @inline
 function panelsAcross(depth: i32): i32 {
-  return max(8, 4096 / depth)
+  return max(64, 32768 / depth) / WIDTH
 }
 
 /** Inner block length for an inner size k: equal blocks of at most DEPTH. */
@@ -29,18 +29,20 @@ function blockDepth(k: i32): i32 {
   return max(1, ceilDiv(k, max(1, ceilDiv(k, DEPTH))))
 }
 
-/** Multiplies row j of panels of 8 columns, k rows each, by scale[j]. */
+/** Multiplies row j of panels of columns, k rows each, by scale[j]. */
 function scalePanels(panels: usize, count: i32, k: i32, scale: usize): void {
   for (let panel = 0; panel < count; panel++) {
-    for (let j = 0; j < k; j++, panels += 32) {
+    for (let j = 0; j < k; j++) {
       const s = v128.load_splat<f32>(scale + at(j))
-      v128.store(panels, f32x4.mul(v128.load(panels), s))
-      v128.store(panels, f32x4.mul(v128.load(panels, 16), s), 16)
+      for (const end = panels + at(WIDTH); panels < end; panels += 32) {
+        v128.store(panels, f32x4.mul(v128.load(panels), s))
+        v128.store(panels, f32x4.mul(v128.load(panels, 16), s), 16)
+      }
     }
   }
 }
 
-/** Phase 0: B as [product][inner block][panel][k][8] in scratch. */
+/** Phase 0: B as [product][inner block][panel][k][WIDTH] in scratch. */
 function pack(r: usize, thread: i32, threads: i32): void {
   const n = int(r, 13)
   const k = int(r, 14)
@@ -54,7 +56,7 @@ function pack(r: usize, thread: i32, threads: i32): void {
   if (format != 0) {
     openPacked(source, pointer(r, 10), transposed ? n : k, transposed ? k : n, format, int(r, 23), own(r, thread))
   }
-  const panels = ceilDiv(n, 8)
+  const panels = ceilDiv(n, WIDTH)
   const depth = blockDepth(k)
   const blocks = ceilDiv(k, depth)
   const units = products * blocks * panels
@@ -70,11 +72,11 @@ function pack(r: usize, thread: i32, threads: i32): void {
       const to = min(panels, panel + end - u)
       const k0 = block * depth
       const from = source + at(product * strideB) + (transposed ? at(k0) : at(k0 * n))
-      const target = out + at((product * k + k0) * panels * 8)
+      const target = out + at((product * k + k0) * panels * WIDTH)
       const kc = min(depth, k - k0)
       if (format != 0) packWords(k0, kc, n, transposed, target, panel, to)
       else packB(from, transposed ? k : n, kc, n, transposed, target, panel, to)
-      if (scale != 0) scalePanels(target + at(panel * 8 * kc), to - panel, kc, scale + at(k0))
+      if (scale != 0) scalePanels(target + at(panel * WIDTH * kc), to - panel, kc, scale + at(k0))
       u += to - panel
     }
   }
@@ -89,18 +91,18 @@ function multiply(r: usize, thread: i32, threads: i32): void {
   const transposed = int(r, 15) != 0
   const strideA = int(r, 17)
   const strideB = int(r, 18)
-  const panels = ceilDiv(width, 8)
+  const panels = ceilDiv(width, WIDTH)
   const rowPanels = ceilDiv(rows, HEIGHT)
   const products = int(r, 11)
   const depth = blockDepth(k)
   const group = panelsAcross(depth)
 
-  const units = cutUnits(products, rowPanels, panels, k, threads)
+  const units = cutUnits(products, rowPanels, panels, WIDTH, k, threads)
   const packed = pointer(r, SHARED)
   const mine = own(r, thread)
   const spare = mine + at(ROWS * HEIGHT * depth)
   const tiles = spare + 512
-  const tileStep: usize = depth < k ? 32 * HEIGHT : 0 // partial sums outlive a block only when more follow
+  const tileStep: usize = depth < k ? TILE : 0 // partial sums outlive a block only when more follow
   const ld = transposed ? rows : k
   beginEpilogue(
     pointer(r, 1),
@@ -121,22 +123,25 @@ function multiply(r: usize, thread: i32, threads: i32): void {
     const row = p0 * HEIGHT
     const height = min(rows, p1 * HEIGHT) - row
     const source = a + at(product * strideA)
-    const base = packed + (strideB == 0 ? 0 : at(product * k * panels * 8))
+    const base = packed + (strideB == 0 ? 0 : at(product * k * panels * WIDTH))
     let k0 = 0
     do {
       const kc = min(depth, k - k0)
       const last = k0 + kc >= k
       packA(source + (transposed ? at(k0 * ld + row) : at(row * ld + k0)), ld, height, kc, transposed, mine)
-      let b = base + at(k0 * panels * 8 + c0 * 8 * kc)
+      let b = base + at(k0 * panels * WIDTH + c0 * WIDTH * kc)
       let tile = tiles
-      for (let c = c0; c < c1; c += group, b += at(group * 8 * kc)) {
+      for (let c = c0; c < c1; c += group, b += at(group * WIDTH * kc)) {
         const stop = min(c1, c + group)
         let p = mine
         for (let i = p0; i < p1; i++, p += at(HEIGHT * kc)) {
           let q = b
-          for (let j = c; j < stop; j++, q += at(8 * kc), tile += tileStep) {
+          for (let j = c; j < stop; j++, q += at(WIDTH * kc), tile += tileStep) {
             addPanels(p, q, kc, tile, k0 == 0, spare)
-            if (last) epilogue(tile, product, i * HEIGHT, j * 8, HEIGHT)
+            if (!last) continue
+            for (let t: usize = 0, column = j * WIDTH; t < at(WIDTH) && column < width; t += 32, column += 8) {
+              epilogue(tile + t, at(WIDTH), product, i * HEIGHT, column, HEIGHT)
+            }
           }
         }
       }

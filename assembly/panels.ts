@@ -1,8 +1,14 @@
 // Panels of packed operands, and the micro-kernel that multiplies two of them to a tile. Used by matmul.ts and attention.ts.
 import { at, loadPart, madd, splat } from './math'
+import { multiplyWide } from './wide'
 
 /** Rows of a tile: as many as V8 keeps in registers with two vectors of B, one of A and, not fused, a product. */
 export const HEIGHT: i32 = ASC_FEATURE_RELAXED_SIMD ? 6 : 5
+/** Columns of a tile: two vectors of 128 bits, or of 256 where the build is for an engine that joins neighbours to those (wide.ts). */
+// @ts-ignore: given to the compiler by rollup.config.mjs
+export const WIDTH: i32 = 8 << WIDE
+/** Bytes of a tile. */
+export const TILE: usize = 4 * HEIGHT * WIDTH
 
 /** Writes the transpose of four vectors to out, out + step, out + 2 step, out + 3 step. */
 // @ts-ignore: decorator
@@ -38,19 +44,20 @@ function storeColumns(a: v128, b: v128, c: v128, d: v128, e: v128, f: v128, out:
   v128.store_lane<i64>(out + 3 * step, high, 1, 16)
 }
 
-/** Writes the transpose of a tile: 8 rows of HEIGHT numbers, `step` bytes apart. */
+/** Writes the transpose of a tile: WIDTH rows of HEIGHT numbers, `step` bytes apart. */
 export function storeTurned(tile: usize, out: usize, step: usize): void {
-  const e = tile + 128
-  const f = HEIGHT == 6 ? tile + 160 : e
-  for (let half: usize = 0; half < 32; half += 16, out += 4 * step) {
-    const t = tile + half
+  const row = at(WIDTH)
+  const e = tile + 4 * row
+  const f = HEIGHT == 6 ? e + row : e
+  for (let part: usize = 0; part < row; part += 16, out += 4 * step) {
+    const t = tile + part
     storeColumns(
       v128.load(t),
-      v128.load(t, 32),
-      v128.load(t, 64),
-      v128.load(t, 96),
-      v128.load(e + half),
-      v128.load(f + half),
+      v128.load(t + row),
+      v128.load(t + 2 * row),
+      v128.load(t + 3 * row),
+      v128.load(e + part),
+      v128.load(f + part),
       out,
       step,
     )
@@ -124,16 +131,55 @@ export function packA(source: usize, ld: i32, m: i32, k: i32, transposed: bool, 
   }
 }
 
-/** Packs panels [from, to) of 8 columns of B as [panel][k][8], zero right of the last column n. */
+/** Packs `left` rows as the columns of one panel: [k][width], zero right of the last. */
+// @ts-ignore: decorator
+@inline
+function packTurned(source: usize, ld: i32, k: i32, left: i32, width: i32, out: usize): void {
+  const across = at(width)
+  if (left == width) {
+    for (let four = 0; four < width; four += 4) {
+      const a = source + at(four * ld)
+      const b = a + at(ld)
+      const c = b + at(ld)
+      const d = c + at(ld)
+      let o: usize = 0
+      let p = out + at(four)
+      let j = 0
+      for (; j + 4 <= k; j += 4, o += 16, p += 4 * across) {
+        storeTransposed(v128.load(a + o), v128.load(b + o), v128.load(c + o), v128.load(d + o), p, across)
+      }
+      for (; j < k; j++, o += 4, p += across) {
+        store<f32>(p, load<f32>(a + o))
+        store<f32>(p, load<f32>(b + o), 4)
+        store<f32>(p, load<f32>(c + o), 8)
+        store<f32>(p, load<f32>(d + o), 12)
+      }
+    }
+    return
+  }
+  for (let j = 0; j < k; j++, out += across) {
+    for (let c = 0; c < width; c++) store<f32>(out + at(c), c < left ? load<f32>(source + at(c * ld + j)) : 0)
+  }
+}
+
+/** Packs panels [from, to) of WIDTH columns of B as [panel][k][WIDTH], zero right of the last column n. */
 export function packB(source: usize, ld: i32, k: i32, n: i32, transposed: bool, out: usize, from: i32, to: i32): void {
+  const across = at(WIDTH)
   for (let panel = from; panel < to; panel++) {
-    const column = panel * 8
-    const left = min(8, n - column)
+    const column = panel * WIDTH
+    const left = min(WIDTH, n - column)
     let q = out + at(column * k)
     if (!transposed) {
       let p = source + at(column)
       const step = at(ld)
-      if (left == 8 && panel + 1 < to && n - column >= 16) {
+      if (WIDTH == 16 && left == 16) {
+        for (let j = 0; j < k; j++, p += step, q += 64) {
+          v128.store(q, v128.load(p))
+          v128.store(q, v128.load(p, 16), 16)
+          v128.store(q, v128.load(p, 32), 32)
+          v128.store(q, v128.load(p, 48), 48)
+        }
+      } else if (WIDTH == 8 && left == 8 && panel + 1 < to && n - column >= 16) {
         // Two panels share a cache line of the source.
         const next = at(8 * k)
         for (let j = 0; j < k; j++, p += step, q += 32) {
@@ -143,44 +189,31 @@ export function packB(source: usize, ld: i32, k: i32, n: i32, transposed: bool, 
           v128.store(q + next, v128.load(p, 48), 16)
         }
         panel++
-      } else if (left == 8) {
+      } else if (WIDTH == 8 && left == 8) {
         for (let j = 0; j < k; j++, p += step, q += 32) {
           v128.store(q, v128.load(p))
           v128.store(q, v128.load(p, 16), 16)
         }
       } else {
-        for (let j = 0; j < k; j++, p += step, q += 32) {
-          v128.store(q, left < 4 ? loadPart(p, left) : v128.load(p))
-          v128.store(q, left > 4 ? loadPart(p + 16, left - 4) : splat(0), 16)
+        for (let j = 0; j < k; j++, p += step, q += across) {
+          let c = 0
+          for (; c + 4 <= left; c += 4) v128.store(q + at(c), v128.load(p + at(c)))
+          if (c < left) {
+            v128.store(q + at(c), loadPart(p + at(c), left - c))
+            c += 4
+          }
+          for (; c < WIDTH; c += 4) v128.store(q + at(c), splat(0))
         }
       }
       continue
     }
-    if (left == 8) {
-      for (let half = 0; half < 2; half++) {
-        const a = source + at((column + 4 * half) * ld)
-        const b = a + at(ld)
-        const c = b + at(ld)
-        const d = c + at(ld)
-        let o: usize = 0
-        let p = q + 16 * half
-        let j = 0
-        for (; j + 4 <= k; j += 4, o += 16, p += 128) {
-          storeTransposed(v128.load(a + o), v128.load(b + o), v128.load(c + o), v128.load(d + o), p, 32)
-        }
-        for (; j < k; j++, o += 4, p += 32) {
-          store<f32>(p, load<f32>(a + o))
-          store<f32>(p, load<f32>(b + o), 4)
-          store<f32>(p, load<f32>(c + o), 8)
-          store<f32>(p, load<f32>(d + o), 12)
-        }
-      }
-    } else {
-      for (let j = 0; j < k; j++, q += 32) {
-        for (let c = 0; c < 8; c++) store<f32>(q + at(c), c < left ? load<f32>(source + at((column + c) * ld + j)) : 0)
-      }
-    }
+    packTurned(source + at(column * ld), ld, k, left, WIDTH, q)
   }
+}
+
+/** A panel of at most 8 columns, as packB packs B transposed, whatever the build's tiles are. */
+export function packEight(source: usize, ld: i32, k: i32, left: i32, out: usize): void {
+  packTurned(source, ld, k, left, 8, out)
 }
 
 /**
@@ -191,7 +224,7 @@ export function packB(source: usize, ld: i32, k: i32, n: i32, transposed: bool, 
  * Nor does it call or ask anything first: other registers make the loop's code longer, until a jump ends where the line of
  * 32 bytes does, which costs a quarter of the speed on many Intel processors (benchmarks/inner-loop.ts).
  */
-export function multiplyPanels(a: usize, b: usize, k: i32, tile: usize): void {
+export function multiplyEight(a: usize, b: usize, k: i32, tile: usize): void {
   const end = a + at(HEIGHT * (k - 1))
   let b0 = v128.load(b)
   let b1 = v128.load(b, 16)
@@ -259,14 +292,21 @@ export function multiplyPanels(a: usize, b: usize, k: i32, tile: usize): void {
   }
 }
 
+/** The micro-kernel of this build: tile (HEIGHT, WIDTH) = A panel (k, HEIGHT) times B panel (k, WIDTH), k at least 1. */
+export function multiplyPanels(a: usize, b: usize, k: i32, tile: usize): void {
+  if (WIDTH == 16) multiplyWide(a, b, k, tile)
+  else multiplyEight(a, b, k, tile)
+}
+
 /** tile = A panel times B panel where `first`, else tile += their product, which `spare` holds meanwhile. k may be 0 in the first. */
 export function addPanels(a: usize, b: usize, k: i32, tile: usize, first: bool, spare: usize): void {
   if (first) {
-    if (k == 0) return memory.fill(tile, 0, 32 * HEIGHT)
+    if (k == 0) return memory.fill(tile, 0, TILE)
     return multiplyPanels(a, b, k, tile)
   }
   multiplyPanels(a, b, k, spare)
-  for (const end = tile + 32 * HEIGHT; tile < end; tile += 16, spare += 16) {
+  for (const end = tile + TILE; tile < end; tile += 32, spare += 32) {
     v128.store(tile, f32x4.add(v128.load(tile), v128.load(spare)))
+    v128.store(tile, f32x4.add(v128.load(tile, 16), v128.load(spare, 16)), 16)
   }
 }

@@ -2,9 +2,9 @@
 // not all are, since every cut packs the block's rows of A once more. Counted in panels of rows and of columns.
 import { ceilDiv } from './math'
 
-/** Most panels of rows in a block, and most panels of columns. */
+/** Most panels of rows in a block, and most columns. */
 export const ROWS: i32 = 16
-export const COLUMNS: i32 = 256
+const COLUMNS: i32 = 2048
 /** Steps of the inner size, by panels of rows and columns, that take some 50 us: shorter units are not worth taking. */
 const LONG: i64 = 20000
 
@@ -27,19 +27,19 @@ export let p1: i32 = 0
 export let c0: i32 = 0
 export let c1: i32 = 0
 
-/** Cuts `products` products of so many panels, each pair of which takes `steps`; gives the number of units. */
-export function cutUnits(products: i32, rows: i32, columns: i32, steps: i32, threads: i32): i32 {
+/** Cuts `products` products of so many panels, those of columns `width` wide, each pair of which takes `steps`; gives the number of units. */
+export function cutUnits(products: i32, rows: i32, columns: i32, width: i32, steps: i32, threads: i32): i32 {
   rowPanels = rows
   panels = columns
   tall = ROWS
   while (threads > 1 && tall > 8 && products * ceilDiv(rowPanels, tall) < 8 * threads) tall >>= 1
   down = ceilDiv(rowPanels, tall)
   const blocks = products * down
-  wide = min(COLUMNS, panels)
+  wide = min(COLUMNS / width, panels)
   const late = threads > 1 ? min(blocks, threads) : 0
   narrow = wide
   while (
-    narrow > 16 &&
+    narrow > 128 / width &&
     late * ceilDiv(panels, narrow) < 4 * threads &&
     <i64>min(tall, rowPanels) * narrow * steps > LONG
   ) {

@@ -1,10 +1,9 @@
 // Packed weights as f32: a run within a row at a time, for the panels of matmul.ts and the rows of the kernel `unpack`.
 // Values have the bits that the formats' definition gives (src/backend/kernels.ts). Not here: packing, which is the host's.
 import { at, ceilDiv, share, splat } from './math'
-import { packB } from './panels'
+import { packB, WIDTH } from './panels'
 import { int, own, pointer } from './record'
 
-const WIDTH = 8
 /** Elements that are unpacked in a row, of which scratch holds WIDTH rows: a block of the usual length. */
 const RUN = 64
 const NF4_DOUBLE = 2

@@ -6,6 +6,8 @@ export interface Caps {
   readonly threads: number
   /** Fused relaxed multiply-add in use (results differ from plain SIMD in the last bits). */
   readonly relaxedSimd: boolean
+  /** Vectors of 256 bits in use (WASM in Node 24 and later); results are the same bits. */
+  readonly wide?: boolean
   readonly shared: boolean
   /** WASM: what multiplies codes of 8 bits, four at a time, two at a time or as f32; chosen when first asked for, in some 10 ms. */
   readonly integer?: 'dot' | 'dot16' | 'f32'

@@ -25,6 +25,7 @@ export interface DeviceReport {
   readonly why: string
   readonly threads?: number
   readonly relaxedSimd?: boolean
+  readonly wide?: boolean
   readonly shared?: boolean
   /** WebGPU: vendor, architecture and description of the GPU, as far as the platform tells. */
   readonly adapter?: string

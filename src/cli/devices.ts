@@ -11,6 +11,7 @@ function traits(d: DeviceReport): string {
     ...(d.adapter ? [d.adapter] : []),
     ...(d.name === 'wasm' ? [`${d.threads} ${d.threads === 1 ? 'thread' : 'threads'}`] : []),
     ...(d.relaxedSimd ? ['relaxed SIMD'] : []),
+    ...(d.wide ? ['256-bit vectors'] : []),
     ...(d.shared ? ['shared memory'] : []),
     ...(d.notes ?? []),
   ].join(', ')

@@ -50,6 +50,8 @@ export const platform: Platform = {
   describe: () => ({ runtime: 'browser', version: navigator.userAgent }),
   // Engines that have it need no flag.
   enableRelaxedSimd: () => {},
+  joinsVectors: false,
+  compileOptimised: (_, compile) => compile(),
   startWorker,
   get files() {
     return currentFiles()

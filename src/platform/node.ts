@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { arch, availableParallelism, cpus, homedir, platform as osName, release, totalmem } from 'node:os'
 import { setFlagsFromString } from 'node:v8'
 import { type Transferable as Transfer, Worker } from 'node:worker_threads'
+import { compileOptimised, joinsVectors } from './compiling-node.ts'
 import { decodeImage } from './decode-node.ts'
 import { download } from './download.ts'
 import { files } from './files-node.ts'
@@ -84,6 +85,8 @@ export const platform: Platform = {
     // From Node 22 on it is there without a flag, and the flag itself is gone.
     if (Number.parseInt(process.versions.node, 10) < 22) setFlagsFromString('--experimental-wasm-relaxed-simd')
   },
+  joinsVectors,
+  compileOptimised,
   startWorker,
   files,
   takeLock,

@@ -116,7 +116,13 @@ const chosen = new Map<string, Integer>()
 
 /** The fastest of those that are right and not switched off; found once a process, in some 10 ms. */
 export function chooseInteger(module: WebAssembly.Module, variant: Variant, disable: readonly Feature[]): Integer {
-  const key = [variant.relaxedSimd, variant.shared, disable.includes('dot'), disable.includes('dot16')].join()
+  const key = [
+    variant.relaxedSimd,
+    variant.wide,
+    variant.shared,
+    disable.includes('dot'),
+    disable.includes('dot16'),
+  ].join()
   const known = chosen.get(key) ?? choose(module, variant, disable)
   chosen.set(key, known)
   return known

@@ -1,5 +1,5 @@
 // What a command needs beside its buffers: steps, scratch, chunks, and whether it is worth more than one thread.
-// Scratch sizes mirror the layouts in assembly/ (matmul.ts, attention.ts, reduce.ts, layer-norm.ts).
+// Scratch sizes mirror the layouts in assembly/ (matmul.ts, attention.ts, reduce.ts, layer-norm.ts), of the wide build too.
 import type { KernelName } from '../kernels.ts'
 
 export interface Plan {
@@ -42,22 +42,24 @@ function layerNormGradPlan({ m = 0, n = 0 }: Numbers, sums: boolean): Plan {
 const DEPTH = 512
 /** Rows of a tile with relaxed SIMD; 5 without. */
 const HEIGHT = 6
+/** Columns of a tile in the wide build; 8 in the others. */
+const WIDTH = 16
 const ROWS = 16
-const COLUMNS = 256
+const COLUMNS = 2048
 
 /** A codebook in bytes, and 64 numbers of each column of a panel. */
 const UNPACKED = 64 + 64 * 16 * 4
 
 function matmulPlan({ batch = 0, m = 0, n = 0, k = 0, strideB = 0, format = 0 }: Numbers): Plan {
   const products = strideB === 0 ? 1 : batch
-  const panels = up(n, 8)
+  const columns = up(n, WIDTH) * WIDTH
   const depth = Math.max(1, up(k, Math.max(1, up(k, DEPTH))))
-  const packed = products * k * panels * 8
-  const tiles = depth < k ? ROWS * Math.min(COLUMNS, panels) : 1
+  const packed = products * k * columns
+  const sums = depth < k ? ROWS * Math.min(COLUMNS, columns) : WIDTH
   return {
     serial: [packed < SMALL_WORK * 2, 2 * batch * m * n * k < SMALL_FLOPS],
     shared: packed * 4,
-    own: Math.max((ROWS * HEIGHT * depth + 128 + tiles * 8 * HEIGHT) * 4, format > 0 ? UNPACKED : 0),
+    own: Math.max((ROWS * HEIGHT * depth + 128 + sums * HEIGHT) * 4, format > 0 ? UNPACKED : 0),
     chunks: 1,
   }
 }
@@ -69,7 +71,7 @@ function matmulI8Plan({ m = 0, n = 0, k = 0, kind = 0 }: Numbers): Plan {
   const panels = up(n, 8)
   const depth = Math.max(1, up(words, Math.max(1, up(words, DEPTH >> shift))))
   const packed = panels * 8 * (words << shift)
-  const tiles = depth < words ? ROWS * Math.min(COLUMNS, panels) : 1
+  const tiles = depth < words ? ROWS * Math.min(COLUMNS / 8, panels) : 1
   return {
     serial: [packed < SMALL_WORK * 2, 2 * m * n * k < SMALL_FLOPS * (1 << kind)],
     shared: packed * 4,
@@ -78,24 +80,25 @@ function matmulI8Plan({ m = 0, n = 0, k = 0, kind = 0 }: Numbers): Plan {
   }
 }
 
-const FORWARD_PANELS = 4
-/** Most panels of 8 query rows that the gradient takes at a time: as many as keep a block of scores in the second-level cache. */
-const backwardPanels = (keys: number) => Math.min(16, Math.max(8, Math.floor(4096 / keys)))
+const FORWARD_ROWS = 32
+/** Most query rows that the gradient takes at a time: as many as keep a block of scores in the second-level cache. */
+const backwardRows = (keys: number) => Math.min(128, Math.max(64, Math.floor(2048 / keys) * 16))
 /** At least n rounded up to whole panels of rows, whether a panel has 5 or 6. */
 const inPanels = (n: number) => n + HEIGHT - 1
-const TILE = 48
+/** A tile, or a number for each of its columns. */
+const TILE = 6 * WIDTH
 
 function attentionPlan({ b = 0, n = 0, h = 0, d = 0 }: Numbers): Plan {
   const keys = inPanels(n)
-  const rows = FORWARD_PANELS * 8
-  const own = keys * d + inPanels(d) * n + rows * d + rows * keys + rows + TILE
+  const scores = FORWARD_ROWS * (keys + 1)
+  const own = keys * d + inPanels(d) * n + FORWARD_ROWS * d + scores + FORWARD_ROWS + WIDTH + TILE
   return { serial: [4 * b * h * n * n * d < SMALL_FLOPS], shared: 0, own: own * 4, chunks: 1 }
 }
 
 function attentionGradPlan({ b = 0, n = 0, h = 0, d = 0 }: Numbers): Plan {
   const keys = inPanels(n)
-  const depth = up(d, 8) * 8
-  const rows = backwardPanels(n) * 8
+  const depth = up(d, WIDTH) * WIDTH
+  const rows = backwardRows(n)
   const own =
     2 * keys * d +
     inPanels(d) * n +
@@ -104,7 +107,7 @@ function attentionGradPlan({ b = 0, n = 0, h = 0, d = 0 }: Numbers): Plan {
     2 * rows * depth +
     3 * keys * rows +
     2 * rows +
-    8 +
+    WIDTH +
     2 * TILE
   return { serial: [10 * b * h * n * n * d < SMALL_FLOPS], shared: 0, own: own * 4, chunks: 1 }
 }

@@ -1,11 +1,13 @@
-// The kernels of assembly/, compiled by rollup.config.mjs in four ways: plain and relaxed SIMD, then both with threads.
+// The kernels of assembly/, compiled by rollup.config.mjs.
 
 declare module 'wasm:kernels' {
-  const kernels: {
-    /** All four, each cut into so many `parts` and the parts in turn, deflated together, in base64. */
-    readonly packed: string
-    readonly parts: number
-    readonly sizes: readonly number[]
-  }
+  /** Plain and relaxed SIMD, then both with threads. */
+  const kernels: import('./packed-kernels.ts').PackedKernels
+  export default kernels
+}
+
+declare module 'wasm:wide' {
+  /** The wide build, the same with threads, the ordinary micro-kernel alone and the wide one. */
+  const kernels: import('./packed-kernels.ts').PackedKernels
   export default kernels
 }

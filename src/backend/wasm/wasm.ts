@@ -82,7 +82,7 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
   }
   const variant = await chooseVariant(wanted, options.disable ?? [])
   const threads = variant.shared ? wanted : 1
-  const module = await WebAssembly.compile(variant.bytes)
+  const { module } = variant
   const { memory, pages } = createMemory(maxPages, variant.shared)
   const queue = variant.shared
     ? await createThreadedQueue(memory, module, threads)
@@ -265,6 +265,7 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
     caps: Object.freeze({
       threads,
       relaxedSimd: variant.relaxedSimd,
+      wide: variant.wide,
       shared: variant.shared,
       notes: Object.freeze([...(options.notes ?? []), ...variant.notes]),
       maxBytes: pages * PAGE - HEAP,
