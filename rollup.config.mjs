@@ -105,11 +105,14 @@ const textsOfPage = {
 
 const platform = (name) => ({
   name: 'platform',
-  resolveId(id) {
+  resolveId(id, from) {
     if (id === '#platform') return join(root, `src/platform/${name}.ts`)
-    // Layouts of published sets are of no use in a page, nor are kernels that it cannot have compiled.
-    if (name === 'browser' && id === './formats/registry.ts') return join(root, 'src/data/sources/formats/none.ts')
-    return name === 'browser' && id === './wide.ts' ? join(root, 'src/backend/wasm/wide-none.ts') : undefined
+    if (name !== 'browser') return undefined
+    // Layouts of published sets are of no use in a page, nor are kernels that it cannot have compiled, nor loops that are slow.
+    if (id === './formats/registry.ts') return join(root, 'src/data/sources/formats/none.ts')
+    if (id === './wide.ts') return join(root, 'src/backend/wasm/wide-none.ts')
+    const slow = id === './reference/reference.ts' && from?.endsWith('backend/create.ts')
+    return slow ? join(root, 'src/backend/reference/none.ts') : undefined
   },
 })
 
@@ -299,7 +302,7 @@ export default [
       entryFileNames: '[name].js',
       // What most pages do without stands in the file of its address alone.
       manualChunks: (id) =>
-        names.some((name) => id === join(root, addressFile(name))) || /\/src\/(settings\/otx|report)\//.test(id)
+        names.some((name) => id === join(root, addressFile(name))) || /\/src\/(settings\/otx|report|backend\/reference)\/(?!none)/.test(id)
           ? undefined
           : 'browser',
     },

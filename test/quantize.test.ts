@@ -166,7 +166,7 @@ test('what cannot be packed is refused before anything is written', async () => 
   assert.match(await refusal(...args, '--no-double-quant'), /doubleQuant: changes nothing without quantize nf4/)
   assert.match(
     await refusal(...args, '--quantize-skip', 'query'),
-    /quantizeSkip: goes with quantize, which is not given/,
+    /^--quantize-skip: goes with quantize, which is not given/,
   )
   assert.match(
     await refusal(...args, '--quantize', 'int8', '--quantize-skip', 'qery'),

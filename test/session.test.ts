@@ -455,7 +455,7 @@ test('where the browser keeps no files a session holds all in memory, says why, 
           const settings = { run: 'r', model: 'tiny', dataset: 'greys', epochs: 2, batchSize: 4 }
           for await (const event of session.train(settings)) if (event.kind === 'step' && event.step === 2) break
           const [stopped] = await session.runs()
-          const { name } = await session.setDevice('reference')
+          const { name } = await session.setDevice('wasm')
           const kinds: string[] = []
           for await (const { kind } of session.resume('r')) kinds.push(kind)
           await session.open({ run: 'r' })
@@ -490,7 +490,7 @@ test('where the browser keeps no files a session holds all in memory, says why, 
         lost: { storage: 'memory', notes: [`${gone}: ${whys[i]}`] },
         images: [4, 4],
         steps: [2, 4, true],
-        kinds: ['reference', 'start', 'done', 2, 3],
+        kinds: ['wasm', 'start', 'done', 2, 3],
         again:
           'InputError run: nothing is kept under other; this browser keeps no files, so a run cannot go on after the tab was closed or reloaded',
       })
