@@ -51,7 +51,7 @@ export const platform: Platform = {
   // Engines that have it need no flag.
   enableRelaxedSimd: () => {},
   joinsVectors: false,
-  compileOptimised: (_, compile) => compile(),
+  compileWhole: (_, compile) => compile(),
   startWorker,
   get files() {
     return currentFiles()

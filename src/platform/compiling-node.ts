@@ -15,16 +15,17 @@ export const joinsVectors =
   process.arch === 'x64' && version >= TRIED[0] && version <= TRIED[1] && isMainThread && !flagsGiven
 
 /**
- * Runs `compile`, which compiles at once, while V8 optimises each function at once; `joined`, it joins vectors too. Only where
- * `joinsVectors`. Without the baseline compiler nothing has counted calls, and V8 14 ends the process where it wants to inline
+ * Runs `compile`, which compiles at once, while V8 compiles all functions of a module on all its threads: `baseline`, `optimised`,
+ * or optimised with vectors `joined`. Only where `joinsVectors`. Without the baseline compiler nothing has counted calls, and V8 14 ends the process where it wants to inline
  * and finds no counts; so it may not until baseline code is made again.
  */
-export function compileOptimised<T>(joined: boolean, compile: () => T): T {
+export function compileWhole<T>(way: 'baseline' | 'optimised' | 'joined', compile: () => T): T {
   const set = (flags: string) => {
     for (const flag of flags.split(' ')) setFlagsFromString(`--${flag}`)
   }
-  set('no-wasm-inlining no-wasm-lazy-compilation no-liftoff')
-  if (joined) set('experimental-wasm-revectorize')
+  set('no-wasm-lazy-compilation')
+  if (way !== 'baseline') set('no-wasm-inlining no-liftoff')
+  if (way === 'joined') set('experimental-wasm-revectorize')
   try {
     return compile()
   } finally {

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { arch, availableParallelism, cpus, homedir, platform as osName, release, totalmem } from 'node:os'
 import { setFlagsFromString } from 'node:v8'
 import { type Transferable as Transfer, Worker } from 'node:worker_threads'
-import { compileOptimised, joinsVectors } from './compiling-node.ts'
+import { compileWhole, joinsVectors } from './compiling-node.ts'
 import { decodeImage } from './decode-node.ts'
 import { download } from './download.ts'
 import { files } from './files-node.ts'
@@ -86,7 +86,7 @@ export const platform: Platform = {
     if (Number.parseInt(process.versions.node, 10) < 22) setFlagsFromString('--experimental-wasm-relaxed-simd')
   },
   joinsVectors,
-  compileOptimised,
+  compileWhole,
   startWorker,
   files,
   takeLock,

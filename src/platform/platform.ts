@@ -152,10 +152,10 @@ export interface Platform {
   readonly v8: string | undefined
   /** Switches relaxed SIMD on where it hides behind a flag (Node 20); call before the first WebAssembly compile. */
   enableRelaxedSimd(): void
-  /** Whether the engine may be asked to join neighbouring vectors of 128 bits to ones of 256; needed for `compileOptimised`. */
+  /** Whether the engine may be asked to join neighbouring vectors of 128 bits to ones of 256; needed for `compileWhole`. */
   readonly joinsVectors: boolean
-  /** Runs what compiles WebAssembly at once while the engine optimises at once and, `joined`, joins vectors. */
-  compileOptimised<T>(joined: boolean, compile: () => T): T
+  /** Runs what compiles WebAssembly at once while the engine compiles whole modules, in one of three ways. */
+  compileWhole<T>(way: 'baseline' | 'optimised' | 'joined', compile: () => T): T
   /** Starts a worker from source text. In it `self.onmessage = e => e.data` and `postMessage` exist on both platforms. */
   startWorker(source: string): WorkerHandle
   readonly files: Files | undefined

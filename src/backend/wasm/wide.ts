@@ -28,13 +28,13 @@ function faster(narrow: Run, wide: Run): boolean {
 async function choose(ordinary: Uint8Array<ArrayBuffer>, shared: boolean): Promise<WebAssembly.Module | undefined> {
   const { default: kernels } = await import('wasm:wide')
   const [bytes, narrowProbe, wideProbe] = await unpack(kernels, [shared ? 1 : 0, 2, 3])
-  const compile = (joined: boolean, text: Uint8Array<ArrayBuffer>) =>
-    platform.compileOptimised(joined, () => new WebAssembly.Module(text))
+  const compile = (way: 'baseline' | 'optimised' | 'joined', text: Uint8Array<ArrayBuffer>) =>
+    platform.compileWhole(way, () => new WebAssembly.Module(text))
   const memory = new WebAssembly.Memory({ initial: 16 })
   const runOf = (module: WebAssembly.Module) => new WebAssembly.Instance(module, { env: { memory } }).exports.run as Run
-  if (!faster(runOf(compile(false, narrowProbe!)), runOf(compile(true, wideProbe!)))) return undefined
-  const module = compile(true, bytes!)
-  return sameBits(module, new WebAssembly.Module(ordinary), shared) ? module : undefined
+  if (!faster(runOf(compile('optimised', narrowProbe!)), runOf(compile('joined', wideProbe!)))) return undefined
+  const module = compile('joined', bytes!)
+  return sameBits(module, compile('baseline', ordinary), shared) ? module : undefined
 }
 
 const chosen = new Map<boolean, Promise<WebAssembly.Module | undefined>>()
