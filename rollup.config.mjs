@@ -71,7 +71,7 @@ async function compile(variant, own) {
   return wasm
 }
 
-const parts = 8
+const parts = 10
 /** All of a set: deflated before base64, in which gzip finds little, and in turns, so that what they share lies close enough. */
 async function packed(set) {
   const all = []

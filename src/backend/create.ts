@@ -27,6 +27,8 @@ export interface DeviceReport {
   readonly relaxedSimd?: boolean
   readonly wide?: boolean
   readonly shared?: boolean
+  /** WASM: what multiplies codes of 8 bits. */
+  readonly integer?: Backend['caps']['integer']
   /** WebGPU: vendor, architecture and description of the GPU, as far as the platform tells. */
   readonly adapter?: string
   /** Why a faster variant is not in use, one sentence each. */

@@ -5,6 +5,13 @@ import { oneLine, table } from './format.ts'
 import { addOutput, examples } from './options.ts'
 import { createUi } from './ui.ts'
 
+/** How products of 8-bit codes are computed. */
+const INTEGERS = {
+  dot: '8-bit products four at a time',
+  dot16: '8-bit products two at a time',
+  f32: '8-bit products as f32',
+}
+
 function traits(d: DeviceReport): string {
   if (!d.available) return d.reason ?? ''
   return [
@@ -13,6 +20,7 @@ function traits(d: DeviceReport): string {
     ...(d.relaxedSimd ? ['relaxed SIMD'] : []),
     ...(d.wide ? ['256-bit vectors'] : []),
     ...(d.shared ? ['shared memory'] : []),
+    ...(d.integer ? [INTEGERS[d.integer]] : []),
     ...(d.notes ?? []),
   ].join(', ')
 }
