@@ -9,7 +9,7 @@ export interface Caps {
   /** Vectors of 256 bits in use (WASM in Node 24 and later); results are the same bits. */
   readonly wide?: boolean
   readonly shared: boolean
-  /** WASM: what multiplies codes of 8 bits, four at a time, two at a time or as f32; chosen when first asked for, in some 10 ms. */
+  /** WASM: what multiplies codes of 8 bits, four at a time, two at a time or as f32; chosen when first asked for, in some 20 ms. */
   readonly integer?: 'dot' | 'dot16' | 'f32'
   /** Why a faster variant is not in use, one sentence each. */
   readonly notes: readonly string[]

@@ -15,7 +15,7 @@ export type Integer = (typeof integers)[number]
 const FIRST_RIGHT = [12, 4] as const
 
 /** Most milliseconds that choosing may take, and how many it takes at least: the engine's optimising compiler is to be done. */
-const [LEAST, MOST] = [8, 30]
+const [LEAST, MOST] = [15, 40]
 
 type Try = (kind: number) => void
 interface Product {
@@ -114,7 +114,7 @@ function isKnownWrong(version: string | undefined): boolean {
 
 const chosen = new Map<string, Integer>()
 
-/** The fastest of those that are right and not switched off; found once a process, in some 10 ms. */
+/** The fastest of those that are right and not switched off; found once a process, in some 20 ms. */
 export function chooseInteger(module: WebAssembly.Module, variant: Variant, disable: readonly Feature[]): Integer {
   const key = [
     variant.relaxedSimd,
