@@ -97,7 +97,9 @@ export async function open(spec) {
         })
   const made = spec.work === 'matmul' ? undefined : makeModel(backend, spec)
   const once = made ? await steps(backend, spec, made) : products(backend, spec)
-  const { threads, relaxedSimd, integer, wide } = backend.caps
+  const { threads, relaxedSimd, wide } = backend.caps
+  // Asked for, it is tested and timed.
+  const integer = spec.quantize === 'int8' ? backend.caps.integer : undefined
   return {
     versions: {},
     notes: [
