@@ -294,7 +294,7 @@ check('every bad field of config.json is refused by name', () => {
     [{ model_type: undefined }, /model_type must be one of .* got undefined/],
     [{ hidden_act: 'relu' }, /hidden_act must be "gelu", got "relu"/],
     [{ attention_probs_dropout_prob: 1.1 }, /attention_probs_dropout_prob must be a number from 0 to 1, got 1\.1/],
-    [{ quantization_config: { quant_method: 'bitsandbytes' } }, /quantization_config is .* is not computed here/],
+    [{ quantization_config: { quant_method: 'gptq' } }, /quantization_config is .* is not computed here/],
     [{ architectures: ['ViTMSNForImageClassification'] }, /architectures must be classes of vit, got "ViTMSN/],
     [{ hidden_size: 0 }, /hidden_size must be a number from 1 to 16384, got 0/],
     [{ hidden_size: 32.5 }, /hidden_size must be a whole number, got 32\.5/],

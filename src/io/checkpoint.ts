@@ -4,6 +4,7 @@
 import { InputError } from '../platform/errors.ts'
 import { listed } from '../platform/listed.ts'
 import type { Files } from '../platform/platform.ts'
+import { type StoredPacked, withPacked } from './bitsandbytes.ts'
 import { isRecord, readJsonObject } from './json.ts'
 import { localFiles } from './local-files.ts'
 import { openSafetensors, type SafetensorsFile, type TensorInfo } from './safetensors.ts'
@@ -24,6 +25,8 @@ export interface Checkpoint {
   info(name: string): TensorInfo
   /** The tensor's values as f32, row by row. */
   read(name: string): Promise<Float32Array<ArrayBuffer>>
+  /** The tensor as it is packed, where it is a weight that bitsandbytes packed. `info` and `read` tell of its numbers all the same. */
+  packed(name: string): StoredPacked | undefined
 }
 
 /** File names of a model folder. */
@@ -163,20 +166,24 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
     if (key === undefined) throw new InputError(`${folder}: no tensor "${name}" among its ${where.size}`)
     return { file: where.get(key)!, key }
   }
-  return {
+  const plain = {
     folder,
     config,
     preprocessor,
     notes: [...(note ? [note] : []), ...(await passedOver(files, folder))],
     names: () => [...stored.keys()],
-    has: (name) => stored.has(name),
-    info(name) {
+    has: (name: string) => stored.has(name),
+    info(name: string) {
       const { file, key } = find(name)
       return file.info(key)
     },
-    async read(name) {
+    async read(name: string) {
       const { file, key } = find(name)
       return file.read(key)
     },
   }
+  return withPacked(plain, async (name, from, to) => {
+    const { file, key } = find(name)
+    return file.bytes(key, from, to)
+  })
 }

@@ -6,18 +6,18 @@ import { localFiles } from './local-files.ts'
 import { dtypeSizes } from './safetensors.ts'
 
 /** Dtypes that can be written. */
-export type WrittenDtype = 'F32' | 'F16' | 'BF16' | 'F64' | 'I64' | 'I32' | 'U8' | 'BOOL'
+export type WrittenDtype = 'F32' | 'F16' | 'BF16' | 'F64' | 'I64' | 'I32' | 'I8' | 'U8' | 'BOOL'
 
 /** One tensor to write: `data` row by row, converted to `dtype` (default F32). */
 export interface TensorToWrite {
   readonly name: string
   readonly shape: readonly number[]
   readonly dtype?: WrittenDtype
-  readonly data: Float32Array | Float64Array | Int32Array | Uint8Array
+  readonly data: Float32Array | Float64Array | Int32Array | Int8Array | Uint8Array
 }
 
 // The order of the library's own list of types; it sorts by this, largest first.
-const order: readonly WrittenDtype[] = ['BOOL', 'U8', 'F16', 'BF16', 'I32', 'F32', 'F64', 'I64']
+const order: readonly WrittenDtype[] = ['BOOL', 'U8', 'I8', 'F16', 'BF16', 'I32', 'F32', 'F64', 'I64']
 
 const dtypeOf = (tensor: TensorToWrite): WrittenDtype => tensor.dtype ?? 'F32'
 
@@ -42,6 +42,9 @@ function encode(data: TensorToWrite['data'], dtype: WrittenDtype): Uint8Array {
       break
     case 'I32':
       out = data instanceof Int32Array ? data : new Int32Array(data)
+      break
+    case 'I8':
+      out = data instanceof Int8Array ? data : new Int8Array(data)
       break
     case 'U8':
       out = data instanceof Uint8Array ? data : new Uint8Array(data)

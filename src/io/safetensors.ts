@@ -60,6 +60,8 @@ export interface SafetensorsFile {
   info(name: string): TensorInfo
   /** The tensor's values as f32, row by row, in an array of its own. Exact for F32, F16, BF16 and small integers. */
   read(name: string): Promise<Float32Array<ArrayBuffer>>
+  /** The tensor's bytes as they are stored, little-endian, from byte `from` to before `to` (default: all); a view of its own. */
+  bytes(name: string, from?: number, to?: number): Promise<Uint8Array>
 }
 
 type ReadRange = (offset: number, length: number) => Promise<Uint8Array>
@@ -231,6 +233,10 @@ async function open(readRange: ReadRange, size: number, label: string): Promise<
       const { dtype, begin, end } = entry(name)
       const bytes = await readRange(start + begin, end - begin)
       return toF32(bytes.byteOffset === 0 && ownsBuffer(bytes) ? bytes : new Uint8Array(bytes), dtype)
+    },
+    async bytes(name, from = 0, to) {
+      const { begin, end } = entry(name)
+      return readRange(start + begin + from, Math.min(end - begin, to ?? end - begin) - from)
     },
   }
 }

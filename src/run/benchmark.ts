@@ -1,6 +1,6 @@
 // How fast a model runs and trains here, on random images: the training step measured is the one that train() takes.
 import type { LoraConfig } from '../adapters/lora-config.ts'
-import type { Method } from '../adapters/methods.ts'
+import { type Method, methodOf } from '../adapters/methods.ts'
 import { type BackendOptions, createBackend } from '../backend/create.ts'
 import { outputSize } from '../data/preprocess.ts'
 import type { ResolveOptions } from '../io/hub.ts'
@@ -120,6 +120,7 @@ export async function benchmark(options: BenchmarkOptions): Promise<BenchmarkRes
   try {
     const packing = {
       ...pick(options, 'quantize', 'doubleQuant'),
+      ...(methodOf(peft).trains === 'all' ? ({ quantize: 'none' } as const) : {}),
       quantizeSkip: [...(options.quantizeSkip ?? []), ...(options.lora?.modulesToSave ?? [])],
     }
     opened = await openModel(backend, options.model, { ...options.hub, ...packing, inputSize: size })

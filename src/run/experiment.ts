@@ -54,7 +54,9 @@ function stoppable(source: BatchSource, signal: AbortSignal | undefined): BatchS
 async function startModel(backend: Backend, options: ExperimentOptions, method: ExperimentMethod, seed: number) {
   const { quantize, doubleQuant, lora = {} } = { ...options, ...options.perMethod?.[method] }
   const packed =
-    comparedAs(method).kind.trains === 'all' ? {} : { quantize, doubleQuant, quantizeSkip: lora.modulesToSave }
+    comparedAs(method).kind.trains === 'all'
+      ? ({ quantize: 'none' } as const)
+      : { quantize, doubleQuant, quantizeSkip: lora.modulesToSave }
   const opened = await openModel(backend, options.model, { ...options.hub, ...packed })
   const { total } = countParameters(opened.model)
   if (!comparedAs(method).fresh) return { model: opened.model, preprocess: opened.preprocess, parameters: total }

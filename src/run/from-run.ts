@@ -6,6 +6,7 @@ import type { Backend } from '../backend/backend.ts'
 import { withMoreLabels } from '../data/more-labels.ts'
 import type { LabelledData } from '../data/open-data.ts'
 import { joinLabels, lackingIn } from '../labels/join.ts'
+import { unpackModel } from '../models/packing.ts'
 import { quantizeModel } from '../models/registry.ts'
 import { disposeModule } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
@@ -95,7 +96,9 @@ export async function openFrom(
   }
   const place = gone ? out! : from!
   const { classes } = await readRun(place)
-  const opened = await openRun(backend, place, options)
+  const all = methodOf(peft!).trains === 'all'
+  // An adapter is merged into the numbers that it was trained over, packed or not; all are f32 after that where all train.
+  const opened = await openRun(backend, place, all ? { ...options, quantize: undefined } : options)
   // Rows are kept by these names, so that they must be of this classifier.
   const own = opened.model.config.classes
   if (own.length !== classes.length || own.some((name, i) => name !== classes[i])) {
@@ -105,9 +108,11 @@ export async function openFrom(
     )
   }
   if (gone) opened.notes.push(`${from}, which the run began from, is gone; it goes on from what it has itself`)
+  if (!opened.lora && all) unpackModel(opened.model)
   if (!opened.lora || methodOf(peft!).saves === 'adapter') return { opened, whole: !gone, merged: false }
   try {
     merge(opened.model).seal()
+    if (all) unpackModel(opened.model)
     const packing = packingOf(options)
     if (packing) await quantizeModel(opened.model, packing)
   } catch (error) {

@@ -1,5 +1,6 @@
 // The model of a run, opened, compared with what the run began with, and made ready for its method.
 import { adaptedLayers } from '../adapters/inject.ts'
+import { methodOf } from '../adapters/methods.ts'
 import type { Backend } from '../backend/backend.ts'
 import { disposeModule } from '../nn/module.ts'
 import { defaults } from '../settings/schema.ts'
@@ -36,6 +37,8 @@ const shapeOf = (settings: TrainSettings) => pick(settings, 'inputSize', 'interp
 /** How the weights that do not train are packed: those of modules that are saved whole do. */
 const packingIn = (settings: TrainSettings) => ({
   ...pick(settings, 'quantize', 'doubleQuant'),
+  // What is stored packed stays so where it is frozen.
+  ...(methodOf(settings.peft ?? defaults.peft).trains === 'all' ? ({ quantize: 'none' } as const) : {}),
   quantizeSkip: [...(settings.quantizeSkip ?? []), ...(loraOf(settings).modulesToSave ?? [])],
 })
 

@@ -30,3 +30,12 @@ export function packingOf(
   if (!way) return undefined
   return { ...way, ...(doubleQuant === undefined ? {} : { double: doubleQuant }), skip: [...quantizeSkip, ...saved] }
 }
+
+/** The same for weights that are being read: without `quantize` they stay as they are stored. */
+export function readingOf(
+  options: Parameters<typeof packingOf>[0],
+  saved: readonly string[] = [],
+): { packing: ModelPacking | 'none' } | { skip: readonly string[] } {
+  if (options.quantize === undefined) return { skip: [...(options.quantizeSkip ?? []), ...saved] }
+  return { packing: packingOf(options, saved) ?? 'none' }
+}

@@ -5,6 +5,7 @@ import type { Preprocess } from '../data/preprocess.ts'
 import { adapterFiles, type Checkpoint } from '../io/checkpoint.ts'
 import { localFiles } from '../io/local-files.ts'
 import type { AnyConfig } from '../models/registry.ts'
+import { packings } from '../tensor/packing/registry.ts'
 import type { Change } from './image-changes.ts'
 
 /** A model by what it is. Digests are SHA-256 in hex, absent where the engine has none. */
@@ -26,19 +27,32 @@ export function hashed(checkpoint: Checkpoint): { checkpoint: Checkpoint; digest
   const digests = new Map<string, string | undefined>()
   // One at a time, since the engine may copy what it hashes.
   let running: Promise<void> = Promise.resolve()
+  async function hash(name: string, { buffer, byteOffset, byteLength }: ArrayBufferView<ArrayBuffer>) {
+    await running
+    if (digests.has(name)) return
+    digests.set(name, undefined)
+    running = platform
+      .digest(new Uint8Array(buffer, byteOffset, byteLength))
+      .then((digest) => void digests.set(name, digest))
+  }
   return {
     checkpoint: {
       ...checkpoint,
       async read(name) {
         const values = await checkpoint.read(name)
-        await running
-        if (!digests.has(name)) {
-          digests.set(name, undefined)
-          running = platform
-            .digest(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
-            .then((digest) => void digests.set(name, digest))
-        }
+        await hash(name, values)
         return values
+      },
+      packed(name) {
+        const found = checkpoint.packed(name)
+        if (!found) return undefined
+        // By what its numbers are, so that a weight is the same one however it is read.
+        const read = async () => {
+          const packed = await found.read()
+          await hash(name, packings[found.format].decode(packed, found.shape, found))
+          return packed
+        }
+        return { ...found, read }
       },
     },
     async digest() {

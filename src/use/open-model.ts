@@ -18,7 +18,7 @@ import { disposeModule, namedWeights } from '../nn/module.ts'
 import { InputError } from '../platform/errors.ts'
 
 import { anyText, checkRules, flag, func, type RulesOf, text } from '../schema/rules.ts'
-import { packingOf, type Quantize } from '../settings/quantize.ts'
+import { packingOf, type Quantize, readingOf } from '../settings/quantize.ts'
 import { settingRules } from '../settings/schema.ts'
 import { keptLabels, labelsIn } from '../tasks/label-fields.ts'
 import { Packed } from '../tensor/packed.ts'
@@ -127,7 +127,6 @@ export async function openModel(
   const checkpoint = await openCheckpoint(folder)
   // Before the weights of the base take their time.
   const adapter = options.adapter === undefined ? undefined : await openAdapter(options.adapter)
-  const packing = packingOf(options, adapter?.config.modulesToSave)
   const images = imagesOf(checkpoint, options.inputSize)
   const { height, width } = outputSize(images.preprocess)
   const read = options.fingerprint || adapter?.baseWeights ? hashed(checkpoint) : undefined
@@ -135,7 +134,7 @@ export async function openModel(
     ...(options.allowNonFinite ? { allowNonFinite: true } : {}),
     inputSize: [height, width],
     ...(options.interpolation ? { interpolation: options.interpolation } : {}),
-    ...(packing ? { packing } : {}),
+    ...readingOf(options, adapter?.config.modulesToSave),
   })
   const opened: OpenModel = {
     model,
@@ -144,7 +143,7 @@ export async function openModel(
     source: nameOrFolder,
     ...(commit ? { commit } : {}),
     preprocess: images.preprocess,
-    notes: [...notes, ...images.notes, ...(packing ? packedNote(model, options.quantize!) : [])],
+    notes: [...notes, ...images.notes, ...(packingOf(options) ? packedNote(model, options.quantize!) : [])],
   }
   try {
     const { channels } = model.config

@@ -90,7 +90,7 @@ export function attentionDropoutOf(json: Readonly<Record<string, unknown>>): num
 
 /** Fields of other models' configurations, or of changed ones, which say that something else is computed. */
 const foreign: readonly [string, (value: unknown) => boolean][] = [
-  ['quantization_config', (v) => typeof v === 'object'],
+  ['quantization_config', (v) => ((v as Json).quant_method ?? 'bitsandbytes') !== 'bitsandbytes'],
   ['pruned_heads', (v) => typeof v === 'object' && Object.keys(v as object).length > 0],
   ['auto_map', (v) => typeof v === 'object'],
   ['use_mean_pooling', (v) => v !== false],

@@ -1,5 +1,6 @@
 // Vision transformers from model folders: Hugging Face names, or timm's. Writing them is in save.ts.
 import type { Backend } from '../../backend/backend.ts'
+import type { StoredPacked } from '../../io/bitsandbytes.ts'
 import type { Checkpoint } from '../../io/checkpoint.ts'
 import { checkWeights } from '../../io/safetensors.ts'
 import { zeros } from '../../nn/layers.ts'
@@ -7,9 +8,12 @@ import { disposeModule, namedParameters, namedWeights } from '../../nn/module.ts
 import { InputError } from '../../platform/errors.ts'
 import { listed } from '../../platform/listed.ts'
 import { countNonFinite } from '../../tensor/finite.ts'
+import { Packed } from '../../tensor/packed.ts'
+import type { PackedValues } from '../../tensor/packing/packing.ts'
+import type { Parameter } from '../../tensor/tensor.ts'
 import { labelsOf, numbered } from '../labels.ts'
 import type { Dialect, Loaded } from '../model-kind.ts'
-import type { ModelPacking } from '../packing.ts'
+import { type ModelPacking, packableLayers } from '../packing.ts'
 import { type Interpolation, parseVitConfig, type VitConfig } from './config.ts'
 import { leftOver } from './ledger.ts'
 import { baseName, huggingFaceName, isHeadModule, storedShape, timmName } from './names.ts'
@@ -24,8 +28,10 @@ export interface LoadOptions {
   interpolation?: Interpolation
   /** Take weights that are not finite as they are; else they are refused. */
   allowNonFinite?: boolean
-  /** How the blocks' matrices are packed, each as it is read. */
-  packing?: ModelPacking
+  /** How the blocks' matrices are packed, each as it is read; 'none': they are f32. Without it they are as they are stored. */
+  packing?: ModelPacking | 'none'
+  /** Modules that are f32 where the rest is as it is stored, by checkpoint name. */
+  skip?: readonly string[]
 }
 
 /** No larger side is asked for by any configuration. */
@@ -43,6 +49,8 @@ interface Source {
   check(name: string, shape: readonly number[]): void
   /** The values of our parameter, of the shape that was checked. */
   read(name: string, shape: readonly number[]): Promise<Float32Array>
+  /** Our weight as it is stored packed, whole; undefined where it is not. */
+  packed(name: string): StoredPacked | undefined
 }
 
 /** The names of a checkpoint in one spelling. Throws an InputError where two of its tensors are the same one. */
@@ -82,6 +90,10 @@ function sourceOf(
     ...rest,
     stored,
     check,
+    packed(name) {
+      const key = stored(name)
+      return key === undefined || spelt(name).third !== undefined ? undefined : checkpoint.packed(key)
+    },
     async read(name, shape) {
       check(name, shape)
       const key = stored(name)!
@@ -152,8 +164,8 @@ function openSource(
   return huggingFaceSource(checkpoint, values)
 }
 
-/** Names of all parameters of such a model, from one whose every size is 1. */
-function parameterNames(backend: Backend, c: VitConfig): string[] {
+/** Names of all weights of such a model, and of those that can be packed, from one whose every size is 1. */
+function weightNames(backend: Backend, c: VitConfig): { names: string[]; packable: string[] } {
   const one = { hidden: 1, heads: 1, mlpHidden: 1, channels: 1, patchSize: 1, imageSize: [1, 1] as [number, number] }
   const model = new Vit(
     backend,
@@ -161,8 +173,9 @@ function parameterNames(backend: Backend, c: VitConfig): string[] {
     zeros,
   )
   const names = [...namedParameters(model)].map(([name]) => name)
+  const packable = packableLayers(model).map(({ path }) => `${path}.weight`)
   disposeModule(model)
-  return names
+  return { names, packable }
 }
 
 /** Compares the sizes that config.json claims with what is stored, before memory for them is asked for. */
@@ -230,14 +243,23 @@ export async function loadVit(
   if (config.imageSize.some((side) => side > mostPixels))
     throw new InputError(`input size: may be ${mostPixels} pixels a side, got ${config.imageSize.join(' x ')}`)
   if (config.classes.length > 0 && source.stored('head.weight') === undefined) config.classes = []
-  const unused = checkNames(source, checkpoint, parameterNames(backend, config))
+  const { names, packable } = weightNames(backend, config)
+  const unused = checkNames(source, checkpoint, names)
   const notes = [...checkpoint.notes, ...source.notes, ...leftOver(checkpoint.folder, unused)]
   checkSizes(source)
   const positions = await storedPositions(source)
-  const { packing } = options
-  const model = new Vit(backend, config, zeros, packing)
+  const model = new Vit(backend, config, zeros, packingOf(source, packable, options))
+  const tally = packedTally()
   try {
-    for (const [name, p] of namedWeights(model)) p.assign(await (positions[name]?.() ?? source.read(name, p.shape)))
+    for (const [name, p] of namedWeights(model)) {
+      const stored = source.packed(name)
+      tally.count(name, stored, p)
+      if (stored && liesAs(stored, p)) {
+        source.check(name, p.shape)
+        const { words, scales } = await finite.packed(source.stored(name)!, stored)
+        p.write(words, scales)
+      } else p.assign(await (positions[name]?.() ?? source.read(name, p.shape)))
+    }
     const broken = finite.broken()
     if (broken !== undefined && !options.allowNonFinite) {
       throw new InputError(
@@ -249,7 +271,52 @@ export async function loadVit(
     disposeModule(model)
     throw error
   }
-  return { model, dialect: source.dialect, unused, notes }
+  return { model, dialect: source.dialect, unused, notes: [...notes, ...tally.notes()] }
+}
+
+/** How the model is packed: as is asked, with what the stored weights have of that format; else as they are stored. */
+function packingOf(source: Source, packable: readonly string[], options: LoadOptions): ModelPacking | undefined {
+  const { packing, skip = [] } = options
+  if (packing === 'none') return undefined
+  const stored = packable.flatMap((name) => source.packed(name) ?? [])
+  const like = packing ? stored.find(({ format }) => format === packing.format) : stored[0]
+  if (!like) return packing
+  const { format, double, block } = like
+  if (packing) return { double, block, ...packing }
+  const whole = packable.filter((name) => source.packed(name) === undefined)
+  const nameOf = (name: string) => huggingFaceName(name.replace(/\.weight$/, ''), source.config)
+  return { format, double, block, skip: [...skip, ...whole.map(nameOf)] }
+}
+
+/** Whether a weight of the model takes a stored one bit by bit. */
+function liesAs(stored: StoredPacked, p: Parameter | Packed): p is Packed {
+  if (!(p instanceof Packed) || stored.format !== p.format) return false
+  return p.format === 'int8' || (stored.block === p.block && stored.double === p.double)
+}
+
+/** Counts what became of stored packed weights, for a sentence. */
+function packedTally() {
+  const kinds = new Set<string>()
+  const [kept, anew, whole]: [string[], string[], string[]] = [[], [], []]
+  return {
+    count(name: string, stored: StoredPacked | undefined, p: Parameter | Packed) {
+      if (!stored) return
+      const { format, double, block } = stored
+      kinds.add(
+        `${stored.name}${double ? ' with packed maxima' : ''}${format === 'int8' ? '' : `, blocks of ${block}`}`,
+      )
+      const list = liesAs(stored, p) ? kept : p instanceof Packed ? anew : whole
+      list.push(name.replace(/\.weight$/, ''))
+    },
+    notes(): string[] {
+      const parts = [
+        kept.length > 0 ? `${kept.length} stay so` : '',
+        anew.length > 0 ? `${anew.length} are packed anew` : '',
+        whole.length > 0 ? `${whole.length} are read as f32 (${listed(whole, 3)})` : '',
+      ].filter(Boolean)
+      return kinds.size === 0 ? [] : [`weights are stored packed (${[...kinds].join('; ')}): ${parts.join(', ')}`]
+    },
+  }
 }
 
 /** A checkpoint's tensors as they are read, and how many of their values are not finite. */
@@ -261,6 +328,12 @@ function finiteReader(checkpoint: Checkpoint) {
       const bad = countNonFinite(data)
       if (bad > 0) counts.push(`${bad} of ${data.length} values in ${name}`)
       return data
+    },
+    async packed(name: string, stored: StoredPacked): Promise<PackedValues> {
+      const packed = await stored.read()
+      const bad = countNonFinite(packed.scales)
+      if (bad > 0) counts.push(`${bad} of ${packed.scales.length} scales of ${name}`)
+      return packed
     },
     /** Undefined where all are. */
     broken(): string | undefined {
