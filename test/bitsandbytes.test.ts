@@ -7,7 +7,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { openModel } from 'vitune'
 import { encodeSafetensors, openCheckpoint, openSafetensors, type TensorToWrite } from 'vitune/io'
-import { type LoadOptions, loadVit } from 'vitune/models'
+import { type LoadOptions, loadVit, saveVit } from 'vitune/models'
 import { Context, disposeModule, namedWeights } from 'vitune/nn'
 import { type Backend, createReference, createWasm, Packed, scope, tensor } from 'vitune/tensor'
 import { refusal } from './refusal.ts'
@@ -54,11 +54,11 @@ for (const [folder, count, format, note] of cases) {
       assert.ok(as.packed.every(([, f]) => f === format))
       assert.is(as.notes.length, 1)
       assert.match(as.notes[0]!, note)
-      const whole = await logits(backend, folder, { packing: 'none' })
-      assert.ok(whole.off < 2e-5, `off by ${whole.off}`)
-      assert.is(whole.packed.length, 0)
       await backend.dispose()
     }
+    const whole = await logits(createReference(), folder, { packing: 'none' })
+    assert.ok(whole.off < 2e-5, `off by ${whole.off}`)
+    assert.is(whole.packed.length, 0)
   })
 }
 
@@ -170,6 +170,96 @@ test('scales that are not finite are counted, codes of -128 and other layouts re
   assert.match(await refusal(openModel(backend, low)), /must hold codes within -127\.\.127, got -128/)
   const other = await bent('int8', () => {}, { quantization_config: { quant_method: 'awq' } })
   assert.match(await refusal(openModel(backend, other)), /quantization_config must be by bitsandbytes, got "awq"/)
+  assert.is(backend.memory().buffers, 0)
+})
+
+const stays: [string, LoadOptions][] = [
+  ['nf4-double', {}],
+  ['nf4-bfloat16', {}],
+  ['fp4', {}],
+  ['int8', {}],
+  ['nf4-double', { packing: { format: 'nf4', double: false, block: 32 } }],
+]
+for (const [folder, options] of stays) {
+  test(`packed weights are saved as they lie, and read again: ${folder} ${JSON.stringify(options)}`, async () => {
+    const backend = createReference()
+    const { model } = await loadVit(backend, await openCheckpoint(fixtures + folder), options)
+    const out = join(root, 'saved')
+    rmSync(out, { recursive: true, force: true })
+    assert.equal(await saveVit(model, out), [])
+    const again = await loadVit(backend, await openCheckpoint(out))
+    const weights = new Map(namedWeights(again.model))
+    for (const [name, p] of namedWeights(model)) {
+      const other = weights.get(name)!
+      if (p instanceof Packed && other instanceof Packed) {
+        assert.is(other.double, p.double)
+        assert.is(other.block, p.block)
+        assert.equal(await other.words.data(), await p.words.data(), name)
+        assert.equal(await other.scales.data(), await p.scales.data(), name)
+      } else assert.ok(!(p instanceof Packed) && !(other instanceof Packed), name)
+    }
+    // What was packed already and not changed has the bytes that transformers wrote.
+    const [theirs, ours] = [
+      await openSafetensors(`${fixtures}${folder}/model.safetensors`),
+      await openSafetensors(join(out, 'model.safetensors')),
+    ]
+    if (!options.packing && folder !== 'nf4-bfloat16') {
+      for (const name of theirs.names().filter((key) => /layer\.0/.test(key))) {
+        assert.equal(ours.info(name), theirs.info(name), name)
+        if (!name.endsWith('SCB')) assert.equal(await ours.bytes(name), await theirs.bytes(name), name)
+      }
+    }
+    const { quantization_config: said } = JSON.parse(readFileSync(join(out, 'config.json'), 'utf8'))
+    assert.is(said.quant_method, 'bitsandbytes')
+    assert.is(said.load_in_4bit, folder !== 'int8')
+    const kept =
+      folder === 'nf4-bfloat16'
+        ? ['vit.encoder.layer.0.attention.attention.query', 'vit.layers.0.attention.q_proj']
+        : []
+    assert.equal(said.llm_int8_skip_modules, ['classifier', ...kept])
+    for (const one of [model, again.model]) disposeModule(one)
+    assert.is(backend.memory().buffers, 0)
+  })
+}
+
+test('weights in 7 bits are saved as LLM.int8 and read as integers again, scales within a rounding', async () => {
+  const backend = createReference()
+  const { model } = await loadVit(backend, await openCheckpoint(`${fixtures}fp4`), { packing: { format: 'int8' } })
+  const out = join(root, 'int8')
+  assert.equal(await saveVit(model, out), [])
+  const again = await loadVit(backend, await openCheckpoint(out))
+  const weights = new Map(namedWeights(again.model))
+  let [equal, all] = [0, 0]
+  for (const [name, p] of namedWeights(model)) {
+    if (!(p instanceof Packed)) continue
+    const other = weights.get(name) as Packed
+    assert.is(other.format, 'int8')
+    assert.equal(await other.words.data(), await p.words.data(), name)
+    const [a, b] = [await p.scales.data(), await other.scales.data()]
+    for (const [i, x] of a.entries()) {
+      all++
+      if (x === b[i]) equal++
+      else assert.ok(Math.abs(x - b[i]!) <= x * 2 ** -23, `${name}: ${b[i]} in place of ${x}`)
+    }
+  }
+  assert.ok(equal >= 0.95 * all, `${equal} of ${all}`)
+  for (const one of [model, again.model]) disposeModule(one)
+})
+
+test('formats that bitsandbytes has not are saved as f32, which is said', async () => {
+  const backend = createReference()
+  const { model } = await loadVit(backend, await openCheckpoint(`${fixtures}fp4`), {
+    packing: { format: 'int8-block', block: 32 },
+  })
+  const out = join(root, 'blocks')
+  assert.equal(await saveVit(model, out), [
+    '6 weights packed as int8-block are saved as f32, since bitsandbytes has no such format',
+  ])
+  assert.is(JSON.parse(readFileSync(join(out, 'config.json'), 'utf8')).quantization_config, undefined)
+  const again = await loadVit(backend, await openCheckpoint(out))
+  const weights = new Map(namedWeights(model))
+  for (const [name, p] of namedWeights(again.model)) assert.equal(await p.data(), await weights.get(name)!.data(), name)
+  for (const one of [model, again.model]) disposeModule(one)
   assert.is(backend.memory().buffers, 0)
 })
 

@@ -48,7 +48,7 @@ async function run(flags: Flags): Promise<void> {
   await checkPlaces(flags)
   // Weights are packed here, as they were read when the adapter was trained, so that it can be said how far that is from what they were.
   const whole = { ...flags, quantize: 'none' } as const
-  const { layers, difference, trained, packed } = await withModel(whole, ui, async ({ opened, task, run }) => {
+  const { layers, difference, trained, packed, saved } = await withModel(whole, ui, async ({ opened, task, run }) => {
     const { model, preprocess } = opened
     const own = packingOf((run?.settings ?? {}) as Partial<TrainSettings>, opened.lora?.modulesToSave)
     const trained = own && (await quantizeModel(model, own))
@@ -77,8 +77,11 @@ async function run(flags: Flags): Promise<void> {
       config: { ...opened.checkpoint.config },
       labels: labelFields(opened.labels!),
     }
-    await makeNewFolder(out, '--out', (folder) => saveModel(model, folder, opened.dialect, extra))
-    return { layers: merged.layers, difference, trained, packed }
+    let saved: string[] = []
+    await makeNewFolder(out, '--out', async (folder) => {
+      saved = await saveModel(model, folder, opened.dialect, extra)
+    })
+    return { layers: merged.layers, difference, trained, packed, saved }
   })
   if (flags.json) {
     const errors = { trained_over: trained?.relative, packed_error: packed?.relative, packed_bytes: packed?.bytes[1] }
@@ -96,6 +99,7 @@ async function run(flags: Flags): Promise<void> {
       `packed again as ${flags.quantize}: ${percent(packed.relative)} off, ${bytes(after)} instead of ${bytes(before)}`,
     )
   }
+  for (const note of saved) ui.result(note)
   ui.result(`largest output difference on random images: ${difference.toPrecision(2)}`)
   ui.note(`\nNext:\n  vitune predict --model ${quoted(out)} IMAGE...`)
 }

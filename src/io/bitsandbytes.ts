@@ -5,9 +5,8 @@ import { InputError } from '../platform/errors.ts'
 import { bytesOf, type PackedShape, type PackedValues, packedBlocks } from '../tensor/packing/packing.ts'
 import { type PackedFormat, packings } from '../tensor/packing/registry.ts'
 import { sameShape, showShape } from '../tensor/shape.ts'
-import type { Checkpoint } from './checkpoint.ts'
 import { isRecord, parseJson } from './json.ts'
-import { dtypeSizes } from './safetensors.ts'
+import { dtypeSizes, type TensorInfo } from './safetensors.ts'
 
 /** A weight as a checkpoint has it packed. */
 export interface StoredPacked {
@@ -33,7 +32,16 @@ interface Found {
 /** A checkpoint's tensors as bytes: of one, from byte `from` to before `to`. */
 export type ReadBytes = (name: string, from?: number, to?: number) => Promise<Uint8Array>
 
-type Tensors = Pick<Checkpoint, 'folder' | 'names' | 'has' | 'info' | 'read'>
+/** What is needed of a checkpoint (checkpoint.ts). */
+interface Tensors {
+  readonly folder: string
+  readonly config: Readonly<Record<string, unknown>>
+  readonly notes: readonly string[]
+  names(): string[]
+  has(name: string): boolean
+  info(name: string): TensorInfo
+  read(name: string): Promise<Float32Array<ArrayBuffer>>
+}
 
 /** More than any quant_state has; the largest that bitsandbytes writes has about 200 bytes. */
 const longestState = 4096
@@ -226,7 +234,7 @@ async function eightBits(tensors: Tensors, bytes: ReadBytes, key: string): Promi
 }
 
 /** Throws an InputError where config.json says that others packed the weights; a note where it says so and none is. */
-function checkConfig({ config, folder }: Checkpoint, found: number): string[] {
+function checkConfig({ config, folder }: Tensors, found: number): string[] {
   const said = config.quantization_config
   if (said === undefined || said === null) return []
   const method = isRecord(said) ? (said.quant_method ?? 'bitsandbytes') : said
@@ -242,19 +250,22 @@ function checkConfig({ config, folder }: Checkpoint, found: number): string[] {
  * A checkpoint in which packed weights have the shape of their numbers, and what lies beside them no names of its own. Throws an
  * InputError where tensors beside a weight are missing, more, or do not fit.
  */
-export async function withPacked(plain: Omit<Checkpoint, 'packed'>, bytes: ReadBytes): Promise<Checkpoint> {
+export async function withPacked<T extends Tensors>(
+  plain: T,
+  bytes: ReadBytes,
+): Promise<T & { packed(name: string): StoredPacked | undefined }> {
   const found = new Map<string, Found>()
   const beside = new Set<string>()
-  const checkpoint: Checkpoint = {
+  const checkpoint = {
     ...plain,
     names: () => plain.names().filter((name) => !beside.has(name)),
-    has: (name) => plain.has(name) && !beside.has(name),
-    info(name) {
+    has: (name: string) => plain.has(name) && !beside.has(name),
+    info(name: string): TensorInfo {
       const one = found.get(name)
       return one ? { dtype: 'F32', shape: one.shape } : plain.info(name)
     },
-    read: (name) => found.get(name)?.values() ?? plain.read(name),
-    packed: (name) => found.get(name)?.packed,
+    read: (name: string) => found.get(name)?.values() ?? plain.read(name),
+    packed: (name: string) => found.get(name)?.packed,
   }
   for (const name of plain.names()) {
     const look = stateKey.test(name) ? fourBits : /\.SCB$/.test(name) ? eightBits : undefined

@@ -90,7 +90,8 @@ export interface ModelKind<C extends ClassifierConfig, M extends Classifier, Loa
   /** With `packing` its blocks' matrices are packed, but for those that it skips. */
   build(backend: Backend, config: C, init: Init, packing?: ModelPacking): M
   load(backend: Backend, checkpoint: Checkpoint, options?: LoadOptions): Promise<Loaded<M>>
-  save(model: M, folder: string, dialect?: Dialect, extra?: SaveExtra): Promise<void>
+  /** Returns what is stored otherwise than the model has it, a sentence each. */
+  save(model: M, folder: string, dialect?: Dialect, extra?: SaveExtra): Promise<string[]>
   /** What is known of a family's published checkpoints; stands in where a checkpoint does not say it. */
   published(family: string): Published
   /** What a checkpoint of that configuration says of its images. Throws an InputError where that cannot be known. */

@@ -69,5 +69,5 @@ export const loadModel = (backend: Backend, checkpoint: Checkpoint, options?: Lo
   kindOf(checkpoint).load(backend, checkpoint, options)
 
 /** Writes a whole model folder, all files or none. Throws InputError where the library of that dialect has no such model. */
-export const saveModel = (model: AnyModel, folder: string, dialect?: Dialect, extra?: SaveExtra): Promise<void> =>
+export const saveModel = (model: AnyModel, folder: string, dialect?: Dialect, extra?: SaveExtra): Promise<string[]> =>
   modelKind(model.config).save(model, folder, dialect, extra)

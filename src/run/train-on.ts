@@ -28,7 +28,7 @@ import type { DoneEvent, RatesEvent, TrainEvent } from './train-events.ts'
 import type { TrainOptions } from './train-options.ts'
 
 /** Writes what a run is for: its adapter, or its whole model. */
-function saveTrained(
+async function saveTrained(
   { opened, plan: { prepared } }: RunModel,
   settings: TrainSettings,
   out: string,
@@ -39,7 +39,7 @@ function saveTrained(
     return saveAdapter(model, out, prepared.lora, { baseModel: settings.model, transformers: settings.transformers })
   }
   const extra = { preprocessor: preprocessorJson(opened), config: { ...checkpoint.config }, labels }
-  return saveModel(model, out, dialect, extra)
+  await saveModel(model, out, dialect, extra)
 }
 
 /** A range test, told as it goes; undefined where the signal ended it. */

@@ -1,17 +1,25 @@
 // Vision transformers to model folders that Hugging Face's library, or timm, reads.
 
+import {
+  type BitsAndBytesType,
+  type PackedToWrite,
+  packedTensors,
+  quantizationConfig,
+} from '../../io/bitsandbytes-write.ts'
 import { checkpointFiles } from '../../io/checkpoint.ts'
 import { localFiles } from '../../io/local-files.ts'
 import { safetensorsParts, type TensorToWrite } from '../../io/safetensors-write.ts'
-import { namedParameters } from '../../nn/module.ts'
+import { namedWeights } from '../../nn/module.ts'
 import { InputError, NotFiniteError } from '../../platform/errors.ts'
 import type { Data } from '../../platform/platform.ts'
 import { countNonFinite } from '../../tensor/finite.ts'
+import { Packed } from '../../tensor/packed.ts'
 import type { Parameter } from '../../tensor/tensor.ts'
 import type { Dialect, SaveExtra } from '../model-kind.ts'
+import { packableLayers } from '../packing.ts'
 import { parseVitConfig, type VitConfig } from './config.ts'
 import { vitFamily } from './families.ts'
-import { architectureOf, huggingFaceName, storedShape, timmName } from './names.ts'
+import { architectureOf, headModules, huggingFaceName, modernName, storedShape, timmName } from './names.ts'
 import type { Vit } from './vit.ts'
 
 /** config.json of the model as it is now: input size, classes and all. */
@@ -69,7 +77,7 @@ function timmConfigJson(loaded: Readonly<Record<string, unknown>>, config: VitCo
   }
   const pretrained = { ...(loaded.pretrained_cfg as object | undefined), input_size: [config.channels, ...imageSize] }
   // What the outputs are is said anew.
-  const { problem_type: _, vitune: __, ...rest } = loaded
+  const { problem_type: _, vitune: __, quantization_config: ___, ...rest } = loaded
   return { ...rest, num_classes: classes.length, label_names: classes, model_args: args, pretrained_cfg: pretrained }
 }
 
@@ -98,16 +106,52 @@ function checkHuggingFace(config: VitConfig): void {
   }
 }
 
-/** Every parameter under its Hugging Face name, as f32; for a timm model under timm's names, fused again. Throws NotFiniteError. */
-export async function exportTensors(
+interface Exported {
+  readonly tensors: TensorToWrite[]
+  /** How weights are packed in them. */
+  readonly packed: { readonly type: BitsAndBytesType; readonly double: boolean } | undefined
+  /** Names of ours whose weights are packed in them. */
+  readonly packedNames: ReadonlySet<string>
+  /** What is stored otherwise than the model has it, a sentence each. */
+  readonly notes: string[]
+}
+
+async function onHost(p: Packed): Promise<PackedToWrite> {
+  const [words, scales] = await Promise.all([p.words.data(), p.scales.data()])
+  const { shape, format, double, block } = p
+  return {
+    words: words as PackedToWrite['words'],
+    scales: scales as PackedToWrite['scales'],
+    shape,
+    format,
+    double,
+    block,
+  }
+}
+
+async function exported(
   model: Vit,
   dialect: Dialect,
-  parameters: Iterable<[string, Parameter]> = namedParameters(model),
-): Promise<TensorToWrite[]> {
+  weights: Iterable<[string, Parameter | Packed]>,
+): Promise<Exported> {
   const out: TensorToWrite[] = []
   const fused = new Map<string, Float32Array[]>()
   const shapes = new Map<string, readonly number[]>()
-  for (const [name, p] of parameters) {
+  const packedNames = new Set<string>()
+  const whole = new Map<string, number>()
+  let packed: Exported['packed']
+  for (const [name, p] of weights) {
+    if (p instanceof Packed) {
+      // One file is packed in one way: that of its first packed weight.
+      const made = dialect === 'huggingface' && packedTensors(huggingFaceName(name, model.config), await onHost(p))
+      if (made && (packed?.type ?? made.type) === made.type) {
+        packed ??= { type: made.type, double: p.double }
+        packedNames.add(name)
+        out.push(...made.tensors)
+        continue
+      }
+      whole.set(p.format, (whole.get(p.format) ?? 0) + 1)
+    }
     const data = (await p.data()) as Float32Array
     const bad = countNonFinite(data)
     if (bad > 0) {
@@ -135,34 +179,62 @@ export async function exportTensors(
     const [rows, ...rest] = shapes.get(name)!
     out.push({ name, shape: [rows! * 3, ...rest], data })
   }
-  return out
+  const why = dialect === 'timm' ? "timm's files have no packed weights" : 'bitsandbytes has no such format'
+  const notes = [...whole].map(([format, n]) => `${n} weights packed as ${format} are saved as f32, since ${why}`)
+  return { tensors: out, packed, packedNames, notes }
+}
+
+/**
+ * Every weight under its Hugging Face name, as f32 or packed under bitsandbytes' keys; for a timm model under timm's names, fused
+ * again, all f32. Throws NotFiniteError.
+ */
+export async function exportTensors(
+  model: Vit,
+  dialect: Dialect,
+  weights: Iterable<[string, Parameter | Packed]> = namedWeights(model),
+): Promise<TensorToWrite[]> {
+  return (await exported(model, dialect, weights)).tensors
+}
+
+/** Modules that transformers is to leave unpacked, by both of its versions' names. */
+function skipped(model: Vit, packedNames: ReadonlySet<string>): string[] {
+  const { config } = model
+  const whole = packableLayers(model).filter(({ path }) => !packedNames.has(`${path}.weight`))
+  const names = whole.map(({ path }) => huggingFaceName(path, config))
+  return [...new Set([...headModules(config), ...names, ...names.map((name) => modernName(name, config))])]
 }
 
 /**
  * Writes a whole model folder, all files or none, that Hugging Face's library (or timm, for timm names) reads; `extra.config` is the
- * config.json that a timm model was loaded with. Throws InputError where Hugging Face's library has no such model.
+ * config.json that a timm model was loaded with. Packed weights have bitsandbytes' keys where it has their format. Returns what is
+ * stored otherwise than the model has it, a sentence each. Throws InputError where Hugging Face's library has no such model.
  */
 export async function saveVit(
   model: Vit,
   folder: string,
   dialect: Dialect = 'huggingface',
   extra: SaveExtra = {},
-): Promise<void> {
+): Promise<string[]> {
   if (dialect === 'huggingface') checkHuggingFace(model.config)
   const files = localFiles(folder)
   await files.makeFolder(folder)
+  const { tensors, packed, packedNames, notes } = await exported(model, dialect, namedWeights(model))
   const own = dialect === 'timm' ? timmConfigJson(extra.config ?? {}, model.config) : configJson(model.config)
-  const config = { ...own, ...extra.labels }
+  const packing = packed && {
+    quantization_config: quantizationConfig(packed.type, packed.double, skipped(model, packedNames)),
+  }
+  const config = { ...own, ...packing, ...extra.labels }
   const at = (name: string, data: Data) => [files.join(folder, name), data] as const
   const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`
   // transformers 5 takes no whole number where it has a float.
-  const configText = json(config).replace(/^( *"layerscale_value": -?\d+)(?=,?$)/m, '$1.0')
+  const configText = json(config).replace(/^( *"(?:layerscale_value|llm_int8_threshold)": -?\d+)(?=,?$)/gm, '$1.0')
   // The weights take their name last: where they are, the rest is.
   await files.writeTogether([
     at(checkpointFiles.config, configText),
     ...(extra.preprocessor ? [at(checkpointFiles.preprocessor, json(extra.preprocessor))] : []),
-    at(checkpointFiles.weights, safetensorsParts(await exportTensors(model, dialect))),
+    at(checkpointFiles.weights, safetensorsParts(tensors)),
   ])
+  return notes
 }
 
 export { architectureOf } from './names.ts'
