@@ -283,6 +283,10 @@ export async function openReaders(): Promise<{ readers: readonly Reader[]; close
     inFolder(root, 'timm/vit', 'config.json', 'json', model),
     inFolder(root, 'timm/dinov2-registers', 'config.json', 'json', model),
     inFolder(root, 'timm/deit-distilled', 'model.safetensors', 'safetensors', model),
+    inFolder(root, 'bitsandbytes/fp4', 'config.json', 'json', model),
+    ...['nf4-double', 'evaluated', 'int8'].map((name) =>
+      inFolder(root, `bitsandbytes/${name}`, 'model.safetensors', 'safetensors', model),
+    ),
     {
       name: 'labels',
       kind: 'json',
