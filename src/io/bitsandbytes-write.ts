@@ -92,7 +92,7 @@ function eightBits(
 }
 
 /** The scale of each row where all blocks of a row have the same, as of weights that were read so. */
-function scalesByRow({ scales, shape, block }: PackedToWrite): Float32Array | undefined {
+export function scalesByRow({ scales, shape, block }: PackedToWrite): Float32Array | undefined {
   const across = shape[1] / block
   if (!Number.isInteger(across)) return undefined
   const byRow = Float32Array.from({ length: shape[0] }, (_, r) => scales[r * across]!)

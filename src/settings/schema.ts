@@ -469,11 +469,11 @@ export const settings = {
 
   quantize: {
     value: choice(quantizeNames),
-    default: 'none',
+    otherwise: 'as the model is stored',
     group: 'Model',
     flag: '--quantize <format>',
     description:
-      'pack frozen weights in 4 or 8 bits; int8 multiplies integers, forward and back (docs/quantization.md)',
+      'pack frozen weights in 4 or 8 bits, or unpack (none); int8 multiplies integers, forward and back (docs/quantization.md)',
   },
   doubleQuant: {
     value: flag,

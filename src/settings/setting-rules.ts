@@ -48,7 +48,7 @@ const idleUnless: Readonly<
     'schedule plateau',
     ({ schedule }) => (schedule === undefined ? undefined : schedule === 'plateau'),
   ],
-  doubleQuant: ['quantize nf4', ({ quantize = defaults.quantize }) => quantize === 'nf4'],
+  doubleQuant: ['quantize nf4', ({ quantize }) => quantize === 'nf4'],
   minDelta: ['patience above 0', ({ patience }) => (patience === undefined ? undefined : patience > 0)],
   patienceWarmup: ['patience above 0', ({ patience }) => (patience === undefined ? undefined : patience > 0)],
   patienceWarmupSteps: ['patience above 0', ({ patience }) => (patience === undefined ? undefined : patience > 0)],
@@ -71,7 +71,7 @@ export function checkLayerDecay(method: Method, layerDecay: number = defaults.la
 }
 
 /** Throws InputError where weights are to be packed that train. */
-export function checkQuantize(method: Method, quantize: Quantize = defaults.quantize, where = ''): void {
+export function checkQuantize(method: Method, quantize: Quantize = 'none', where = ''): void {
   if (quantize === 'none' || methodOf(method).trains !== 'all') return
   const those = methods.filter((name) => methodOf(name).trains !== 'all').join(', ')
   throw new InputError(

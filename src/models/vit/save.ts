@@ -5,6 +5,7 @@ import {
   type PackedToWrite,
   packedTensors,
   quantizationConfig,
+  scalesByRow,
 } from '../../io/bitsandbytes-write.ts'
 import { checkpointFiles } from '../../io/checkpoint.ts'
 import { localFiles } from '../../io/local-files.ts'
@@ -129,6 +130,14 @@ async function onHost(p: Packed): Promise<PackedToWrite> {
   }
 }
 
+/** Whether bitsandbytes has the formats of all packed weights: blocks of integers only where all of a row have one scale. */
+async function haveForms(weights: readonly [string, Parameter | Packed][]): Promise<boolean> {
+  for (const [, p] of weights) {
+    if (p instanceof Packed && p.format === 'int8-block' && !scalesByRow(await onHost(p))) return false
+  }
+  return true
+}
+
 async function exported(
   model: Vit,
   dialect: Dialect,
@@ -140,10 +149,12 @@ async function exported(
   const packedNames = new Set<string>()
   const whole = new Map<string, number>()
   let packed: Exported['packed']
-  for (const [name, p] of weights) {
+  const all = [...weights]
+  const has = dialect === 'huggingface' && (await haveForms(all))
+  for (const [name, p] of all) {
     if (p instanceof Packed) {
       // One file is packed in one way: that of its first packed weight.
-      const made = dialect === 'huggingface' && packedTensors(huggingFaceName(name, model.config), await onHost(p))
+      const made = has && packedTensors(huggingFaceName(name, model.config), await onHost(p))
       if (made && (packed?.type ?? made.type) === made.type) {
         packed ??= { type: made.type, double: p.double }
         packedNames.add(name)
