@@ -170,7 +170,7 @@ test('what cannot be packed is refused before anything is written', async () => 
   )
   assert.match(
     await refusal(...args, '--quantize', 'int8', '--quantize-skip', 'qery'),
-    /^quantizeSkip: no layer that would be packed is called qery/,
+    /^--quantize-skip: no layer that would be packed is called qery/,
   )
   assert.match(
     await refusal('predict', '--model', model, '--quantize', 'int9', ...pictures),
