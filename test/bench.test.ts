@@ -10,7 +10,7 @@ import { type Buf, createWasm, kernels } from 'vitune/tensor'
 import type { Call } from '../benchmarks/bench/counting-backend.ts'
 import { isThisNode, nodeProgram } from '../benchmarks/bench/engine.ts'
 import { parseFlags, sectionNames } from '../benchmarks/bench/flags.ts'
-import { processorDetails } from '../benchmarks/bench/machine.ts'
+import { multipliesBytes, processorDetails } from '../benchmarks/bench/machine.ts'
 import { flopsOfCall, loraStepBytes, loraStepMacs } from '../benchmarks/bench/operations.ts'
 import { ownSteps } from '../benchmarks/bench/own-model.ts'
 import { renderPage } from '../benchmarks/bench/page.ts'
@@ -117,6 +117,16 @@ test('a processor is told by what Linux says of it, and by nothing elsewhere', (
   assert.is(processorDetails(text), ' (family 6 model 85, AVX-512)')
   assert.is(processorDetails(text.replace(' avx512f', '')), ' (family 6 model 85, AVX2)')
   assert.is(processorDetails('processor\t: 0\nBogoMIPS\t: 50.00\n'), '')
+})
+
+test('bytes are multiplied four at a time from Node 24 on, where the processor has an instruction for it', () => {
+  const flags = (more: string) => `flags\t\t: fpu avx avx2${more}\n`
+  const has = (more: string, node: string, arch = 'x64') => multipliesBytes(flags(more), node, arch)
+  assert.equal(
+    [has(' avx_vnni', '24.1.0'), has(' avx512_vnni', '26.0.0'), has('', '24.1.0', 'arm64')],
+    [true, true, true],
+  )
+  assert.equal([has(' avx_vnni', '22.1.0'), has('', '24.1.0')], [false, false])
 })
 
 test('the page draws each section and escapes every name', async () => {

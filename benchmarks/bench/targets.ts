@@ -41,7 +41,7 @@ export type SideName = keyof typeof sides
 
 /** What an engine has, as the contender that ran said. */
 export interface Engine {
-  /** Products of integers by the relaxed dot instruction. */
+  /** Products of integers by the relaxed dot instruction, and one instruction of the processor for it: Node 24 or newer, VNNI. */
   readonly dot: boolean
   /** Vectors of 256 bits. */
   readonly wide: boolean
@@ -95,7 +95,7 @@ export const targets: readonly Target[] = [
   time('LoRA step with 256-bit vectors, of that without', 'LoRA', 'f32 LoRA', 0.72, wide),
   time("LoRA step with 256-bit vectors, of PyTorch's time", 'LoRA', 'torch LoRA', 2, wide),
   time("LoRA step over int8 with 256-bit vectors, of PyTorch's f32 time", 'wide int8 LoRA', 'torch LoRA', 1.1, both),
-  time("no dot instruction: int8 forward, of own f32's time", 'int8 forward', 'f32 forward', 1.1, noDot),
-  time("no dot instruction: LoRA step over int8, of own f32's time", 'int8 LoRA', 'f32 LoRA', 1.1, noDot),
+  time("no VNNI or Node below 24: int8 forward, of own f32's time", 'int8 forward', 'f32 forward', 1.1, noDot),
+  time("no VNNI or Node below 24: LoRA step over int8, of own f32's time", 'int8 LoRA', 'f32 LoRA', 1.1, noDot),
   { what: 'int8 weights, of their bytes in f32', measure: 'packed', of: 'int8 LoRA', by: 'f32 LoRA', limit: 0.26 },
 ]
