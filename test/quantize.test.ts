@@ -1,18 +1,18 @@
-// Runs over packed weights: what they keep, that they go on and open again bit for bit, and what the program's verbs say of packing.
+// Runs over packed weights: what they keep, that they go on and open again bit for bit, and what is refused. What the program's verbs
+// say of packing is in test/long/quantize-verbs.test.ts.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { benchmark, estimate, openModel, openRun, predict, train } from 'vitune'
+import { benchmark, estimate, openModel, openRun, train } from 'vitune'
 import { disposeModule, namedWeights } from 'vitune/nn'
 import { createReference, createWasm, Packed } from 'vitune/tensor'
-import { model, output, refusal, vitune } from './cli-tools.ts'
-import { clean, collect, folder, fresh, losses, only, others, runOf, startOf, three, two } from './incremental-runs.ts'
+import { model, refusal } from './cli-tools.ts'
+import { clean, collect, fresh, losses, only, others, runOf, startOf, three, two } from './incremental-runs.ts'
 
 const test = suite('quantize')
 test.after(clean)
 const pictures = ['blue', 'red'].map((name) => join(two, name, readdirSync(join(two, name))[0]!))
-const cpu = ['--device', 'wasm', '--threads', '1']
 
 /** How a run's weights lie once it is opened: formats by count. */
 async function formats(opening: ReturnType<typeof openRun>): Promise<Record<string, number>> {
@@ -124,38 +124,6 @@ test('what is packed needs less memory, which the estimate knows to the byte', a
   assert.is(told.total, before.total)
 })
 
-test('predict, test and merge say what packing costs', async () => {
-  const run = fresh()
-  await collect({ data: three, model, out: run, epochs: 3, quantize: 'nf4' })
-  for (const quantize of [[], ['--quantize', 'int8'], ['--quantize', 'none']]) {
-    const { predictions } = JSON.parse(
-      await output('predict', '--run', run, ...quantize, '--json', ...pictures, ...cpu),
-    )
-    assert.is(predictions.length, 2)
-  }
-  assert.match(
-    await output('test', '--run', run, '--all', '--quantize', 'int8', ...cpu),
-    /^packed +as int8: (the same accuracy as|[\d.]+ points (less|more) accuracy than) in f32 \([\d.]+ %\)$/m,
-  )
-  const json = JSON.parse(await output('test', '--run', run, '--all', '--quantize', 'nf4', '--json', ...cpu))
-  assert.is(json.quantize, 'nf4')
-  assert.type(json.f32.accuracy, 'number')
-
-  const plain = join(folder, 'plain')
-  const said = await vitune('merge', '--run', run, '--out', plain, ...cpu)
-  assert.match(said.out, /trained over packed weights, [\d.]+ % off the model's own/)
-  const backend = createReference()
-  const [trained, merged] = [await openRun(backend, run), await openModel(backend, plain)]
-  const scores = async (opened: typeof trained) => (await predict(opened, pictures)).flatMap(({ logits }) => logits)
-  const [a, b] = [await scores(trained), await scores(merged)]
-  assert.ok(
-    a.every((z, i) => Math.abs(z - b[i]!) < 1e-4),
-    'merged weights predict what the run does',
-  )
-  for (const { model } of [trained, merged]) disposeModule(model)
-  assert.is(backend.memory().buffers, 0)
-})
-
 test('what cannot be packed is refused before anything is written', async () => {
   const out = fresh()
   const args = ['train', '--data', two, '--model', model, '--out', out]
@@ -182,7 +150,7 @@ test('what cannot be packed is refused before anything is written', async () => 
   } catch (caught) {
     error = caught as Error
   }
-  assert.match(error!.message, /^quantize: must be one of none, nf4, int8, int8-forward, int8-block, got "fp4"/)
+  assert.match(error!.message, /^quantize: must be one of none, nf4, int8, int8-forward, int8-block, got fp4/)
 })
 
 test.run()
