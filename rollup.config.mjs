@@ -302,7 +302,8 @@ export default [
       entryFileNames: '[name].js',
       // What most pages do without stands in the file of its address alone.
       manualChunks: (id) =>
-        names.some((name) => id === join(root, addressFile(name))) || /\/src\/(settings\/otx|report|backend\/reference)\/(?!none)/.test(id)
+        names.some((name) => id === join(root, addressFile(name))) ||
+        /\/src\/(settings\/otx|report|backend\/reference)\/(?!none)/.test(id)
           ? undefined
           : 'browser',
     },

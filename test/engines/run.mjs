@@ -13,7 +13,17 @@ import { comes, execute as executeIn, install, packaged } from './install.mjs'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const program = join(root, 'dist/cli.js')
-const suites = ['kernels', 'losses', 'wasm.test', 'integer', 'wide', 'packed', 'image-workers', 'safetensors', 'cli.test']
+const suites = [
+  'kernels',
+  'losses',
+  'wasm.test',
+  'integer',
+  'wide',
+  'packed',
+  'image-workers',
+  'safetensors',
+  'cli.test',
+]
 
 const execute = (file, args, options = {}) => executeIn(file, args, { cwd: root, ...options })
 
