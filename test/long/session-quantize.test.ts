@@ -45,9 +45,9 @@ async function trainFlowers({ run, peft, quantize, most = 100, resume = false }:
 }
 
 /** In the page: what a run predicts, with its own weights or others. */
-async function predictFlowers({ run, quantize }: { run: string; quantize: 'int8' | undefined }) {
+async function predictFlowers({ run, integers }: { run: string; integers: boolean }) {
   const { session, flower } = globalThis as unknown as Prepared
-  await session.open({ run, quantize })
+  await session.open(integers ? { run, quantize: 'int8' } : { run })
   const found = await session.predict([flower(200, 40, 3), flower(60, 190, 5)])
   return found.map(({ label, logits }) => ({ label, logits }))
 }
@@ -74,12 +74,12 @@ for (const device of ['wasm', 'webgpu'] as const) {
         const first = await page.evaluate(trainFlowers, { ...given, run: 'parted', most: 3 })
         const rest = await page.evaluate(trainFlowers, { ...given, run: 'parted', resume: true })
         assert.equal([...first.losses, ...rest.losses].slice(-2), whole.losses.slice(-2))
-        const own = await page.evaluate(predictFlowers, { run: given.run, quantize: undefined })
+        const own = await page.evaluate(predictFlowers, { run: given.run, integers: false })
         assert.equal(
           own.map(({ label }) => label),
           ['rose', 'tulip'],
         )
-        const packed = await page.evaluate(predictFlowers, { run: given.run, quantize: 'int8' })
+        const packed = await page.evaluate(predictFlowers, { run: given.run, integers: true })
         assert.equal(
           packed.map(({ label }) => label),
           ['rose', 'tulip'],
