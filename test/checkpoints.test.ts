@@ -182,6 +182,11 @@ check(
       assert.is((await refusal(backend, folder)).split(';')[0], `weights must be finite, got ${found}`)
       const { notes } = await tried(backend, folder, { allowNonFinite: true })
       assert.is(notes, `weights that are not finite were let in: ${found}`)
+      const packing = { format: 'nf4' } as const
+      assert.is(
+        (await refusal(backend, folder, { packing, allowNonFinite: true })).split(';')[0],
+        `weights that are packed must be finite, got ${found}`,
+      )
     }
   },
 )

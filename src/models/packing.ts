@@ -91,7 +91,12 @@ export async function packModel(
     if (!packed || weight instanceof Packed) continue
     const values = (await weight.data()) as Float32Array
     const made = new Packed(weight.backend, weight.shape, packing)
-    made.assign(values)
+    try {
+      made.assign(values)
+    } catch (error) {
+      made.dispose()
+      throw error
+    }
     const read = await made.data()
     for (const [i, value] of values.entries()) {
       const off = Math.abs(value - read[i]!)

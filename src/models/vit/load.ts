@@ -258,7 +258,16 @@ export async function loadVit(
         source.check(name, p.shape)
         const { words, scales } = await finite.packed(source.stored(name)!, stored)
         p.write(words, scales)
-      } else p.assign(await (positions[name]?.() ?? source.read(name, p.shape)))
+        continue
+      }
+      const values = await (positions[name]?.() ?? source.read(name, p.shape))
+      const broken = p instanceof Packed ? finite.broken() : undefined
+      if (broken !== undefined) {
+        throw new InputError(
+          `${checkpoint.folder}: weights that are packed must be finite, got ${broken}; take an earlier checkpoint`,
+        )
+      }
+      p.assign(values)
     }
     const broken = finite.broken()
     if (broken !== undefined && !options.allowNonFinite) {
