@@ -18,8 +18,8 @@ import { pathToFileURL } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { InputError, type TrainEvent, type TrainOptions, train } from 'vitune'
-import { images, model, program, refusal as refusalOf, start, temporary, until, vitune } from './cli-tools.ts'
-import { errorOf } from './errors.ts'
+import { images, model, program, refusal as refusalOf, start, temporary, until, vitune } from '../cli-tools.ts'
+import { errorOf } from '../errors.ts'
 
 const { folder, clean } = temporary()
 test.after(clean)

@@ -11,7 +11,7 @@ import * as assert from 'uvu/assert'
 import type { TrainEvent, TrainSettings } from 'vitune'
 import { type TensorToWrite, writeSafetensors } from 'vitune/io'
 
-const root = new URL('..', import.meta.url).pathname
+const root = new URL('../..', import.meta.url).pathname
 const [hidden, wide, layers, side, classes] = [384, 1536, 12, 37, ['lamp', 'moss', 'rope']]
 const head = 2 * hidden * classes.length + classes.length
 
