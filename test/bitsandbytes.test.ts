@@ -7,7 +7,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { openModel } from 'vitune'
 import { encodeSafetensors, openCheckpoint, openSafetensors, type TensorToWrite } from 'vitune/io'
-import { type LoadOptions, loadVit, saveVit } from 'vitune/models'
+import { type LoadOptions, loadVit, quantizeModel, saveVit } from 'vitune/models'
 import { Context, disposeModule, namedWeights } from 'vitune/nn'
 import { type Backend, createReference, createWasm, Packed, scope, tensor } from 'vitune/tensor'
 import { refusal } from './refusal.ts'
@@ -75,6 +75,25 @@ test('stored bits are kept where the same format is asked for, and packed anew f
   assert.is(skipping.packed.length, 10)
 })
 
+test('what is stored in four bits with maxima in f32 stays so beside doubleQuant, and is packed to the same bits again', async () => {
+  const backend = createReference()
+  const options = { quantize: 'nf4', doubleQuant: true, quantizeSkip: ['key'] } as const
+  const stored = await openModel(backend, `${fixtures}fp4`, options)
+  assert.match(stored.notes.join('\n'), /\(fp4, blocks of 64\): 5 stay so, 1 are read as f32/)
+  const whole = await openModel(backend, `${fixtures}fp4`, { quantize: 'none' })
+  const packing = { format: 'nf4', skip: ['key'] } as const
+  const { layers, relative } = await quantizeModel(whole.model, packing, whole.checkpoint)
+  assert.equal([layers, relative], [5, 0])
+  const wanted = new Map(namedWeights(stored.model))
+  for (const [name, p] of namedWeights(whole.model)) {
+    if (!(p instanceof Packed)) continue
+    assert.equal(await p.words.data(), await (wanted.get(name) as Packed).words.data())
+    assert.equal(await p.scales.data(), await (wanted.get(name) as Packed).scales.data())
+  }
+  for (const { model } of [stored, whole]) disposeModule(model)
+  assert.is(backend.memory().buffers, 0)
+})
+
 test('a weight has the same fingerprint however it is read', async () => {
   const backend = createReference()
   const prints: unknown[] = []
@@ -126,6 +145,7 @@ const reshaped = (name: string, shape: number[]) => (tensors: Map<string, Tensor
 
 const refusals: [string, (tensors: Map<string, TensorToWrite>) => void, RegExp][] = [
   ['nf4-double', without(`${query}.absmax`), /no tensor|absmax is missing/],
+  ['fp4', without(`${query}.absmax`), /absmax is missing beside the packed weight/],
   ['nf4-double', without(`${query}.quant_map`), /quant_map is missing beside the packed weight/],
   ['nf4-double', without(`${query}.nested_quant_map`), /nested_quant_map is missing/],
   ['nf4-double', without(query), /query.weight is missing beside its quant_state/],

@@ -2,6 +2,7 @@
 // say of packing is in test/long/quantize-verbs.test.ts.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { benchmark, estimate, openModel, openRun, train } from 'vitune'
@@ -10,6 +11,7 @@ import { createReference, createWasm, Packed } from 'vitune/tensor'
 import { model, refusal } from './cli-tools.ts'
 import { clean, collect, fresh, losses, only, others, runOf, startOf, three, two } from './incremental-runs.ts'
 
+const dinov2 = new URL('fixtures/checkpoints/dinov2', import.meta.url)
 const test = suite('quantize')
 test.after(clean)
 const pictures = ['blue', 'red'].map((name) => join(two, name, readdirSync(join(two, name))[0]!))
@@ -84,6 +86,16 @@ test('modules that are saved whole stay f32, and so do those that are skipped', 
   }
   disposeModule(run.model)
   assert.is(backend.memory().buffers, 0)
+  // What is saved whole need not be among what would be packed.
+  const events = await collect({
+    data: two,
+    model: fileURLToPath(dinov2),
+    out: fresh(),
+    quantize: 'nf4',
+    modulesToSave: ['layer_scale1'],
+    targets: ['query'],
+  })
+  assert.match(startOf(events).notes.join('\n'), /frozen matrices are packed as nf4/)
 })
 
 test('a run that begins from one over packed weights has them packed alike, its old model shares them', async () => {

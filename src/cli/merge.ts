@@ -51,7 +51,7 @@ async function run(flags: Flags): Promise<void> {
   const { layers, difference, trained, packed, saved } = await withModel(whole, ui, async ({ opened, task, run }) => {
     const { model, preprocess } = opened
     const own = packingOf((run?.settings ?? {}) as Partial<TrainSettings>, opened.lora?.modulesToSave)
-    const trained = own && (await quantizeModel(model, own))
+    const trained = own && (await quantizeModel(model, own, opened.checkpoint))
     // A run knows its classes even where the adapter's own files do not.
     model.config.classes = [...task.classes]
     const { height, width } = outputSize(preprocess)

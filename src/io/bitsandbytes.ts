@@ -136,7 +136,10 @@ async function fourBits(tensors: Tensors, bytes: ReadBytes, key: string): Promis
   }
   // After an evaluation on some processors bitsandbytes saves the maxima as bfloat16, transposed: (columns / block, rows).
   const turned =
-    !double && columns % block === 0 && sameShape(tensors.info(at('absmax')).shape, [columns / block, rows])
+    !double &&
+    columns % block === 0 &&
+    tensors.has(at('absmax')) &&
+    sameShape(tensors.info(at('absmax')).shape, [columns / block, rows])
   if (!double) checkTensor(tensors, at('absmax'), floats, turned ? [columns / block, rows] : [blocks])
 
   const read = async (): Promise<PackedValues> => {

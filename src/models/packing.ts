@@ -1,4 +1,5 @@
 // Which weights of a model are packed, and packing them. Not here: how numbers are packed (tensor/packing/), what is read packed.
+import type { StoredPacked } from '../io/bitsandbytes.ts'
 import { type Init, Linear } from '../nn/layers.ts'
 import { type Module, namedModules } from '../nn/module.ts'
 import { unpack } from '../ops/packed.ts'
@@ -12,6 +13,8 @@ import { Parameter, parameter } from '../tensor/tensor.ts'
 export interface ModelPacking extends Packing {
   /** Modules that stay f32, by checkpoint name: the whole one ('encoder.layer.0'), or a part between dots ('query'). */
   readonly skip?: readonly string[]
+  /** Modules that are saved whole, which stay f32 too; they may be any, packed or not. */
+  readonly saved?: readonly string[]
 }
 
 const names = (module: string, name: string) => `.${name}.`.includes(`.${module}.`)
@@ -24,7 +27,7 @@ export function packableLayers(model: Module): { path: string; layer: Linear }[]
 }
 
 /** Those of them that are packed, by checkpoint name; throws an InputError where `skip` names none. */
-function chosen(model: Module, { skip = [] }: ModelPacking, nameOf: (path: string) => string) {
+function chosen(model: Module, { skip = [], saved = [] }: ModelPacking, nameOf: (path: string) => string) {
   const layers = packableLayers(model).map(({ path, layer }) => ({ name: nameOf(path), layer }))
   const idle = skip.find((module) => !layers.some(({ name }) => names(module, name)) && !isHeadLike(module))
   if (idle !== undefined) {
@@ -33,7 +36,7 @@ function chosen(model: Module, { skip = [] }: ModelPacking, nameOf: (path: strin
       `quantizeSkip: no layer that would be packed is called ${idle}; their names end in ${endings.join(', ')}`,
     )
   }
-  return layers.map((one) => ({ ...one, packed: !skip.some((module) => names(module, one.name)) }))
+  return layers.map((one) => ({ ...one, packed: ![...skip, ...saved].some((module) => names(module, one.name)) }))
 }
 
 /** What is never packed may be named all the same, as in bitsandbytes' lists. */
@@ -66,6 +69,18 @@ export function unpackModel(model: Module): number {
   return layers
 }
 
+/** Whether a weight of the model takes a stored one bit by bit. */
+export function liesAs(stored: StoredPacked, p: Parameter | Packed): p is Packed {
+  if (!(p instanceof Packed) || stored.format !== p.format) return false
+  return p.format === 'int8' || (stored.block === p.block && stored.double === p.double)
+}
+
+/** A packing with what weights that are stored in its format have of it. */
+export function packedLike(packing: ModelPacking, stored: readonly StoredPacked[]): ModelPacking {
+  const like = stored.find(({ format }) => format === packing.format)
+  return like ? { double: like.double, block: like.block, ...packing } : packing
+}
+
 /** How far packed weights are from what they were packed from. */
 export interface PackingError {
   readonly layers: number
@@ -77,22 +92,31 @@ export interface PackingError {
 }
 
 /**
- * Packs the matrices of a model's blocks that are f32, one at a time. Adapters stay on their layers. Throws an InputError where
- * `skip` names nothing.
+ * Packs the matrices of a model's blocks that are f32, one at a time; those that are stored so (`storedOf`, by checkpoint name) as
+ * they are stored. Adapters stay on their layers. Throws an InputError where `skip` names nothing.
  */
 export async function packModel(
   model: Module,
   packing: ModelPacking,
   nameOf: (path: string) => string,
+  storedOf: (name: string) => StoredPacked | undefined = () => undefined,
 ): Promise<PackingError> {
   let [layers, squares, differences, largest, before, after] = [0, 0, 0, 0, 0, 0]
-  for (const { layer, packed } of chosen(model, packing, nameOf)) {
+  const all = chosen(model, packing, nameOf).map((one) => ({ ...one, stored: storedOf(one.name) }))
+  const way = packedLike(
+    packing,
+    all.flatMap(({ stored }) => stored ?? []),
+  )
+  for (const { layer, packed, stored } of all) {
     const { weight } = layer
     if (!packed || weight instanceof Packed) continue
     const values = (await weight.data()) as Float32Array
-    const made = new Packed(weight.backend, weight.shape, packing)
+    const made = new Packed(weight.backend, weight.shape, way)
     try {
-      made.assign(values)
+      if (stored && liesAs(stored, made)) {
+        const { words, scales } = await stored.read()
+        made.write(words, scales)
+      } else made.assign(values)
     } catch (error) {
       made.dispose()
       throw error

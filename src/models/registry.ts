@@ -56,10 +56,16 @@ export const buildModel = (backend: Backend, config: AnyConfig, init: Init, pack
 
 /**
  * Packs the f32 matrices of a model's blocks in 4 or 8 bits, one at a time; they are frozen from then on, and adapters on them stay.
- * Tells how far that is from what they were. Throws an InputError where `skip` names nothing, or a weight is not finite.
+ * Tells how far that is from what they were. Those that `checkpoint`, which they were read from, has in this format become what is
+ * stored. Throws an InputError where `skip` names nothing, or a weight is not finite.
  */
-export const quantizeModel = (model: AnyModel, packing: ModelPacking): Promise<PackingError> =>
-  packModel(model, packing, (path) => namesOf(model.config).checkpoint(path, model.config))
+export function quantizeModel(model: AnyModel, packing: ModelPacking, checkpoint?: Checkpoint): Promise<PackingError> {
+  const nameOf = (path: string) => namesOf(model.config).checkpoint(path, model.config)
+  // A bare backbone's names have no class name before them.
+  const storedOf = (name: string) =>
+    checkpoint?.packed(`${name}.weight`) ?? checkpoint?.packed(`${name.slice(name.indexOf('.') + 1)}.weight`)
+  return packModel(model, packing, nameOf, storedOf)
+}
 
 /**
  * Builds the model that a checkpoint describes and fills in its weights. Throws InputError naming everything missing, every

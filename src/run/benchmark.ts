@@ -121,7 +121,8 @@ export async function benchmark(options: BenchmarkOptions): Promise<BenchmarkRes
     const packing = {
       ...pick(options, 'quantize', 'doubleQuant'),
       ...(methodOf(peft).trains === 'all' ? ({ quantize: 'none' } as const) : {}),
-      quantizeSkip: [...(options.quantizeSkip ?? []), ...(options.lora?.modulesToSave ?? [])],
+      quantizeSkip: options.quantizeSkip,
+      modulesToSave: options.lora?.modulesToSave,
     }
     opened = await openModel(backend, options.model, { ...options.hub, ...packing, inputSize: size })
     const { model, preprocess } = opened

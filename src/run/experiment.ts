@@ -56,7 +56,7 @@ async function startModel(backend: Backend, options: ExperimentOptions, method: 
   const packed =
     comparedAs(method).kind.trains === 'all'
       ? ({ quantize: 'none' } as const)
-      : { quantize, doubleQuant, quantizeSkip: lora.modulesToSave }
+      : { quantize, doubleQuant, modulesToSave: lora.modulesToSave }
   const opened = await openModel(backend, options.model, { ...options.hub, ...packed })
   const { total } = countParameters(opened.model)
   if (!comparedAs(method).fresh) return { model: opened.model, preprocess: opened.preprocess, parameters: total }

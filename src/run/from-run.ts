@@ -113,7 +113,7 @@ export async function openFrom(
   try {
     merge(opened.model).seal()
     if (all) unpackModel(opened.model)
-    const packing = packingOf(options)
+    const packing = packingOf(options, options.modulesToSave)
     if (packing) await quantizeModel(opened.model, packing)
   } catch (error) {
     disposeModule(opened.model)

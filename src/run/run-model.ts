@@ -39,7 +39,8 @@ const packingIn = (settings: TrainSettings) => ({
   ...pick(settings, 'quantize', 'doubleQuant'),
   // What is stored packed stays so where it is frozen.
   ...(methodOf(settings.peft ?? defaults.peft).trains === 'all' ? ({ quantize: 'none' } as const) : {}),
-  quantizeSkip: [...(settings.quantizeSkip ?? []), ...(loraOf(settings).modulesToSave ?? [])],
+  ...pick(settings, 'quantizeSkip'),
+  modulesToSave: loraOf(settings).modulesToSave,
 })
 
 /** The model that a run begins with, and whether something was merged in it. */

@@ -28,14 +28,15 @@ export function packingOf(
 ): ModelPacking | undefined {
   const way: ModelPacking | undefined = ways[quantize]
   if (!way) return undefined
-  return { ...way, ...(doubleQuant === undefined ? {} : { double: doubleQuant }), skip: [...quantizeSkip, ...saved] }
+  // Maxima that are stored in f32 stay so: only false says otherwise than what is stored.
+  return { ...way, ...(doubleQuant === false ? { double: false } : {}), skip: quantizeSkip, saved }
 }
 
 /** The same for weights that are being read: without `quantize` they stay as they are stored. */
 export function readingOf(
   options: Parameters<typeof packingOf>[0],
   saved: readonly string[] = [],
-): { packing: ModelPacking | 'none' } | { skip: readonly string[] } {
-  if (options.quantize === undefined) return { skip: [...(options.quantizeSkip ?? []), ...saved] }
+): { packing: ModelPacking | 'none' } | { skip: readonly string[]; saved: readonly string[] } {
+  if (options.quantize === undefined) return { skip: options.quantizeSkip ?? [], saved }
   return { packing: packingOf(options, saved) ?? 'none' }
 }

@@ -44,6 +44,8 @@ export interface OpenModelOptions extends ResolveOptions {
   quantize?: Quantize | undefined
   doubleQuant?: boolean | undefined
   quantizeSkip?: readonly string[] | undefined
+  /** Modules that are to train whole: they are f32 whatever is packed, and may be any. */
+  modulesToSave?: readonly string[] | undefined
 }
 
 export interface OpenModel {
@@ -82,6 +84,7 @@ const rules: RulesOf<OpenModelOptions> = {
   quantize: settingRules.quantize,
   doubleQuant: settingRules.doubleQuant,
   quantizeSkip: settingRules.quantizeSkip,
+  modulesToSave: settingRules.modulesToSave,
 }
 
 /** A whole classifier in an adapter. */
@@ -134,7 +137,7 @@ export async function openModel(
     ...(options.allowNonFinite ? { allowNonFinite: true } : {}),
     inputSize: [height, width],
     ...(options.interpolation ? { interpolation: options.interpolation } : {}),
-    ...readingOf(options, adapter?.config.modulesToSave),
+    ...readingOf(options, [...(options.modulesToSave ?? []), ...(adapter?.config.modulesToSave ?? [])]),
   })
   const opened: OpenModel = {
     model,
@@ -177,7 +180,14 @@ export async function openModel(
 export type OpenRunOptions = ResolveOptions &
   Pick<
     OpenModelOptions,
-    'allowNonFinite' | 'fingerprint' | 'inputSize' | 'interpolation' | 'quantize' | 'doubleQuant' | 'quantizeSkip'
+    | 'allowNonFinite'
+    | 'fingerprint'
+    | 'inputSize'
+    | 'interpolation'
+    | 'quantize'
+    | 'doubleQuant'
+    | 'quantizeSkip'
+    | 'modulesToSave'
   >
 
 /** Opens the trained model of a run: its own weights, or its base model with its adapter. */

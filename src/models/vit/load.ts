@@ -13,7 +13,7 @@ import type { PackedValues } from '../../tensor/packing/packing.ts'
 import type { Parameter } from '../../tensor/tensor.ts'
 import { labelsOf, numbered } from '../labels.ts'
 import type { Dialect, Loaded } from '../model-kind.ts'
-import { type ModelPacking, packableLayers } from '../packing.ts'
+import { liesAs, type ModelPacking, packableLayers, packedLike } from '../packing.ts'
 import { type Interpolation, parseVitConfig, type VitConfig } from './config.ts'
 import { leftOver } from './ledger.ts'
 import { baseName, huggingFaceName, isHeadModule, storedShape, timmName } from './names.ts'
@@ -32,6 +32,8 @@ export interface LoadOptions {
   packing?: ModelPacking | 'none'
   /** Modules that are f32 where the rest is as it is stored, by checkpoint name. */
   skip?: readonly string[]
+  /** Modules that are saved whole, f32 too, which may be any. */
+  saved?: readonly string[]
 }
 
 /** No larger side is asked for by any configuration. */
@@ -285,22 +287,15 @@ export async function loadVit(
 
 /** How the model is packed: as is asked, with what the stored weights have of that format; else as they are stored. */
 function packingOf(source: Source, packable: readonly string[], options: LoadOptions): ModelPacking | undefined {
-  const { packing, skip = [] } = options
+  const { packing, skip = [], saved = [] } = options
   if (packing === 'none') return undefined
   const stored = packable.flatMap((name) => source.packed(name) ?? [])
-  const like = packing ? stored.find(({ format }) => format === packing.format) : stored[0]
-  if (!like) return packing
-  const { format, double, block } = like
-  if (packing) return { double, block, ...packing }
+  if (packing) return packedLike(packing, stored)
+  if (!stored[0]) return undefined
+  const { format, double, block } = stored[0]
   const whole = packable.filter((name) => source.packed(name) === undefined)
   const nameOf = (name: string) => huggingFaceName(name.replace(/\.weight$/, ''), source.config)
-  return { format, double, block, skip: [...skip, ...whole.map(nameOf)] }
-}
-
-/** Whether a weight of the model takes a stored one bit by bit. */
-function liesAs(stored: StoredPacked, p: Parameter | Packed): p is Packed {
-  if (!(p instanceof Packed) || stored.format !== p.format) return false
-  return p.format === 'int8' || (stored.block === p.block && stored.double === p.double)
+  return { format, double, block, skip: [...skip, ...whole.map(nameOf)], saved }
 }
 
 /** Counts what became of stored packed weights, for a sentence. */
