@@ -149,6 +149,10 @@ test('what cannot be packed is refused before anything is written', async () => 
     /^--quantize-skip: goes with quantize, which is not given/,
   )
   assert.match(
+    await refusal(...args, '--quantize', 'none', '--quantize-skip', 'query'),
+    /^--quantize-skip: changes nothing without a format to quantize to, got \["query"\]; leave it out/,
+  )
+  assert.match(
     await refusal(...args, '--quantize', 'int8', '--quantize-skip', 'qery'),
     /^--quantize-skip: no layer that would be packed is called qery/,
   )

@@ -48,6 +48,10 @@ const idleUnless: Readonly<
     'schedule plateau',
     ({ schedule }) => (schedule === undefined ? undefined : schedule === 'plateau'),
   ],
+  quantizeSkip: [
+    'a format to quantize to',
+    ({ quantize }) => (quantize === undefined ? undefined : quantize !== 'none'),
+  ],
   doubleQuant: ['quantize nf4', ({ quantize }) => quantize === 'nf4'],
   minDelta: ['patience above 0', ({ patience }) => (patience === undefined ? undefined : patience > 0)],
   patienceWarmup: ['patience above 0', ({ patience }) => (patience === undefined ? undefined : patience > 0)],
