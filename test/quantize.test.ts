@@ -1,6 +1,6 @@
 // Runs over packed weights: what they keep, that they go on and open again bit for bit, and what is refused. What the program's verbs
 // say of packing is in test/long/quantize-verbs.test.ts.
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { suite } from 'uvu'
@@ -79,6 +79,12 @@ test('modules that are saved whole stay f32, and so do those that are skipped', 
   const out = fresh()
   const modulesToSave = ['intermediate.dense']
   await collect({ data: two, model, out, quantize: 'nf4', modulesToSave, targets: ['query'] })
+  const file = join(out, 'run.json')
+  const kept = readFileSync(file, 'utf8')
+  writeFileSync(file, kept.replace('"quantize": "nf4"', '"quantize": "nf5"'))
+  const why = /^--quantize: must be one of none, nf4, .*got nf5/
+  assert.match(await refusal('merge', '--run', out, '--out', fresh(), '--device', 'reference'), why)
+  writeFileSync(file, kept)
   const run = await openRun(backend, out)
   for (const [name, p] of namedWeights(run.model)) {
     if (/fc1\.weight/.test(name)) assert.not.instance(p, Packed)

@@ -9,12 +9,11 @@ import { quantizeModel, saveModel } from '../models/registry.ts'
 import { Context } from '../nn/context.ts'
 import { InputError, NotFiniteError } from '../platform/errors.ts'
 import { packingOf } from '../settings/quantize.ts'
-import type { TrainSettings } from '../settings/settings.ts'
 import { labelFields } from '../tasks/label-fields.ts'
 import { Rng } from '../tensor/philox.ts'
 import { tensor } from '../tensor/tensor.ts'
 import { preprocessorJson } from '../use/model-images.ts'
-import { readRun } from '../use/run-file.ts'
+import { packingIn, readRun } from '../use/run-file.ts'
 import { bytes, percent, plural, quoted } from './format.ts'
 import { addModel, addQuantize, checkModel, type ModelFlags, withModel } from './open.ts'
 import { addDevice, addOutput, examples } from './options.ts'
@@ -50,7 +49,7 @@ async function run(flags: Flags): Promise<void> {
   const whole = { ...flags, quantize: 'none' } as const
   const { layers, difference, trained, packed, saved } = await withModel(whole, ui, async ({ opened, task, run }) => {
     const { model, preprocess } = opened
-    const own = packingOf((run?.settings ?? {}) as Partial<TrainSettings>, opened.lora?.modulesToSave)
+    const own = packingOf(packingIn(run ?? {}), opened.lora?.modulesToSave)
     const trained = own && (await quantizeModel(model, own, opened.checkpoint))
     // A run knows its classes even where the adapter's own files do not.
     model.config.classes = [...task.classes]

@@ -6,6 +6,8 @@ import type { KnownLabels } from '../labels/facts.ts'
 import { multiclassLabels } from '../labels/labels.ts'
 import { type Interpolation, interpolations } from '../models/vit/config.ts'
 import { InputError } from '../platform/errors.ts'
+import { checkRules } from '../schema/rules.ts'
+import { settingRules } from '../settings/schema.ts'
 import { pick, type TrainSettings } from '../settings/settings.ts'
 import { keptLabels } from '../tasks/label-fields.ts'
 import type { RateTest } from '../train/find-rate.ts'
@@ -52,9 +54,12 @@ const runRules: [string, (value: unknown) => boolean, string][] = [
   ['rates', absentOr(isRecord), 'an object'],
 ]
 
-/** How the weights were packed that a run's adapter was trained over. */
-export const packingIn = ({ settings }: Readonly<Record<string, unknown>>) =>
-  pick((settings ?? {}) as Partial<TrainSettings>, 'quantize', 'doubleQuant', 'quantizeSkip')
+/** How the weights were packed that a run's adapter was trained over. Throws an InputError where run.json has no such packing. */
+export function packingIn({ settings }: Readonly<Record<string, unknown>>) {
+  const packing = pick((settings ?? {}) as Partial<TrainSettings>, 'quantize', 'doubleQuant', 'quantizeSkip')
+  checkRules(packing, pick(settingRules, 'quantize', 'doubleQuant', 'quantizeSkip'))
+  return packing
+}
 
 /** The labels of a run; those of an earlier version are one class an image. `where` comes before what is wrong. */
 export function runLabels({ classes, labels }: Pick<RunFile, 'classes' | 'labels'>, where: string): KnownLabels {
