@@ -14,7 +14,7 @@ import { transform } from 'esbuild'
 import { rollup } from 'rollup'
 import esbuild from 'rollup-plugin-esbuild'
 import { demoFiles, demoPackages } from './.ci/demo-files.mjs'
-import { withShortNames } from './.ci/short-names.mjs'
+import { walk, withShortNames } from './.ci/short-names.mjs'
 
 const root = fileURLToPath(new URL('.', import.meta.url))
 const cache = join(root, 'node_modules/.cache/vitune')
@@ -133,6 +133,27 @@ const bundled = {
 const externalOfPage = (id) => !Object.hasOwn(bundledPackages, id) && !/^([./#\0]|(wasm|web|worker):)/.test(id)
 const external = (id) => id === 'valibot' || externalOfPage(id)
 
+/** WGSL in what a page loads: without comments, and in one line, since a line's end is six letters in the worker's text. */
+const shaders = {
+  name: 'shaders',
+  transform(code, id) {
+    if (!/\/backend\/webgpu\/kernels\//.test(id)) return undefined
+    const templates = []
+    walk(this.parse(code), (node) => node.type === 'TemplateElement' && templates.push(node))
+    const out = []
+    let at = 0
+    for (const { start, end } of templates.sort((a, b) => a.start - b.start)) {
+      const text = code
+        .slice(start, end)
+        .replace(/(^|\s)\/\/[^\n]*/g, '$1')
+        .replace(/\s*\n\s*/g, ' ')
+      out.push(code.slice(at, start), text)
+      at = end
+    }
+    return { code: out.join('') + code.slice(at), map: null }
+  },
+}
+
 /** Shared chunks of an earlier build would otherwise stay in the package; `npx vitune` in a clone needs a file that may run. */
 const tidy = {
   name: 'tidy',
@@ -154,6 +175,8 @@ const refusePackages = {
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const define = { VITUNE_VERSION: JSON.stringify(version) }
 const compiler = (options) => esbuild({ target: 'es2022', tsconfig: false, define, ...options })
+
+const compiled = (name) => (name === 'browser' ? [compiler(), shaders] : [compiler()])
 
 /** A module with all it imports, in one chunk, for a worker to run. Under Node `require` finds packages there. */
 async function chunkOf(context, file, format, plugins, isExternal = external) {
@@ -223,7 +246,7 @@ const worker = (build) => {
     async load(id) {
       if (id !== '\0web:worker') return undefined
       if (!build) return "export const workerText = () => ''"
-      const plugins = [platform('browser'), textsOfPage, bundled, compiler(), refusePackages]
+      const plugins = [platform('browser'), textsOfPage, bundled, ...compiled('browser'), refusePackages]
       const { code, modules } = await chunkOf(this, 'web/worker.ts', 'iife', plugins, externalOfPage)
       own = await piecesOf(code, modules)
       // Called only once all of the page's code has run.
@@ -255,7 +278,14 @@ const worker = (build) => {
 }
 
 // What a page loads is made small.
-const plugins = (name) => [platform(name), wasm, bundled, imageWorker(name), worker(name === 'browser'), compiler()]
+const plugins = (name) => [
+  platform(name),
+  wasm,
+  bundled,
+  imageWorker(name),
+  worker(name === 'browser'),
+  ...compiled(name),
+]
 
 /** The further addresses of the package: `vitune/NAME` is src/public/NAME.ts. */
 const names = readdirSync(join(root, 'src/public')).map((file) => file.replace('.ts', ''))

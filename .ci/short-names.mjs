@@ -4,7 +4,7 @@
 import { parseAst } from 'rollup/parseAst'
 
 /** Calls `visit(node, parent)` for every node below. */
-function walk(node, visit, parent) {
+export function walk(node, visit, parent) {
   if (Array.isArray(node)) for (const one of node) walk(one, visit, parent)
   else if (node && typeof node.type === 'string') {
     visit(node, parent)

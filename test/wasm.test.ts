@@ -356,4 +356,9 @@ test('idle workers use no processor time', async () => {
   assert.ok(milliseconds < 60, `${milliseconds} ms in 400 ms`)
 })
 
+test('a feature to do without must be one that there is', async () => {
+  const error = await createWasm({ threads: 1, disable: ['wyde' as never] }).catch((error: Error) => error)
+  assert.is((error as Error).message, 'wasm: disable may name relaxed-simd, threads, wide, dot, dot16, got wyde')
+})
+
 test.run()

@@ -13,6 +13,7 @@ import { labelFields } from '../tasks/label-fields.ts'
 import { Rng } from '../tensor/philox.ts'
 import { tensor } from '../tensor/tensor.ts'
 import { preprocessorJson } from '../use/model-images.ts'
+import type { OpenModel } from '../use/open-model.ts'
 import { packingIn, readRun } from '../use/run-file.ts'
 import { bytes, percent, plural, quoted } from './format.ts'
 import { addModel, addQuantize, checkModel, type ModelFlags, withModel } from './open.ts'
@@ -40,6 +41,19 @@ async function checkPlaces({ run, adapter, out }: Flags): Promise<void> {
   await checkNewFolder(out, '--out')
 }
 
+/** Throws InputError where what is asked for would be rounded and then saved as f32 all the same. */
+function checkSaved({ quantize }: Flags, { dialect, source }: OpenModel): void {
+  if (quantize === undefined || quantize === 'none') return
+  const why =
+    quantize === 'int8-block'
+      ? 'int8-block has no form in files'
+      : dialect === 'timm'
+        ? `${source} has timm's names, under which weights are saved as f32`
+        : undefined
+  if (why)
+    throw new InputError(`--quantize: ${why}; leave it out, or take nf4 or int8 of a model in Hugging Face's names`)
+}
+
 async function run(flags: Flags): Promise<void> {
   const ui = createUi({ colour: flags.color ?? true })
   const { out } = flags
@@ -49,6 +63,7 @@ async function run(flags: Flags): Promise<void> {
   const whole = { ...flags, quantize: 'none' } as const
   const { layers, difference, trained, packed, saved } = await withModel(whole, ui, async ({ opened, task, run }) => {
     const { model, preprocess } = opened
+    checkSaved(flags, opened)
     const own = packingOf(packingIn(run ?? {}), opened.lora?.modulesToSave)
     const trained = own && (await quantizeModel(model, own, opened.checkpoint))
     // A run knows its classes even where the adapter's own files do not.

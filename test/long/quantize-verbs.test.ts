@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert'
 import { openModel, openRun, predict } from 'vitune'
 import { disposeModule } from 'vitune/nn'
 import { createReference } from 'vitune/tensor'
-import { model, output, vitune } from '../cli-tools.ts'
+import { model, output, refusal, vitune } from '../cli-tools.ts'
 import { clean, collect, folder, fresh, three, two } from '../incremental-runs.ts'
 
 const test = suite('quantize verbs')
@@ -31,6 +31,10 @@ test('predict, test and merge say what packing costs', async () => {
   assert.is(json.quantize, 'nf4')
   assert.type(json.f32.accuracy, 'number')
 
+  assert.match(
+    await refusal('merge', '--run', run, '--out', join(folder, 'blocks'), '--quantize', 'int8-block', ...cpu),
+    /^--quantize: int8-block has no form in files; leave it out, or take nf4 or int8/,
+  )
   const plain = join(folder, 'plain')
   const said = await vitune('merge', '--run', run, '--out', plain, ...cpu)
   assert.match(said.out, /trained over packed weights, [\d.]+ % off the model's own/)

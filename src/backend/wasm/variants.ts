@@ -15,7 +15,8 @@ export interface Variant {
 }
 
 /** What can be switched off by name. */
-export type Feature = 'relaxed-simd' | 'threads' | 'wide' | 'dot' | 'dot16'
+export const features = ['relaxed-simd', 'threads', 'wide', 'dot', 'dot16'] as const
+export type Feature = (typeof features)[number]
 
 /** The kernels as text, for a worker whose code comes without them. */
 export const compiled = kernels

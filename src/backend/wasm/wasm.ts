@@ -9,7 +9,7 @@ import { CHUNKS, HEAP, KIND, OWN, OWN_STRIDE, PHASE, SERIAL, SHARED, WORDS } fro
 import { joinProducts, listPlan, type Numbers, planOf } from './plan.ts'
 import { createDirectQueue, createThreadedQueue, type Execute } from './queue.ts'
 import { createRecording, type PendingRead, type Recording, WasmBuf } from './recording.ts'
-import { chooseVariant, type Feature } from './variants.ts'
+import { chooseVariant, type Feature, features } from './variants.ts'
 
 export interface WasmOptions {
   /** Worker threads, 1 to 64; 1 runs on the calling thread. Default: one a core, at most 16. */
@@ -80,6 +80,8 @@ export async function createWasm(options: WasmOptions = {}): Promise<Backend> {
   if (!(maxPages * PAGE > HEAP + PAGE)) {
     throw new Error(`wasm: maxBytes must be at least ${HEAP + 2 * PAGE}, got ${options.maxBytes}`)
   }
+  const unknown = [options.disable ?? []].flat().find((name) => !features.includes(name))
+  if (unknown !== undefined) throw new Error(`wasm: disable may name ${features.join(', ')}, got ${unknown}`)
   const variant = await chooseVariant(wanted, options.disable ?? [])
   const threads = variant.shared ? wanted : 1
   const { module } = variant
