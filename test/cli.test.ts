@@ -395,9 +395,11 @@ test('benchmark --json prints one object with exactly its fields', async () => {
       'peak_bytes',
       'trainable',
       'total',
+      'weight_bytes',
       'device',
       'threads',
     ])
+    assert.is(result.weight_bytes, 4 * result.total)
     assert.ok(result.forward_ms_per_image > 0 && result.step_ms_per_image > 0)
     assert.ok(result.peak_bytes > 4 * result.total && result.peak_bytes < 1e8)
     assert.is(result.trainable === result.total, method === 'full')

@@ -7,8 +7,8 @@ import * as assert from 'uvu/assert'
 import { openModel, openRun } from 'vitune'
 import { disposeModule } from 'vitune/nn'
 import { createWasm } from 'vitune/tensor'
-import { model, output, refusal, temporary, vitune } from './cli-tools.ts'
-import { labelledTable, labelledTree, labels, treeFacts, treeLabels } from './task-pictures.ts'
+import { model, output, refusal, temporary, vitune } from '../cli-tools.ts'
+import { labelledTable, labelledTree, labels, treeFacts, treeLabels } from '../task-pictures.ts'
 
 const { folder, clean } = temporary()
 test.after(clean)

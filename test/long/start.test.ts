@@ -8,7 +8,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { ExperimentResult } from 'vitune'
 
-const program = fileURLToPath(new URL('../dist/start.js', import.meta.url))
+const program = fileURLToPath(new URL('../../dist/start.js', import.meta.url))
 // Elsewhere than the clone: weights and images are found beside the program, not from the working directory.
 const folder = mkdtempSync(join(tmpdir(), 'vitune-start-'))
 test.after(() => rmSync(folder, { recursive: true, force: true }))
