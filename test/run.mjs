@@ -78,7 +78,7 @@ const envOf = (file) =>
     ? withGpu
     : process.env
 // Those of ten seconds and more; only speed depends on it.
-const longest = 'kernels train cli cli-train torch-values demo session replay losses backend'
+const longest = 'kernels train cli cli-train torch-values session replay losses backend'
 const rank = (file) => `${longest} `.indexOf(`${basename(file, '.test.ts')} `) >>> 0
 const isTimed = (file) => basename(file).startsWith('alone')
 

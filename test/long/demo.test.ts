@@ -9,11 +9,11 @@ import { unzipSync } from 'fflate'
 import type { Download, Page } from 'playwright-core'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { openPage } from './chromium.mjs'
-import { checkAccess, drop, inDemo, state, steps, until, writePhotos } from './demo-page.ts'
-import { keepDevices, loseDevice } from './gpu-loss.ts'
+import { openPage } from '../chromium.mjs'
+import { checkAccess, drop, inDemo, state, steps, until, writePhotos } from '../demo-page.ts'
+import { keepDevices, loseDevice } from '../gpu-loss.ts'
 
-const root = fileURLToPath(new URL('..', import.meta.url))
+const root = fileURLToPath(new URL('../..', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'vitune-demo-'))
 const photos = join(folder, 'photos')
 
