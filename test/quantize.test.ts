@@ -48,6 +48,11 @@ for (const [quantize, peft] of [
       new RegExp(`\\d+ frozen matrices are packed as ${quantize}: [\\d.]+ MB`),
     )
     assert.is(runOf(whole).settings.quantize, quantize)
+    // What has no form in files is saved as f32, which the run says.
+    const said = runOf(whole).notes.some((note: string) =>
+      /\d+ weights packed as int8-block are saved as f32/.test(note),
+    )
+    assert.is(said, quantize === 'int8-block')
 
     const stopped = fresh()
     const first = await collect({ ...given, out: stopped }, (event) => event.kind === 'step' && event.step === 4)

@@ -1,11 +1,10 @@
 // Merging adapters into the weights for inference without their cost, and taking them out again exactly.
 
 import type { Classifier } from '../models/model-kind.ts'
+import { inPlaceOf } from '../nn/layers.ts'
 import { disposeModule } from '../nn/module.ts'
-import { overwrite } from '../ops/view.ts'
 import { InputError } from '../platform/errors.ts'
-import { scope } from '../tensor/scope.ts'
-import { Parameter, type Tensor } from '../tensor/tensor.ts'
+import type { Tensor } from '../tensor/tensor.ts'
 import { adaptedLayers } from './inject.ts'
 
 export interface Merged {
@@ -32,11 +31,7 @@ export function merge(model: Classifier): Merged {
   const layers = adaptedLayers(model)
   const originals = layers.map(({ layer, adapter }) => {
     const original = layer.weight
-    const { backend } = original
-    const merged = new Parameter({ backend, buf: backend.alloc(original.size, 'f32') }, original.shape)
-    scope(() => overwrite(merged, adapter.mergedWeight(layer)))
-    merged.trainable = original.trainable
-    layer.weight = merged
+    layer.weight = inPlaceOf(original, () => adapter.mergedWeight(layer))
     layer.adapter = undefined
     return original
   })

@@ -99,6 +99,7 @@ async function run(flags: Flags): Promise<void> {
   })
   if (flags.json) {
     const errors = { trained_over: trained?.relative, packed_error: packed?.relative, packed_bytes: packed?.bytes[1] }
+    for (const note of saved) ui.note(note)
     return ui.json({ out, layers, largest_difference: difference, ...errors })
   }
   ui.result(`merged ${plural(layers, 'layer')} into a plain model in ${out}`)

@@ -1,13 +1,11 @@
 // Which weights of a model are packed, and packing them. Not here: how numbers are packed (tensor/packing/), what is read packed.
 import type { StoredPacked } from '../io/bitsandbytes.ts'
-import { type Init, Linear } from '../nn/layers.ts'
+import { type Init, inPlaceOf, Linear } from '../nn/layers.ts'
 import { type Module, namedModules } from '../nn/module.ts'
 import { unpack } from '../ops/packed.ts'
-import { overwrite } from '../ops/view.ts'
 import { InputError } from '../platform/errors.ts'
 import { Packed, type Packing } from '../tensor/packed.ts'
-import { scope } from '../tensor/scope.ts'
-import { Parameter, parameter } from '../tensor/tensor.ts'
+import { type Parameter, parameter } from '../tensor/tensor.ts'
 
 /** How a model's frozen matrices are packed: those of its blocks, but for modules named in `skip`. */
 export interface ModelPacking extends Packing {
@@ -58,11 +56,7 @@ export function unpackModel(model: Module): number {
   for (const { layer } of packableLayers(model)) {
     const { weight } = layer
     if (!(weight instanceof Packed)) continue
-    const { backend, size, shape } = weight
-    const whole = new Parameter({ backend, buf: backend.alloc(size, 'f32') }, shape)
-    whole.trainable = false
-    scope(() => overwrite(whole, unpack(weight)))
-    layer.weight = whole
+    layer.weight = inPlaceOf(weight, () => unpack(weight))
     weight.dispose()
     layers++
   }

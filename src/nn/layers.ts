@@ -2,10 +2,12 @@
 import type { Backend } from '../backend/backend.ts'
 import { type LinearOptions, linear } from '../ops/linear.ts'
 import { layerNorm } from '../ops/normalise.ts'
+import { overwrite } from '../ops/view.ts'
 import { Packed, type Packing } from '../tensor/packed.ts'
 import type { Rng } from '../tensor/philox.ts'
+import { scope } from '../tensor/scope.ts'
 import { sizeOf } from '../tensor/shape.ts'
-import { type Parameter, parameter, type Tensor } from '../tensor/tensor.ts'
+import { Parameter, parameter, type Tensor } from '../tensor/tensor.ts'
 import type { Context } from './context.ts'
 import { Module } from './module.ts'
 
@@ -44,6 +46,15 @@ export abstract class LinearAdapter extends Module {
   get cannotMerge(): string | undefined {
     return undefined
   }
+}
+
+/** A parameter in the place of a weight: what `make` gives, of its shape. It trains where that did. */
+export function inPlaceOf(weight: Parameter | Packed, make: () => Tensor): Parameter {
+  const { backend, shape, size, trainable } = weight
+  const made = new Parameter({ backend, buf: backend.alloc(size, 'f32') }, shape)
+  scope(() => overwrite(made, make()))
+  made.trainable = trainable
+  return made
 }
 
 /** y = x W^T + b, weight (out, in), or what its adapter makes of it. A packed weight is frozen. */

@@ -27,19 +27,20 @@ import { fromOf, keepNotes, runRecord } from './run-record.ts'
 import type { DoneEvent, RatesEvent, TrainEvent } from './train-events.ts'
 import type { TrainOptions } from './train-options.ts'
 
-/** Writes what a run is for: its adapter, or its whole model. */
+/** Writes what a run is for: its adapter, or its whole model; says what is stored otherwise than the model has it. */
 async function saveTrained(
   { opened, plan: { prepared } }: RunModel,
   settings: TrainSettings,
   out: string,
   labels: Record<string, unknown>,
-): Promise<void> {
+): Promise<string[]> {
   const { model, dialect, checkpoint } = opened
   if (prepared.lora) {
-    return saveAdapter(model, out, prepared.lora, { baseModel: settings.model, transformers: settings.transformers })
+    await saveAdapter(model, out, prepared.lora, { baseModel: settings.model, transformers: settings.transformers })
+    return []
   }
   const extra = { preprocessor: preprocessorJson(opened), config: { ...checkpoint.config }, labels }
-  await saveModel(model, out, dialect, extra)
+  return saveModel(model, out, dialect, extra)
 }
 
 /** A range test, told as it goes; undefined where the signal ended it. */
@@ -208,7 +209,7 @@ export async function* trainOn(
         if (typeof settings.threshold !== 'number') run.thresholds = evaluation?.thresholds
         run.byLabel = evaluation?.byLabel
         if (out === undefined) return
-        await saveTrained(ready!, settings, out, labelFields(knownLabels(run, task)))
+        keepNotes(past, await saveTrained(ready!, settings, out, labelFields(knownLabels(run, task))))
         // Its thresholds go with it.
         await record.write({ finished: false })
       },
